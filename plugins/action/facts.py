@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import InvalidInput, ScriptFailed
+from ansible_collections.outofband.chr.plugins.module_utils._routeros import facts
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
+
+
+class ActionModule(GuestAction):
+    """RouterOS facts, under the names of community.routeros.facts."""
+
+    SPEC = {"gather_subset": {"type": "list", "elements": "str", "default": ["!config"]}}
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        timeout = self.script_timeout(arguments)
+        try:
+            names = facts.subsets(arguments["gather_subset"])
+        except ValueError as error:
+            raise InvalidInput(f"gather_subset: {error}.") from error
+
+        def read(script: str) -> bytes:
+            return self.read(guest, script, timeout)
+
+        def maybe(script: str) -> bytes | None:
+            # A menu that this RouterOS does not have makes the whole script a syntax error; nothing of it has run then.
+            result = guest.run(script.encode(), timeout)
+            return result.output if result.rc == 0 else None
+
+        try:
+            gathered = facts.gather(names, read, maybe)
+        except ValueError as error:
+            raise ScriptFailed(f"The facts of {guest.vm!r} cannot be read: {error}.") from error
+        return {"changed": False, "ansible_facts": {f"ansible_net_{key}": value for key, value in gathered.items()}}

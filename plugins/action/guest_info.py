@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
+
+# result key, agent command, how to take the value out of the answer
+_QUESTIONS: tuple[tuple[str, str, t.Callable[[t.Any], t.Any]], ...] = (
+    ("os", "guest-get-osinfo", lambda answer: {key.replace("-", "_"): value for key, value in answer.items()}),
+    ("host_name", "guest-get-host-name", lambda answer: answer.get("host-name")),
+    ("freeze_state", "guest-fsfreeze-status", str),
+    ("time", "guest-get-time", lambda answer: int(answer) / 1e9),
+    ("timezone_offset", "guest-get-timezone", lambda answer: int(answer.get("offset", 0))),
+    ("interfaces", "guest-network-get-interfaces", lambda answer: [_interface(item) for item in answer]),
+)
+
+
+class ActionModule(GuestAction):
+    """What the agent says of itself and of the machine, without running a script."""
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        agent = guest.agent_info()
+        enabled = sorted(name for name, usable in agent["commands"].items() if usable)
+        result = {
+            "changed": False,
+            "agent_version": agent["version"],
+            "agent_commands": enabled,
+            "backend": guest.backend,
+        }
+        for key, command, convert in _QUESTIONS:
+            # An agent may stay silent on a command it does not have, so only those it lists are asked.
+            answer = guest.query(command) if command in enabled else None
+            try:
+                result[key] = None if answer is None else convert(answer)
+            except (AttributeError, TypeError, ValueError):
+                result[key] = None
+                self._display.warning(f"The guest agent of {guest.vm!r} answered {command} with {str(answer)[:80]!r}.")
+        return result
+
+
+def _interface(item: dict[str, t.Any]) -> dict[str, t.Any]:
+    addresses = item.get("ip-addresses") or []
+    return {
+        "name": item.get("name"),
+        "mac_address": item.get("hardware-address"),
+        "addresses": [
+            {
+                "address": one.get("ip-address"),
+                "prefix": int(one.get("prefix", 0)),
+                "family": one.get("ip-address-type"),
+            }
+            for one in addresses
+        ],
+    }

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.module_utils._guest.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+    AgentNotThere,
+    GuestError,
+    NotPossible,
+    OutcomeUnknown,
+    ScriptFailed,
+)
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.values import seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
+
+_LOOK = 3.0
+_SETTLED = 3.0
+
+
+class ActionModule(GuestAction):
+    """Reboot the router or shut it down, and wait until that is so."""
+
+    SPEC = {
+        "state": {"type": "str", "choices": ["rebooted", "shutdown"], "required": True},
+        "method": {"type": "str", "choices": ["auto", "script", "agent"], "default": "auto"},
+        "timeout": {"type": "float", "default": 300.0},
+    }
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        guest.ping()
+        if self._task.check_mode:
+            return {"changed": True, "state": arguments["state"], "msg": f"The router would be {arguments['state']}."}
+        deadline = Deadline(arguments["timeout"])
+        began = time.monotonic()
+        method = arguments["method"]
+        if arguments["state"] == "rebooted":
+            # RouterOS's own command is seen to work; whether its agent honours the mode "reboot" is not established.
+            method = "script" if method == "auto" else method
+            self._reboot(guest, method, deadline)
+        else:
+            method = "agent" if method == "auto" else method
+            self._shutdown(guest, method, deadline)
+        elapsed = round(time.monotonic() - began, 3)
+        return {"changed": True, "state": arguments["state"], "method": method, "elapsed": elapsed}
+
+    def _reboot(self, guest: Guest, method: str, deadline: Deadline) -> None:
+        before = self._uptime(guest)
+        if before < _SETTLED:  # else an uptime could not tell the new boot from the old one
+            time.sleep(_SETTLED - before)
+            before = self._uptime(guest)
+        asked = time.monotonic()
+        self._ask(guest, method, "reboot", "/system reboot")
+        seen = "it was not reached again"
+        while not deadline.expired:
+            time.sleep(0.25)
+            try:
+                guest.ping(_LOOK)
+                uptime = self._uptime(guest)
+                if uptime < before + (time.monotonic() - asked) - 2:
+                    return
+                seen = f"it answers, but has been up for {uptime:g} s: it did not reboot"
+            except GuestError as error:
+                seen = str(error)
+        raise AgentNotThere(f"{guest.vm!r} was told to reboot, and is not back after {deadline.seconds:g} s: {seen}")
+
+    def _shutdown(self, guest: Guest, method: str, deadline: Deadline) -> None:
+        self._ask(guest, method, "powerdown", "/system shutdown")
+        while not deadline.expired:
+            try:
+                guest.ping(_LOOK)
+            except AgentNotThere:
+                return
+            except OutcomeUnknown:
+                continue
+            time.sleep(0.25)
+        raise NotPossible(
+            f"{guest.vm!r} was told to shut down ({method}), and its agent still answers after {deadline.seconds:g} s. "
+            f"Try method: {'script' if method == 'agent' else 'agent'}."
+        )
+
+    def _ask(self, guest: Guest, method: str, mode: str, command: str) -> None:
+        if method == "agent":
+            guest.shutdown(mode)
+            return
+        with contextlib.suppress(OutcomeUnknown):  # a router that goes down may not answer any more; it is watched next
+            result = guest.run(command.encode(), _LOOK)
+            if result.rc:
+                raise ScriptFailed(failure(guest, result, _LOOK))
+
+    def _uptime(self, guest: Guest) -> float:
+        try:
+            return seconds(text(self.read(guest, ":put [/system resource get uptime]", 10.0)))
+        except ValueError as error:
+            raise ScriptFailed(f"The uptime of {guest.vm!r} cannot be read: {error}.") from error

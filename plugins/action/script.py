@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.text.converters import to_bytes
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, ScriptResult, check_source
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import InvalidInput, ScriptFailed
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
+
+
+class ActionModule(GuestAction):
+    """Run a RouterOS script, unless a condition on the router says that there is no need."""
+
+    SPEC = {
+        "source": {"type": "str"},
+        "src": {"type": "path"},
+        "guest_file": {"type": "str"},
+        "timeout": {"type": "float"},
+        "unless": {"type": "str"},
+        "only_if": {"type": "str"},
+    }
+    MUTUALLY_EXCLUSIVE = [("source", "src", "guest_file")]
+    REQUIRED_ONE_OF = [("source", "src", "guest_file")]
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        timeout = self.script_timeout(arguments)
+        source = self._source(arguments)
+        if source is not None:
+            check_source(source, guest.capabilities)
+        if reason := self._not_needed(guest, arguments, timeout):
+            return {"changed": False, "skipped_reason": reason, "rc": 0, "stdout": "", "stdout_lines": []}
+        if self._task.check_mode:
+            return {"changed": True, "msg": "The script would have been run."}
+        if source is None:
+            result = guest.wait(guest.start_file(arguments["guest_file"]), timeout)
+        else:
+            result = guest.run(source, timeout)
+        return self._report(guest, result, timeout)
+
+    def _source(self, arguments: dict[str, t.Any]) -> bytes | None:
+        if arguments["source"] is not None:
+            try:
+                return to_bytes(arguments["source"], errors="strict")
+            except UnicodeEncodeError as error:
+                raise InvalidInput(f"source is not valid UTF-8 at character {error.start}.") from None
+        if arguments["src"] is None:
+            return None
+        try:
+            # Read in memory: a vaulted script must not lie decrypted in a temporary file.
+            content, _plain = self._loader._get_file_contents(self._find_needle("files", arguments["src"]))
+        except AnsibleError as error:
+            raise InvalidInput(f"src {arguments['src']!r} cannot be read: {error}") from error
+        return content
+
+    def _not_needed(self, guest: Guest, arguments: dict[str, t.Any], timeout: float) -> str | None:
+        for name, stop_when in (("unless", True), ("only_if", False)):
+            if arguments[name] is not None and self._condition(guest, name, arguments[name], timeout) is stop_when:
+                return f"{name} is {str(stop_when).lower()} on the router: {arguments[name]}"
+        return None
+
+    def _condition(self, guest: Guest, name: str, expression: str, timeout: float) -> bool:
+        try:
+            answer = text(self.read(guest, f":put ({expression})", timeout)).strip()
+        except ScriptFailed as error:
+            raise ScriptFailed(f"The condition {name} ({expression}) cannot be evaluated. {error}") from error
+        if answer not in ("true", "false"):
+            raise InvalidInput(
+                f"{name} must be a RouterOS expression that is true or false; {expression!r} gave {answer[:80]!r}. "
+                "Example: [:len [/ip address find interface=ether1]] > 0"
+            )
+        return answer == "true"
+
+    def _report(self, guest: Guest, result: ScriptResult, timeout: float) -> dict[str, t.Any]:
+        output = text(result.output)
+        report = {
+            "changed": True,
+            "rc": result.rc,
+            "stdout": output,
+            "stdout_lines": output.splitlines(),
+            "start": result.start.isoformat(),
+            "end": result.end.isoformat(),
+            "delta": str(result.end - result.start),
+            "timed_out": result.timed_out,
+            "job": result.job,
+            "backend": guest.backend,
+            "exec_mode": result.exec_mode,
+            "output_available": result.output_available,
+        }
+        if result.truncated:
+            report["warnings"] = [f"The guest agent of {guest.vm!r} cut the script's output."]
+        if result.rc != 0:
+            report.update(failed=True, msg=failure(guest, result, timeout))
+        return report

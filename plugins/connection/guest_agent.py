@@ -1,0 +1,225 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: guest_agent
+author: The outofband.chr authors (@outofband)
+short_description: Reach a MikroTik CHR through its hypervisor's guest agent
+version_added: 0.1.0
+description:
+  - Runs RouterOS scripts and moves files through the guest agent that RouterOS carries, over a channel of the hypervisor.
+    The router needs no address, no open port and no password.
+  - The inventory host is the router itself. The hypervisor is named by O(backend) and the options of that backend.
+  - M(ansible.builtin.raw) runs its text as a RouterOS script. M(ansible.builtin.wait_for_connection), M(ansible.builtin.ping) and
+    C(reset_connection) of M(ansible.builtin.meta) work. Everything else is done by the modules of this collection.
+  - Modules that need Python or a shell on the target cannot work and fail at once with a sentence that names what to use instead.
+    Set C(gather_facts) to V(false) in plays that use this connection, and gather facts with M(outofband.chr.facts).
+notes:
+  - C(become) is ignored. An agent's script runs with RouterOS's own rights, there is no user to become.
+  - The agent of a CHR is served by hypervisors with KVM on x86_64. No version for arm64 or for software emulation is known to work.
+  - The channel has no authentication of its own. Whoever can open the socket controls the router.
+seealso:
+  - module: outofband.chr.script
+  - module: outofband.chr.wait_for_agent
+options:
+  backend:
+    description:
+      - How the agent is reached.
+      - V(qemu) is the agent socket of a QEMU process, as a unix socket or a TCP port, here or on another machine (see O(ssh_host)).
+    type: str
+    required: true
+    vars:
+      - name: chr_backend
+    env:
+      - name: OUTOFBAND_BACKEND
+  vm:
+    description:
+      - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages.
+    type: str
+    vars:
+      - name: inventory_hostname
+      - name: chr_vm
+  socket:
+    description:
+      - For backend V(qemu), the agent channel, V(/path/to.sock) or V(tcp://host:port).
+      - On Proxmox VE that is C(/run/qemu-server/<vmid>.qga) on the node.
+    type: str
+    vars:
+      - name: chr_socket
+  ssh_host:
+    description:
+      - The machine on which O(socket) is to be opened, as in C(ssh <ssh_host>). Without it, the socket is opened on the controller.
+      - The OpenSSH client is used, so its configuration, keys, agent and jump hosts apply. One connection is kept and shared
+        by all tasks and routers. It asks no questions (C(BatchMode=yes)).
+    type: str
+    vars:
+      - name: chr_ssh_host
+    env:
+      - name: OUTOFBAND_SSH_HOST
+  ssh_args:
+    description:
+      - Further arguments for C(ssh), for example C(-J jump@gateway -i ~/.ssh/lab).
+    type: str
+    default: ""
+    vars:
+      - name: chr_ssh_args
+    env:
+      - name: OUTOFBAND_SSH_ARGS
+  connect_timeout:
+    description:
+      - Seconds to wait for the agent, that is for the socket to appear, for another client to leave it, and for the first answer.
+    type: float
+    default: 30
+    vars:
+      - name: chr_connect_timeout
+    env:
+      - name: OUTOFBAND_CONNECT_TIMEOUT
+  script_timeout:
+    description:
+      - Seconds to wait for the end of one script.
+    type: float
+    default: 120
+    vars:
+      - name: chr_script_timeout
+    env:
+      - name: OUTOFBAND_SCRIPT_TIMEOUT
+  exec_mode:
+    description:
+      - How a script file on the router is run. Script text is always handed over inline.
+      - V(auto) and V(import) run C(/import) inline, which every RouterOS knows.
+      - V(path) gives the agent the file's name, as the vendor's manual describes it. Public sources disagree on whether a CHR
+        takes that. The agent must name itself RouterOS, because any other agent would start a program of that name.
+    type: str
+    default: auto
+    choices: [auto, inline, import, path]
+    vars:
+      - name: chr_exec_mode
+    env:
+      - name: OUTOFBAND_EXEC_MODE
+"""
+
+EXAMPLES = r"""
+# inventory.yml: two routers of a KVM host, reached through ssh
+all:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: qemu
+    chr_ssh_host: root@kvm1.example.net
+  hosts:
+    chr1:
+      chr_socket: /run/chr1.agent.sock
+    chr2:
+      chr_socket: /run/chr2.agent.sock
+"""
+
+import re
+import typing as t
+from pathlib import Path
+
+from ansible import constants as C
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.plugins.connection import ConnectionBase
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, GuestError
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
+
+# How Ansible's own machinery begins a command for a POSIX shell; no RouterOS script begins so.
+_SHELL_COMMANDS = re.compile(r"\( ?umask |echo ~|rm -f |chmod |test -|mkdir -|setfacl |chown ")
+_DISCOVERY = re.compile(r"echo (PLATFORM|FOUND);")
+_PING = re.compile(rb"ansible[./]modules[./]ping\b")
+
+
+class Connection(ConnectionBase):
+    """Options in, guest out; and what Ansible asks of a connection, in terms of the guest."""
+
+    transport = "outofband.chr.guest_agent"
+    has_pipelining = True
+    always_pipeline_modules = True
+    allow_executable = False
+    has_tty = False
+
+    _guest: Guest | None = None
+
+    @property
+    def guest(self) -> Guest:
+        """The router of this host. Raises GuestError."""
+        if self._guest is None:
+            self._guest = open_guest(
+                GuestOptions(
+                    backend=self.get_option("backend"),
+                    vm=str(self.get_option("vm") or self._play_context.remote_addr),
+                    connect_timeout=self.get_option("connect_timeout"),
+                    exec_mode=self.get_option("exec_mode"),
+                    runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
+                    socket=self.get_option("socket"),
+                    ssh_host=self.get_option("ssh_host"),
+                    ssh_args=self.get_option("ssh_args"),
+                )
+            )
+        return self._guest
+
+    def set_become_plugin(self, plugin: t.Any) -> None:
+        """There is nobody to become."""
+
+    def _connect(self) -> Connection:
+        # Each exchange opens the channel for itself, as others (backup, another task) need it too.
+        self._connected = True
+        return self
+
+    def close(self) -> None:
+        self._guest = None
+        self._connected = False
+
+    def reset(self) -> None:
+        self.close()
+
+    def transport_test(self, connect_timeout: float) -> None:
+        """For wait_for_connection: the agent answers."""
+        self._call(lambda guest: guest.ping(connect_timeout))
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        """Run *cmd* as a RouterOS script: (exit code, output, b"")."""
+        super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+        cmd = to_text(cmd, errors="surrogate_or_strict")
+        if _DISCOVERY.match(cmd):
+            return 0, b"PLATFORM\nRouterOS\nFOUND\n/usr/bin/python3\nENDFOUND\n", b""
+        if in_data and _PING.search(in_data):
+            self._call(lambda guest: guest.ping())
+            return 0, b'{"ping": "pong", "changed": false}', b""
+        if in_data or _SHELL_COMMANDS.match(cmd):
+            raise AnsibleError(
+                "This module needs Python or a shell on the target, and a RouterOS has neither: use outofband.chr.script, copy, "
+                "fetch, facts, guest_info, power or ansible.builtin.raw, and set gather_facts: false in the play."
+            )
+        result = self._call(
+            lambda guest: guest.run(to_bytes(cmd, errors="surrogate_or_strict"), self.get_option("script_timeout"))
+        )
+        if result.rc is None:
+            raise AnsibleError(
+                f"The script did not end within {self.get_option('script_timeout'):g} s and goes on as job {result.job} on the router. "
+                "Raise chr_script_timeout, or look at the router before you repeat it."
+            )
+        return result.rc, to_bytes(text(result.output), errors="surrogate_or_strict"), b""
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        super().put_file(in_path, out_path)
+        with Path(in_path).open("rb") as source:
+            self._call(lambda guest: guest.put(source, out_path))
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        super().fetch_file(in_path, out_path)
+        with Path(out_path).open("wb") as target:
+            self._call(lambda guest: guest.get(in_path, target))
+
+    def _call(self, function: t.Callable[[Guest], t.Any]) -> t.Any:
+        try:
+            return function(self.guest)
+        except AgentNotThere as error:
+            raise AnsibleConnectionFailure(str(error)) from error
+        except GuestError as error:
+            raise AnsibleError(str(error)) from error

@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options: {}
+requirements:
+  - The connection P(outofband.chr.guest_agent#connection) on the host.
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  action_group:
+    description: Use C(group/outofband.chr.chr) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - outofband.chr.chr
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: none
+    details:
+      - The whole module runs in the process of the controller. Use forks for many routers.
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+  platform:
+    description: Target OS/families that can be operated against.
+    support: full
+    platforms: RouterOS (CHR)
+seealso:
+  - plugin: outofband.chr.guest_agent
+    plugin_type: connection
+"""

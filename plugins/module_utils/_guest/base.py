@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The guest as this collection sees it: a router behind a hypervisor's agent, whatever the hypervisor."""
+
+from __future__ import annotations
+
+import typing as t
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+
+from .errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a way to the guest can do; asked before, never found out by failing."""
+
+    output: bool
+    """A script's output can be read."""
+    files: bool
+    """Files can be moved."""
+    freeze: bool
+    """File systems can be frozen for a snapshot."""
+    max_script: int
+    """Bytes of one script."""
+    exec_modes: tuple[str, ...]
+    """Ways to hand over a script, the one that ``auto`` takes first."""
+
+
+@dataclass(frozen=True)
+class ScriptResult:
+    """How one script ended."""
+
+    rc: int | None
+    """0 done, -1 RouterOS reported an error, 1 the agent's own time limit, None still running when we stopped waiting."""
+    output: bytes
+    """What the script printed, as it came (CRLF line ends on a CHR); with an error, RouterOS's own text is at its end."""
+    start: datetime
+    end: datetime
+    job: str
+    """The agent's id of the job."""
+    exec_mode: str
+    output_available: bool = True
+    truncated: bool = False
+    """The agent cut the output."""
+
+    @property
+    def timed_out(self) -> bool:
+        return self.rc is None or self.rc == 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A script that was started and not yet collected."""
+
+    id: str
+    start: datetime
+    exec_mode: str
+
+
+class Guest(ABC):
+    """A router that is reached through its hypervisor. All times are in seconds; all errors are GuestError."""
+
+    backend: str
+    capabilities: Capabilities
+
+    def __init__(self, vm: str, connect_timeout: float) -> None:
+        self.vm = vm
+        self.connect_timeout = connect_timeout
+
+    @abstractmethod
+    def ping(self, timeout: float | None = None) -> None:
+        """Return when the agent has answered, within ``connect_timeout`` or *timeout*; raise AgentNotThere otherwise."""
+
+    @abstractmethod
+    def start(self, source: bytes) -> Job:
+        """Start *source* as a RouterOS script and do not wait for its end."""
+
+    @abstractmethod
+    def start_file(self, name: str) -> Job:
+        """Start the script file *name* that lies on the router."""
+
+    @abstractmethod
+    def wait(self, job: Job, timeout: float) -> ScriptResult:
+        """Wait at most *timeout* seconds for the end of *job* and collect its result, once."""
+
+    def run(self, source: bytes, timeout: float) -> ScriptResult:
+        """Run *source* to its end. Raises as ``start`` and ``wait``."""
+        return self.wait(self.start(source), timeout)
+
+    @abstractmethod
+    def put(self, source: t.BinaryIO, name: str) -> int:
+        """Write a file on the router and verify it; the number of bytes. Raises InvalidInput, TransferFailed."""
+
+    @abstractmethod
+    def get(self, name: str, target: t.BinaryIO) -> int:
+        """Copy a file of the router to *target*; the number of bytes. Raises InvalidInput, FileNotThere."""
+
+    @abstractmethod
+    def agent_info(self) -> dict[str, t.Any]:
+        """The agent itself: ``version`` (str), ``commands`` (dict of name to enabled)."""
+
+    @abstractmethod
+    def query(self, command: str) -> t.Any:
+        """The answer to one of the agent's harmless questions, None where the agent does not know it."""
+
+    @abstractmethod
+    def shutdown(self, mode: str) -> None:
+        """Ask the agent to ``powerdown``, ``halt`` or ``reboot``. Returns when the request was taken."""
+
+
+def check_source(source: bytes, capabilities: Capabilities) -> None:
+    """Refuse what cannot be a script, before anything is sent. Raises InvalidInput."""
+    if not source.strip():
+        raise InvalidInput("The script is empty: there is nothing to run.")
+    if b"\0" in source:
+        raise InvalidInput(f"The script has a NUL byte at offset {source.index(0)}: RouterOS source is text.")
+    try:
+        source.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"The script is not valid UTF-8: byte 0x{source[error.start]:02X} at offset {error.start}. "
+            "Save it as UTF-8, or write the byte as a RouterOS escape such as \\E9."
+        ) from None
+    if len(source) > capabilities.max_script:
+        raise InvalidInput(
+            f"The script has {len(source)} bytes; this way to the router takes at most {capabilities.max_script}. "
+            "Put it on the router with outofband.chr.copy and run it with guest_file, or split it."
+        )
+
+
+def check_file_name(name: str) -> str:
+    """*name* as the agent knows it. The agent serves the root of the file store only (chr.md 1.7). Raises InvalidInput."""
+    if not name.strip() or name in (".", ".."):
+        raise InvalidInput(f"{name!r} is no file name.")
+    if "/" in name or "\\" in name:
+        raise InvalidInput(
+            f"{name!r} has a folder in it: the guest agent of a CHR serves only flat names in the root of its files. "
+            "Use a plain name such as 'setup.rsc' and move it with a script."
+        )
+    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        raise InvalidInput(f"The file name {name!r} has a control character.")
+    return name

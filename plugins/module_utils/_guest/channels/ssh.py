@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""A socket on another machine, forwarded by the OpenSSH client.
+
+One ssh connection per destination is kept by OpenSSH's own multiplexing (ControlMaster, ControlPersist), and each agent
+socket is forwarded through it to a unix socket of this user. Forwarding needs no program on the far side, and does not
+count against sshd's MaxSessions, however many routers one hypervisor has. The user's ssh configuration, keys and jump hosts apply.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import shlex
+import socket
+import subprocess
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ..deadline import Deadline
+from ..errors import AgentNotThere, InvalidInput
+from .base import Channel, ConnectError
+from .direct import TcpChannel, UnixChannel
+
+PERSIST = 60
+"""Seconds that an unused ssh connection stays open for the next task."""
+
+
+class SshChannel(Channel):
+    """*target* as seen from the machine *destination* (as in ``ssh destination``).
+
+    *arguments*: further ssh arguments, first in the command line so that they win. *directory*: where this user's control
+    and forwarded sockets live (created with mode 0700).
+    """
+
+    def __init__(self, destination: str, arguments: str, target: UnixChannel | TcpChannel, directory: Path) -> None:
+        if not destination.strip() or destination.startswith("-"):
+            raise InvalidInput(f"chr_ssh_host {destination!r} is no ssh destination.")
+        try:
+            self._arguments = shlex.split(arguments)
+        except ValueError as error:
+            raise InvalidInput(f"chr_ssh_args cannot be split into arguments: {error}.") from error
+        self._destination = destination
+        self._target = target
+        self._directory = directory
+        self._master = directory / f"chr-{_digest(destination, arguments)}"
+        self._local = UnixChannel(directory / f"chr-{_digest(destination, arguments, self._remote)}.fwd")
+
+    def __str__(self) -> str:
+        return f"{self._target} through ssh {self._destination}"
+
+    @property
+    def _remote(self) -> str:
+        if isinstance(self._target, UnixChannel):
+            return str(self._target.path)
+        host = f"[{self._target.host}]" if ":" in self._target.host else self._target.host
+        return f"{host}:{self._target.port}"
+
+    def connect(self, deadline: Deadline) -> socket.socket:
+        try:
+            return self._local.connect(deadline)
+        except ConnectError:
+            with self._lock():
+                self._forward(deadline)
+            return self._local.connect(deadline)
+
+    @contextlib.contextmanager
+    def _lock(self) -> t.Iterator[None]:
+        """One process at a time sets up connections to this destination."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._master.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _forward(self, deadline: Deadline) -> None:
+        with contextlib.suppress(ConnectError):
+            self._local.connect(deadline).close()
+            return  # another task was faster
+        self._local.path.unlink(missing_ok=True)
+        request = ["-O", "forward", "-L", f"{self._local.path}:{self._remote}"]
+        if self._ssh(request, deadline) is None:
+            return
+        failure = self._ssh(
+            ["-f", "-N", "-o", "ControlMaster=yes", "-o", f"ControlPersist={PERSIST}"]
+            + ["-o", f"ConnectTimeout={max(1, int(deadline.remaining))}"],
+            deadline,
+        ) or self._ssh(request, deadline)
+        if failure is not None:
+            raise AgentNotThere(
+                f"ssh {self._destination} failed, so {self._target} behind it cannot be reached: {failure}. "
+                f"Try 'ssh {self._destination}' by hand; ssh runs without prompts here (BatchMode), so it needs a key or an agent."
+            )
+
+    def _ssh(self, arguments: list[str], deadline: Deadline) -> str | None:
+        """Run one ssh command; None when it succeeded, else what it said."""
+        command = ["ssh", *self._arguments, "-o", "BatchMode=yes", "-o", f"ControlPath={self._master}", *arguments]
+        with tempfile.TemporaryFile() as errors:  # a pipe would stay open as long as the background connection
+            try:
+                status = subprocess.run(
+                    [*command, "--", self._destination],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    timeout=deadline.remaining + 1,
+                    check=False,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                return f"no connection within {deadline.seconds:g} s"
+            except FileNotFoundError:
+                return "the OpenSSH client (ssh) is not installed on the controller"
+            errors.seek(0)
+            said = errors.read().decode("utf-8", "replace").strip()
+        return None if status == 0 else said or f"exit status {status}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""Ends of waits, and the pace of looking."""
+
+from __future__ import annotations
+
+import time
+
+
+class Deadline:
+    """A point in monotonic time, *seconds* from now."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def expired(self) -> bool:
+        return time.monotonic() >= self._end
+
+
+def poll_interval(elapsed: float) -> float:
+    """Seconds to sleep before the next look at a job that has been running for *elapsed* seconds.
+
+    The first look comes at once, the second after 4 ms. From then on a job is seen at most 25 ms + 5 % of its run
+    time after it ended (22 ms here: an exchange takes time too); from 10 s on, 6 %, which keeps a job of 60 s below
+    100 looks.
+    """
+    if elapsed < 0.004:
+        return 0.004
+    return 0.022 + elapsed * (0.05 if elapsed < 10 else 0.06)

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""What can go wrong between the controller and a guest.
+
+The text of every error is complete: what was tried, where, what came back, what to do next. Nothing below
+the action and connection plugins knows Ansible's own exceptions.
+"""
+
+from __future__ import annotations
+
+
+class GuestError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidInput(GuestError):
+    """The request cannot be right; nothing was sent to the guest."""
+
+
+class AgentNotThere(GuestError):
+    """The agent could not be reached, or did not answer in time: the router is unreachable."""
+
+
+class NotAnAgent(GuestError):
+    """Something answered, but it is not a guest agent, or not a RouterOS one."""
+
+
+class AgentRefused(GuestError):
+    """The agent answered a command with an error object.
+
+    Attributes: ``command`` (QMP name), ``description`` (the agent's own text).
+    """
+
+    def __init__(self, where: str, command: str, description: str) -> None:
+        super().__init__(f"The guest agent of {where} refused {command}: {description}")
+        self.command = command
+        self.description = description
+
+
+class OutcomeUnknown(GuestError):
+    """A request that changes the guest was sent, and no trustworthy answer came back. It must not be repeated blindly."""
+
+
+class ScriptFailed(GuestError):
+    """A script that the collection itself needed ended with an error, or with output it cannot read."""
+
+
+class TooLarge(GuestError):
+    """More bytes than the way to the guest can carry; nothing was sent."""
+
+
+class NotPossible(GuestError):
+    """This hypervisor, agent or RouterOS cannot do what was asked."""
+
+
+class FileNotThere(GuestError):
+    """The router has no such file, or the agent does not serve it."""
+
+
+class TransferFailed(GuestError):
+    """A file did not arrive whole. The text says what is on the router now."""

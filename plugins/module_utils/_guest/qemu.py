@@ -1,0 +1,372 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""Backend ``qemu``: a guest behind a byte stream that speaks the QEMU guest agent protocol."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import time
+import typing as t
+from datetime import UTC, datetime
+
+from .._routeros.quoting import quote
+from .base import Capabilities, Guest, Job, ScriptResult, check_file_name, check_source
+from .channels.base import Channel
+from .deadline import Deadline, poll_interval
+from .errors import (
+    AgentNotThere,
+    AgentRefused,
+    FileNotThere,
+    GuestError,
+    InvalidInput,
+    NotAnAgent,
+    NotPossible,
+    OutcomeUnknown,
+    TransferFailed,
+)
+from .qga import REPLY_TIMEOUT, AgentSession
+
+# A wait longer than this gives the channel back, so that a hypervisor's backup or another task can use it meanwhile.
+_HOLD = 0.5
+_TRANSFER_TIMEOUT = 60.0
+
+
+class QemuGuest(Guest):
+    """A CHR, or for files and questions any QEMU guest agent, on *channel*.
+
+    *connect_timeout*: seconds to wait for the agent. *exec_mode*: ``auto``, ``import`` or ``path``.
+    """
+
+    backend = "qemu"
+    # 256 KiB is the largest script that public users of the CHR agent send (chr.md 1.5); the agent's own limit is unknown.
+    capabilities = Capabilities(
+        output=True, files=True, freeze=True, max_script=256 * 1024, exec_modes=("inline", "import", "path")
+    )
+
+    def __init__(self, vm: str, channel: Channel, connect_timeout: float, exec_mode: str = "auto") -> None:
+        super().__init__(vm, connect_timeout)
+        self._channel = channel
+        self._exec_mode = exec_mode
+
+    def _session(self, timeout: float | None = None) -> AgentSession:
+        return AgentSession(self._channel, self.vm, Deadline(timeout or self.connect_timeout))
+
+    def ping(self, timeout: float | None = None) -> None:
+        with self._session(timeout) as agent:
+            agent.execute("guest-ping", timeout=min(timeout or REPLY_TIMEOUT, REPLY_TIMEOUT))
+
+    # -- scripts -----------------------------------------------------------------------------------------------------
+
+    def start(self, source: bytes) -> Job:
+        check_source(source, self.capabilities)
+        with self._session() as agent:
+            return self._start_inline(agent, source, "inline")
+
+    def start_file(self, name: str) -> Job:
+        with self._session() as agent:
+            return self._start_file(agent, name)
+
+    def run(self, source: bytes, timeout: float) -> ScriptResult:
+        check_source(source, self.capabilities)
+        with self._session() as agent:
+            return self._wait(agent, self._start_inline(agent, source, "inline"), timeout)
+
+    def wait(self, job: Job, timeout: float) -> ScriptResult:
+        with contextlib.closing(self._session()) as agent:
+            return self._wait(agent, job, timeout)
+
+    def _start_inline(self, agent: AgentSession, source: bytes, exec_mode: str) -> Job:
+        # No "path": RouterOS then runs input-data as a script, and a stock qemu-ga refuses, so that nothing ever reaches a shell.
+        arguments = {"input-data": _encode(source.rstrip() + b"\n"), "capture-output": True}
+        try:
+            return self._start(agent, arguments, exec_mode)
+        except AgentRefused as error:
+            if "path" in error.description and "missing" in error.description:
+                raise NotAnAgent(
+                    f"The guest agent of {agent.where} is not RouterOS's: it runs programs, not RouterOS scripts "
+                    f"({error.description}). Nothing was run. Is chr_socket that of another VM?"
+                ) from error
+            raise
+
+    def _start_file(self, agent: AgentSession, name: str) -> Job:
+        """``import`` runs /import inline, which every CHR knows; ``path`` is the manual's way, disputed (chr.md 1.5)."""
+        if self._exec_mode != "path":
+            if not name.strip() or "\0" in name:
+                raise InvalidInput(f"guest_file {name!r} is no file name.")
+            return self._start_inline(agent, f"/import file-name={quote(name)}".encode(), "import")
+        check_file_name(name)
+        system = agent.execute("guest-get-osinfo")
+        if not isinstance(system, dict) or system.get("id") != "routeros":
+            raise NotAnAgent(
+                f"The guest agent of {agent.where} does not say that it is RouterOS, so {name!r} was not run: in exec mode 'path' "
+                "another agent would start it as a program."
+            )
+        return self._start(agent, {"path": name, "capture-output": True}, "path")
+
+    def _start(self, agent: AgentSession, arguments: dict[str, t.Any], exec_mode: str) -> Job:
+        start = datetime.now(UTC)
+        try:
+            reply = agent.execute("guest-exec", arguments)
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(
+                f"{error} Whether the script was started is unknown; it was not sent again. "
+                "Look at the router before you repeat it."
+            ) from error
+        try:
+            return Job(id=str(int(reply["pid"])), start=start, exec_mode=exec_mode)
+        except (KeyError, TypeError, ValueError):
+            raise OutcomeUnknown(
+                f"The guest agent of {agent.where} answered guest-exec without a job id: {str(reply)[:80]!r}."
+            ) from None
+
+    def _wait(self, agent: AgentSession, job: Job, timeout: float) -> ScriptResult:
+        began = time.monotonic()
+        while True:
+            status = self._status(agent, job)
+            elapsed = time.monotonic() - began
+            if status is not None and _true(status.get("exited")):
+                return _result(status, job)
+            if elapsed >= timeout:
+                return ScriptResult(
+                    rc=None, output=b"", start=job.start, end=datetime.now(UTC), job=job.id, exec_mode=job.exec_mode
+                )
+            pause = min(poll_interval(elapsed), timeout - elapsed)
+            if pause > _HOLD:
+                agent.close()
+            time.sleep(pause)
+
+    def _status(self, agent: AgentSession, job: Job) -> dict[str, t.Any] | None:
+        """One look at *job*; None when the agent did not answer this time but is there again."""
+        lost = (
+            f"Job {job.id} was started and its end was not seen, so the script may have run wholly, in part, or still be running. "
+            "It was not run again; look at the router before you repeat it."
+        )
+        try:
+            status = agent.execute("guest-exec-status", {"pid": int(job.id)})
+        except OutcomeUnknown as error:
+            try:
+                agent.execute("guest-ping")
+            except GuestError:
+                raise OutcomeUnknown(f"{error} {lost}") from error
+            return None
+        except (AgentNotThere, NotAnAgent) as error:
+            raise OutcomeUnknown(f"{error} {lost}") from error
+        except AgentRefused as error:
+            raise OutcomeUnknown(
+                f"{error}: the agent no longer knows the job (did the router restart?). {lost}"
+            ) from error
+        if not isinstance(status, dict):
+            raise OutcomeUnknown(
+                f"The guest agent of {agent.where} answered guest-exec-status with {str(status)[:80]!r}. {lost}"
+            )
+        return status
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def put(self, source: t.BinaryIO, name: str) -> int:
+        check_file_name(name)
+        with self._session() as agent:
+            try:
+                handle = agent.execute("guest-file-open", {"path": name, "mode": "w"})
+            except AgentRefused as error:
+                raise TransferFailed(f"{error}. The file {name!r} was not touched.") from error
+            try:
+                size, digest = self._write(agent, handle, source)
+                agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle}, timeout=_TRANSFER_TIMEOUT)
+                self._verify(agent, name, size, digest)
+            except (GuestError, OSError) as error:
+                raise TransferFailed(f"{error} {self._discard(agent, handle, name)}") from error
+            return size
+
+    def _write(self, agent: AgentSession, handle: t.Any, source: t.BinaryIO) -> tuple[int, bytes]:
+        digest = hashlib.sha256()
+        size = 0
+        chunks = ChunkSize()
+        rest = b""
+        while chunk := rest or source.read(chunks.size):
+            began = time.monotonic()
+            reply = agent.execute(
+                "guest-file-write",
+                {"handle": handle, "buf-b64": _encode(chunk), "count": len(chunk)},
+                timeout=_TRANSFER_TIMEOUT,
+            )
+            written = _count(reply, len(chunk), agent)
+            if written == 0:
+                raise TransferFailed(
+                    f"The guest agent of {agent.where} took none of {len(chunk)} bytes (is the router's disk full?)."
+                )
+            chunks.took(written, len(chunk), time.monotonic() - began)
+            digest.update(chunk[:written])
+            size += written
+            rest = chunk[written:]
+        return size, digest.digest()
+
+    def _verify(self, agent: AgentSession, name: str, size: int, digest: bytes) -> None:
+        """By the size that RouterOS reports; where that does not agree or cannot be had, by reading the file back."""
+        if self._reported_size(agent, name) == size:
+            return
+        found = hashlib.sha256()
+        count = self._read(agent, name, found.update)
+        if (count, found.digest()) != (size, digest):
+            raise TransferFailed(
+                f"{size} bytes were written to {name!r} on {agent.where}, but {count} bytes of other content are in the file."
+            )
+
+    def _reported_size(self, agent: AgentSession, name: str) -> int | None:
+        script = f":put [/file get [find name={quote(name)}] size]"
+        try:
+            result = self._wait(agent, self._start_inline(agent, script.encode(), "inline"), REPLY_TIMEOUT)
+        except (NotAnAgent, AgentRefused):
+            return None
+        text = result.output.strip()
+        return int(text) if result.rc == 0 and text.isdigit() else None
+
+    def _discard(self, agent: AgentSession, handle: t.Any, name: str) -> str:
+        """Take a half-written file away; what is true afterwards, as a sentence."""
+        with contextlib.suppress(GuestError):  # it may be closed already
+            agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
+        with contextlib.suppress(GuestError):
+            script = f"/file remove [find name={quote(name)}]".encode()
+            if self._wait(agent, self._start_inline(agent, script, "inline"), REPLY_TIMEOUT).rc == 0:
+                return f"The incomplete file {name!r} was removed from the router."
+        return f"An incomplete file {name!r} is on the router now."
+
+    def get(self, name: str, target: t.BinaryIO) -> int:
+        check_file_name(name)
+        with self._session() as agent:
+            return self._read(agent, name, target.write)
+
+    def _read(self, agent: AgentSession, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
+        try:
+            handle = agent.execute("guest-file-open", {"path": name, "mode": "r"})
+        except AgentRefused as error:
+            raise FileNotThere(f"{error}. There is no file {name!r}, or the agent does not serve it.") from error
+        try:
+            size = self._read_all(agent, handle, name, sink)
+        except BaseException:
+            with contextlib.suppress(GuestError):
+                agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
+            raise
+        agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
+        return size
+
+    def _read_all(self, agent: AgentSession, handle: t.Any, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
+        size = 0
+        chunks = ChunkSize()
+        while True:
+            began = time.monotonic()
+            asked = {"handle": handle, "count": chunks.size}
+            reply = agent.execute("guest-file-read", asked, timeout=_TRANSFER_TIMEOUT)
+            if not isinstance(reply, dict):
+                raise TransferFailed(
+                    f"The guest agent of {agent.where} answered guest-file-read with {str(reply)[:80]!r}."
+                )
+            data = _decode(reply.get("buf-b64") or "", agent)
+            sink(data)
+            size += len(data)
+            if _true(reply.get("eof")):
+                return size
+            if not data:
+                raise TransferFailed(
+                    f"The guest agent of {agent.where} sent no data of {name!r} after {size} bytes, and no end of file."
+                )
+            chunks.took(len(data), chunks.size, time.monotonic() - began)
+
+    # -- the agent and the machine -----------------------------------------------------------------------------------
+
+    def agent_info(self) -> dict[str, t.Any]:
+        with self._session() as agent:
+            reply = agent.execute("guest-info")
+        try:
+            listed = reply.get("supported_commands", [])
+            commands = {str(command["name"]): _true(command.get("enabled", True)) for command in listed}
+            return {"version": str(reply.get("version", "")), "commands": commands}
+        except (AttributeError, KeyError, TypeError):
+            raise NotAnAgent(f"The guest agent of {self.vm!r} answered guest-info with {str(reply)[:80]!r}.") from None
+
+    def query(self, command: str) -> t.Any:
+        with self._session() as agent:
+            try:
+                return agent.execute(command)
+            except AgentRefused:
+                return None
+
+    def shutdown(self, mode: str) -> None:
+        with self._session() as agent:
+            try:
+                agent.execute("guest-shutdown", {"mode": mode}, timeout=2.0)
+            except OutcomeUnknown:
+                pass  # a CHR shuts down without a reply (chr.md 1.4)
+            except AgentRefused as error:
+                raise NotPossible(str(error)) from error
+
+
+class ChunkSize:
+    """Bytes per read or write: grows while the agent is quick, shrinks to what it takes.
+
+    The best size is unknown (chr.md 1.5: 4096 bytes to 2 MiB are in use), so it starts small. Multiples of 3 keep base64 unpadded.
+    """
+
+    START = 48 * 1024
+    LIMIT = 768 * 1024
+    QUICK = 0.1
+
+    def __init__(self) -> None:
+        self.size = self.START
+        self._limit = self.LIMIT
+
+    def took(self, done: int, asked: int, seconds: float) -> None:
+        if done < asked:
+            self.size = self._limit = max(done, 1)
+        elif seconds < self.QUICK and asked >= self.size:
+            self.size = min(self.size * 2, self._limit)
+
+
+def _result(status: dict[str, t.Any], job: Job) -> ScriptResult:
+    try:
+        rc = int(status.get("exitcode", 0))
+        output = base64.b64decode(status.get("out-data") or "", validate=True)
+    except (TypeError, ValueError) as error:
+        raise OutcomeUnknown(f"Job {job.id} ended, but its result cannot be read: {error}.") from error
+    return ScriptResult(
+        rc=rc,
+        output=output,
+        start=job.start,
+        end=datetime.now(UTC),
+        job=job.id,
+        exec_mode=job.exec_mode,
+        truncated=_true(status.get("out-truncated")),
+    )
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _decode(data: t.Any, agent: AgentSession) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except (TypeError, ValueError) as error:
+        raise TransferFailed(f"The guest agent of {agent.where} sent file data that is not base64: {error}.") from error
+
+
+def _count(reply: t.Any, asked: int, agent: AgentSession) -> int:
+    try:
+        count = int(reply["count"])
+    except (KeyError, TypeError, ValueError):
+        raise TransferFailed(
+            f"The guest agent of {agent.where} did not say how much it wrote: {reply!r:.80}."
+        ) from None
+    if not 0 <= count <= asked:
+        raise TransferFailed(f"The guest agent of {agent.where} says it wrote {count} of {asked} bytes.")
+    return count
+
+
+def _true(value: t.Any) -> bool:
+    """A JSON boolean that may come as a number or a string."""
+    return value is True or str(value).strip().lower() in ("1", "true", "yes")

@@ -1,0 +1,268 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The QEMU guest agent protocol on a byte stream.
+
+Sources: the QGA protocol as QEMU documents it, and the CHR manual, section 9, for what RouterOS does differently.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import socket
+import time
+import typing as t
+
+from .channels.base import Channel, ConnectError
+from .deadline import Deadline
+from .errors import AgentNotThere, AgentRefused, NotAnAgent, OutcomeUnknown
+from .framing import Decoder, MessageTooLarge
+
+REPLY_TIMEOUT = 10.0
+"""Seconds for the reply to a command that an agent answers from memory."""
+
+# A guest that is still booting reads our requests late or never, so they are repeated.
+_SYNC_INTERVALS = (1.0, 2.0, 3.0)
+_CONNECT_RETRY = 0.1
+_RECEIVE = 256 * 1024
+_STRANGER = re.compile(rb"HTTP/\d|SSH-\d|<!doctype |<html", re.IGNORECASE)
+
+
+class AgentSession:
+    """One exclusive, synchronised conversation with an agent; a context manager.
+
+    QEMU serves one client per channel, so keep it short. Entering connects and synchronises within *deadline* and raises
+    AgentNotThere or NotAnAgent (text: where, how long, what was seen). It never sends a command that changes the guest.
+    """
+
+    def __init__(self, channel: Channel, vm: str, deadline: Deadline) -> None:
+        self.where = f"{vm!r} ({channel})"
+        self._channel = channel
+        self._vm = vm
+        self._deadline = deadline
+        self._decoder = Decoder()
+        self._socket: socket.socket | None = None
+        self._synced = False
+        self._pending: list[dict[str, t.Any]] = []
+        self._last_seen = "nothing was tried"
+
+    def __enter__(self) -> AgentSession:
+        try:
+            self._establish(self._deadline)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+        self._synced = False
+
+    def execute(
+        self,
+        command: str,
+        arguments: dict[str, t.Any] | None = None,
+        *,
+        timeout: float = REPLY_TIMEOUT,
+    ) -> t.Any:
+        """The ``return`` value of one agent command.
+
+        Raises AgentRefused for an error reply and OutcomeUnknown when the reply did not come within *timeout* seconds, or
+        the channel closed. After the latter the next call synchronises anew, so a late reply is never taken for its own.
+        """
+        self._resync()
+        self._synced = False
+        self._send(_request(command, arguments), command)
+        reply = self._receive(Deadline(timeout), command)
+        self._synced = True
+        return self._value(reply, command)
+
+    def execute_perhaps_unanswered(
+        self,
+        command: str,
+        arguments: dict[str, t.Any] | None = None,
+        *,
+        timeout: float = REPLY_TIMEOUT,
+    ) -> None:
+        """Run a command that some agents carry out without ever answering (guest-file-close on a CHR, chr.md 1.4).
+
+        A sync request goes out right behind it: agents work in order, so its reply proves that the command is over,
+        and no time is spent on waiting for an answer that never comes. Raises as ``execute``.
+        """
+        self._resync()
+        self._synced = False
+        sync_id, sync = _sync_request()
+        self._send(_request(command, arguments) + sync, command)
+        deadline = Deadline(timeout)
+        reply: dict[str, t.Any] | None = None
+        while True:
+            message = self._receive(deadline, command)
+            if _is_sync_reply(message, sync_id):
+                break
+            reply = reply or message
+        self._synced = True
+        if reply:
+            self._value(reply, command)
+
+    def _value(self, reply: dict[str, t.Any], command: str) -> t.Any:
+        if "error" in reply:
+            raise AgentRefused(self.where, command, _error_text(reply["error"]))
+        return reply["return"]
+
+    # -- reaching the agent ------------------------------------------------------------------------------------------
+
+    def _resync(self) -> None:
+        if not self._synced:
+            self._establish(Deadline(self._deadline.seconds))
+
+    def _establish(self, deadline: Deadline) -> None:
+        """Connect and synchronise until it works or *deadline* is over."""
+        while True:
+            try:
+                if self._socket is None:
+                    self._decoder = Decoder()
+                    self._socket = self._channel.connect(deadline)
+                self._synchronise(deadline)
+                return
+            except (ConnectError, _Lost) as error:
+                self.close()
+                self._last_seen = str(error)
+            if deadline.expired:
+                raise self._not_there(deadline)
+            time.sleep(min(_CONNECT_RETRY, deadline.remaining))
+
+    def _synchronise(self, deadline: Deadline) -> None:
+        """Send sync requests until the newest one is answered; everything before that reply is stale.
+
+        Raises _Lost when the channel closes or *deadline* ends.
+        """
+        attempt = 0
+        while True:
+            sync_id, request = _sync_request()
+            # The 0xFF makes an agent drop a half request that a former client left behind. Whether every RouterOS
+            # bears it is unknown, so the first request goes without, as Proxmox VE does it.
+            self._write((b"\xff" if attempt % 2 else b"") + request, deadline)
+            self._decoder.reset()
+            pause = Deadline(min(_SYNC_INTERVALS[min(attempt, len(_SYNC_INTERVALS) - 1)], deadline.remaining))
+            attempt += 1
+            while (messages := self._read(pause)) is not None:
+                if any(_is_sync_reply(message, sync_id) for message in messages):
+                    self._synced = True
+                    return
+                self._reject_stranger()
+            if deadline.expired:
+                raise _Lost(f"connected, sent guest-sync-delimited {attempt} times, no answer{self._heard()}")
+
+    def _reject_stranger(self) -> None:
+        heard = self._decoder.garbage.lstrip()
+        if _STRANGER.match(heard):
+            raise NotAnAgent(
+                f"{str(self._channel).capitalize()} is no guest agent channel: it answered {_printable(heard)}. "
+                f"Check chr_socket of {self._vm!r}."
+            )
+
+    def _not_there(self, deadline: Deadline) -> AgentNotThere:
+        return AgentNotThere(
+            f"The guest agent of {self._vm!r} did not answer on {self._channel} within {deadline.seconds:g} s: "
+            f"{self._last_seen}. The VM may be off or still booting, its agent channel may be missing, or another program "
+            "may be using the channel (QEMU serves one client at a time)."
+        )
+
+    def _heard(self) -> str:
+        heard = self._decoder.garbage.strip()
+        return f"; what came instead: {_printable(heard)}" if heard else ""
+
+    # -- bytes -------------------------------------------------------------------------------------------------------
+
+    def _send(self, request: bytes, command: str) -> None:
+        try:
+            self._write(request, Deadline(REPLY_TIMEOUT + len(request) / 100_000))
+        except _Lost as error:
+            self.close()
+            raise OutcomeUnknown(
+                f"The channel to {self.where} failed while {command} was being sent: {error}."
+            ) from error
+
+    def _receive(self, deadline: Deadline, command: str) -> dict[str, t.Any]:
+        """The next reply. Raises OutcomeUnknown."""
+        try:
+            while not self._pending:
+                messages = self._read(deadline)
+                if messages is None:
+                    raise _Lost(f"no reply within {deadline.seconds:g} s{self._heard()}")
+                self._pending += [message for message in messages if "return" in message or "error" in message]
+        except _Lost as error:
+            if "no reply" not in str(error):
+                self.close()
+            raise OutcomeUnknown(f"The guest agent of {self.where} did not answer {command}: {error}.") from error
+        return self._pending.pop(0)
+
+    def _write(self, data: bytes, deadline: Deadline) -> None:
+        assert self._socket
+        self._pending = []
+        self._socket.settimeout(max(deadline.remaining, 0.01))
+        try:
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise _Lost("the other side does not read (is another program using the channel?)") from error
+        except OSError as error:
+            raise _Lost(error.strerror or str(error)) from error
+
+    def _read(self, deadline: Deadline) -> list[dict[str, t.Any]] | None:
+        """Messages completed by one read (maybe none yet); None when *deadline* ended first. Raises _Lost."""
+        assert self._socket
+        try:
+            self._socket.settimeout(max(deadline.remaining, 0.0001))
+            data = self._socket.recv(_RECEIVE)
+        except TimeoutError:
+            return None
+        except OSError as error:
+            raise _Lost(error.strerror or str(error)) from error
+        if not data:
+            self._reject_stranger()
+            raise _Lost(f"the other side closed the channel{self._heard()}")
+        try:
+            return self._decoder.feed(data)
+        except MessageTooLarge as error:
+            raise _Lost(str(error)) from error
+
+
+class _Lost(Exception):
+    """The stream is of no use any more."""
+
+
+def _request(command: str, arguments: dict[str, t.Any] | None) -> bytes:
+    request: dict[str, t.Any] = {"execute": command}
+    if arguments:
+        request["arguments"] = arguments
+    return json.dumps(request, separators=(",", ":")).encode() + b"\n"
+
+
+def _sync_request() -> tuple[int, bytes]:
+    sync_id = random.randrange(1, 2**31)
+    return sync_id, _request("guest-sync-delimited", {"id": sync_id})
+
+
+def _is_sync_reply(message: dict[str, t.Any], sync_id: int) -> bool:
+    return str(message.get("return")) == str(sync_id)
+
+
+def _error_text(error: t.Any) -> str:
+    if isinstance(error, dict):
+        return _printable(str(error.get("desc") or error.get("class") or error).encode("utf-8", "surrogateescape"))
+    return _printable(str(error).encode("utf-8", "surrogateescape"))
+
+
+def _printable(data: bytes) -> str:
+    """Untrusted bytes as one short quoted line."""
+    text = data.decode("utf-8", "replace")
+    return repr(text[:80] + ("..." if len(text) > 80 else ""))

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""Getting data out of a router whole: scripts that print each value behind its length, and the reader of that.
+
+``print`` output is made for people: padded, wrapped, different from version to version, and a value can look like a key.
+Here a router prints ``@`` per record and ``key length:value`` per property, so that no value can be taken for anything else.
+"""
+
+from __future__ import annotations
+
+import re
+
+_KEY = re.compile(rb"([^ \r\n@][^ \r\n]*) (\d+):")
+
+# $1: an array of arrays, as [print as-value] gives it for a menu of items
+LISTING = """\
+:foreach item in=[{command} print as-value] do={{
+:put "@"
+:foreach k,v in=$item do={{ :local t [:tostr $v]; :put ($k . " " . [:len $t] . ":" . $t) }}
+}}
+"""
+
+_PROPERTY = """\
+:do {{ :local t [:tostr [{command} get {name}]]; :put ("{name} " . [:len $t] . ":" . $t) }} on-error={{}}
+"""
+
+
+def listing(command: str) -> str:
+    """A script that prints all items of the menu *command* (such as ``/ip address``), without changing anything."""
+    return LISTING.format(command=command)
+
+
+def properties(command: str, names: tuple[str, ...]) -> str:
+    """A script that prints those of the properties *names* of the single-item menu *command* that it has."""
+    return ':put "@"\n' + "".join(_PROPERTY.format(command=command, name=name) for name in names)
+
+
+def parse(output: bytes) -> list[dict[str, str]]:
+    """The records that such a script printed. Raises ValueError where *output* is not of that form, such as cut short."""
+    records: list[dict[str, str]] = []
+    position = 0
+    while position < len(output):
+        if output[position : position + 1] in (b"\r", b"\n"):
+            position += 1
+        elif output.startswith((b"@\r", b"@\n"), position):
+            records.append({})
+            position += 1
+        elif (match := _KEY.match(output, position)) and records:
+            end = match.end() + int(match.group(2))
+            if output[end : end + 1] not in (b"\r", b"\n"):
+                raise ValueError(f"the value of {match.group(1)!r} does not end where it should")
+            records[-1][match.group(1).decode("utf-8", "replace")] = output[match.end() : end].decode(
+                "utf-8", "surrogateescape"
+            )
+            position = end
+        else:
+            raise ValueError(f"unexpected output {output[position : position + 40]!r}")
+    return records

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: copy
+author: The outofband.chr authors (@outofband)
+short_description: Put a file on the router through the guest agent
+version_added: 0.1.0
+description:
+  - Writes a file of the controller, or text, to a Cloud Hosted Router, unless it is there with that content already.
+  - The file is streamed, every write is checked, and the result is verified. An incomplete file is removed from the router.
+options:
+  src:
+    description:
+      - A file on the controller. A relative path is looked for in C(files/) of the role or play, then beside it.
+      - A file encrypted with Ansible Vault is decrypted in memory.
+    type: path
+  content:
+    description:
+      - The content itself, instead of O(src).
+    type: str
+  dest:
+    description:
+      - The name of the file on the router. The agent of a CHR serves the root of the file store only, so it has no folder.
+      - Default is the name of O(src). It is required with O(content).
+    type: str
+extends_documentation_fragment:
+  - outofband.chr.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Text of up to 100,000 bytes is shown. Set C(diff=false) or C(no_log) for files with secrets.
+seealso:
+  - module: outofband.chr.fetch
+  - module: outofband.chr.script
+"""
+
+EXAMPLES = r"""
+- name: Put a script on the router
+  outofband.chr.copy:
+    src: baseline.rsc
+
+- name: Put rendered text on the router
+  outofband.chr.copy:
+    content: "{{ lookup('ansible.builtin.template', 'users.rsc.j2') }}"
+    dest: users.rsc
+  no_log: true
+"""
+
+RETURN = r"""
+dest:
+  description: The name of the file on the router.
+  returned: success
+  type: str
+  sample: baseline.rsc
+size:
+  description: Its size in bytes.
+  returned: success
+  type: int
+  sample: 1220
+checksum:
+  description: The SHA-1 of its content.
+  returned: success
+  type: str
+  sample: 6e642bb8dd5c2e027bf21dd923337cbb4214f827
+"""

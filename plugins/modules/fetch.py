@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fetch
+author: The outofband.chr authors (@outofband)
+short_description: Copy a file of the router to the controller through the guest agent
+version_added: 0.1.0
+description:
+  - Copies a file of a Cloud Hosted Router to the controller, unless it is there with that content already.
+  - The file is streamed and takes its place whole or not at all. A new file can be read by its owner only.
+options:
+  src:
+    description:
+      - The name of the file on the router. The agent of a CHR serves the root of the file store only, so it has no folder.
+    type: str
+    required: true
+  dest:
+    description:
+      - Where to put it. As with M(ansible.builtin.fetch), it is a folder in which C(<inventory_hostname>/<src>) is made,
+        unless O(flat=true).
+    type: path
+    required: true
+  flat:
+    description:
+      - Take O(dest) as the file's own path, or as its folder when it ends with C(/) or is one.
+    type: bool
+    default: false
+  fail_on_missing:
+    description:
+      - Fail when the router has no such file.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - outofband.chr.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details:
+      - What changes is a file of the controller.
+seealso:
+  - module: outofband.chr.copy
+"""
+
+EXAMPLES = r"""
+- name: Make a backup on the router
+  outofband.chr.script:
+    source: /system backup save name=nightly dont-encrypt=yes
+
+- name: Fetch it to backups/<router>/nightly.backup
+  outofband.chr.fetch:
+    src: nightly.backup
+    dest: backups/
+"""
+
+RETURN = r"""
+dest:
+  description: The file on the controller.
+  returned: success
+  type: str
+  sample: /home/net/backups/chr1/nightly.backup
+size:
+  description: Its size in bytes.
+  returned: success, when the file is there
+  type: int
+  sample: 20480
+checksum:
+  description: The SHA-1 of its content.
+  returned: success, when the file is there
+  type: str
+  sample: 6e642bb8dd5c2e027bf21dd923337cbb4214f827
+"""

@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: guest_info
+author: The outofband.chr authors (@outofband)
+short_description: What the guest agent says of itself and of the router
+version_added: 0.1.0
+description:
+  - Asks the guest agent of a Cloud Hosted Router for its version and commands, the operating system, host name, interfaces with
+    their addresses, clock and freeze state. No script is run.
+extends_documentation_fragment:
+  - outofband.chr.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details:
+      - Nothing is changed.
+seealso:
+  - module: outofband.chr.facts
+"""
+
+EXAMPLES = r"""
+- name: Ask the agent
+  outofband.chr.guest_info:
+  register: guest
+
+- name: Show the addresses
+  ansible.builtin.debug:
+    msg: "{{ guest.interfaces | map(attribute='addresses') | flatten | map(attribute='address') | list }}"
+"""
+
+RETURN = r"""
+backend:
+  description: The way to the agent.
+  returned: success
+  type: str
+  sample: qemu
+agent_version:
+  description: The agent's version.
+  returned: success
+  type: str
+  sample: 2.10.50
+agent_commands:
+  description: The agent's commands that are enabled.
+  returned: success
+  type: list
+  elements: str
+  sample: [guest-exec, guest-exec-status, guest-ping]
+os:
+  description: The operating system. V(id) is V(routeros) on a CHR. Null when the agent does not tell, as all that follows.
+  returned: success
+  type: dict
+  sample: {id: routeros, kernel_release: 5.6.3-64, machine: x86_64, name: RouterOS, pretty_name: RouterOS 7.22}
+host_name:
+  description: The router's identity.
+  returned: success
+  type: str
+  sample: MikroTik
+freeze_state:
+  description: V(thawed), or V(frozen) while a snapshot is taken.
+  returned: success
+  type: str
+  sample: thawed
+time:
+  description: The router's clock, in seconds since 1970-01-01 UTC.
+  returned: success
+  type: float
+  sample: 1774041353.16041
+timezone_offset:
+  description: The router's offset from UTC, in seconds.
+  returned: success
+  type: int
+  sample: 0
+interfaces:
+  description: Interfaces with their addresses.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: RouterOS's name.
+      type: str
+      sample: ether1
+    mac_address:
+      description: The hardware address, null where there is none.
+      type: str
+      sample: 0e:61:47:d8:43:2a
+    addresses:
+      description: Its addresses.
+      type: list
+      elements: dict
+      contains:
+        address:
+          description: The address.
+          type: str
+          sample: 10.0.2.15
+        prefix:
+          description: The length of the prefix.
+          type: int
+          sample: 24
+        family:
+          description: V(ipv4) or V(ipv6).
+          type: str
+          sample: ipv4
+"""

@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: script
+author: The outofband.chr authors (@outofband)
+short_description: Run a RouterOS script through the guest agent
+version_added: 0.1.0
+description:
+  - Runs RouterOS source on a Cloud Hosted Router through its hypervisor's guest agent, and returns what it printed.
+  - A script that RouterOS cannot parse does not run at all. One that fails while it runs stops there, what it did before stays
+    done, and the task fails with RouterOS's own text.
+  - A script is sent once. When the answer is lost, the task fails and says so, and never runs it again.
+options:
+  source:
+    description:
+      - The script as text, as typed in a RouterOS terminal. UTF-8, without NUL, at most 256 KiB.
+    type: str
+  src:
+    description:
+      - A script file on the controller. A relative path is looked for in C(files/) of the role or play, then beside it.
+      - A file encrypted with Ansible Vault is decrypted in memory.
+    type: path
+  guest_file:
+    description:
+      - A script file that lies on the router, such as one that M(outofband.chr.copy) has put there.
+      - The connection's O(outofband.chr.guest_agent#connection:exec_mode) says how it is run.
+    type: str
+  timeout:
+    description:
+      - Seconds to wait for the end of the script, instead of the connection's
+        O(outofband.chr.guest_agent#connection:script_timeout).
+      - A script that takes longer goes on on the router. The task fails with RV(timed_out) and the job's id.
+    type: float
+  unless:
+    description:
+      - A RouterOS expression that is true or false. When it is true, the script is not run, and nothing is changed.
+      - It is evaluated in check mode too, so it must not change anything.
+    type: str
+  only_if:
+    description:
+      - A RouterOS expression that is true or false. When it is false, the script is not run, and nothing is changed.
+      - It is evaluated in check mode too, so it must not change anything.
+    type: str
+extends_documentation_fragment:
+  - outofband.chr.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - O(unless) and O(only_if) are evaluated, the script is not run. Without them, a change is predicted.
+  diff_mode:
+    support: none
+    details:
+      - What a script would change is not known before it runs.
+seealso:
+  - module: outofband.chr.copy
+notes:
+  - Set C(no_log) on tasks whose script holds a secret. This module itself shows no script at any verbosity, but Ansible shows a
+    task's arguments at C(-vvv), and a script can print what it holds.
+"""
+
+EXAMPLES = r"""
+- name: Give the router an address
+  outofband.chr.script:
+    source: /ip address add address=192.0.2.1/24 interface=ether1
+    unless: '[:len [/ip address find address="192.0.2.1/24"]] > 0'
+
+- name: Run a script of the role's files folder
+  outofband.chr.script:
+    src: baseline.rsc
+
+- name: Run a file that lies on the router
+  outofband.chr.script:
+    guest_file: baseline.rsc
+    timeout: 300
+
+- name: Read something
+  outofband.chr.script:
+    source: ':put [/system resource get version]'
+  register: version
+  changed_when: false
+"""
+
+RETURN = r"""
+rc:
+  description:
+    - V(0) the script ended well, V(-1) RouterOS reported an error, V(1) the agent stopped it at a time limit of its own.
+    - Not set (null) when it was still running at the end of O(timeout).
+  returned: when the script was run, and V(0) when O(unless) or O(only_if) made it unnecessary
+  type: int
+  sample: 0
+stdout:
+  description: What the script printed, with C(\n) line ends. After an error, RouterOS's text stands at the end.
+  returned: when the script was run
+  type: str
+  sample: "7.22 (stable)\n"
+stdout_lines:
+  description: RV(stdout) in lines.
+  returned: when the script was run
+  type: list
+  elements: str
+  sample: ["7.22 (stable)"]
+start:
+  description: When the script was handed over, by the controller's clock.
+  returned: when the script was run
+  type: str
+  sample: "2026-01-31T12:00:00.000000+00:00"
+end:
+  description: When its end was seen, by the controller's clock.
+  returned: when the script was run
+  type: str
+  sample: "2026-01-31T12:00:00.050000+00:00"
+delta:
+  description: The time between.
+  returned: when the script was run
+  type: str
+  sample: "0:00:00.050000"
+timed_out:
+  description: Whether the script did not end in time.
+  returned: when the script was run
+  type: bool
+  sample: false
+job:
+  description: The agent's id of the job.
+  returned: when the script was run
+  type: str
+  sample: "104"
+backend:
+  description: The way to the agent.
+  returned: when the script was run
+  type: str
+  sample: qemu
+exec_mode:
+  description: How the script was handed over, V(inline), V(import) or V(path).
+  returned: when the script was run
+  type: str
+  sample: inline
+output_available:
+  description: Whether this way to the agent carries a script's output.
+  returned: when the script was run
+  type: bool
+  sample: true
+skipped_reason:
+  description: Which condition made the script unnecessary.
+  returned: when O(unless) or O(only_if) made it unnecessary
+  type: str
+  sample: 'unless is true on the router: [:len [/ip address find]] > 0'
+"""

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What all actions of this collection share. PRIVATE to the collection: may change in any release."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest import qemu as _qemu  # noqa: F401  (loaded once, before forks)
+from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, ScriptResult
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, GuestError, ScriptFailed
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
+
+TRANSPORT = "outofband.chr.guest_agent"
+
+
+class GuestAction(ActionBase):
+    """An action that talks to the host's router; subclasses say what with ``perform``.
+
+    It runs in the controller's process: no Python on the target, nothing written to it.
+    """
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    SPEC: t.ClassVar[dict[str, t.Any]] = {}
+    MUTUALLY_EXCLUSIVE: t.ClassVar[list[tuple[str, ...]]] = []
+    REQUIRED_ONE_OF: t.ClassVar[list[tuple[str, ...]]] = []
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The result of the task. Raises GuestError."""
+        raise NotImplementedError
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        self._task_vars = task_vars or {}
+        _validation, arguments = self.validate_argument_spec(
+            self.SPEC, mutually_exclusive=self.MUTUALLY_EXCLUSIVE, required_one_of=self.REQUIRED_ONE_OF
+        )
+        if getattr(self._connection, "transport", None) != TRANSPORT:
+            raise AnsibleError(
+                f"{self._task.action} works over the connection {TRANSPORT} only; this host has "
+                f"{getattr(self._connection, 'transport', '?')!r}. Set ansible_connection: {TRANSPORT} for the router."
+            )
+        try:
+            result.update(self.perform(self._connection.guest, arguments))
+        except AgentNotThere as error:
+            result.update(unreachable=True, changed=False, msg=str(error))
+        except GuestError as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+    def script_timeout(self, arguments: dict[str, t.Any]) -> float:
+        """Seconds for one script: the task's ``timeout``, else the connection's."""
+        return arguments.get("timeout") or self._connection.get_option("script_timeout")
+
+    def read(self, guest: Guest, source: str, timeout: float) -> bytes:
+        """The output of a script of our own that changes nothing. Raises ScriptFailed."""
+        result = guest.run(source.encode(), timeout)
+        if result.rc != 0:
+            raise ScriptFailed(failure(guest, result, timeout))
+        return result.output
+
+
+def failure(guest: Guest, result: ScriptResult, timeout: float) -> str:
+    """One sentence on a script that did not end well, with RouterOS's own words."""
+    if result.rc is None:
+        return (
+            f"The script did not end within {timeout:g} s on {guest.vm!r} and goes on as job {result.job} on the router; its output "
+            "will not be collected. Give it more time (timeout, chr_script_timeout) next time, and look at the router before "
+            "you run it again."
+        )
+    said = message(result.output) or "no text came with it"
+    if result.rc == 1:
+        return f"The guest agent of {guest.vm!r} stopped the script at its own time limit. Output so far: {said}"
+    return f"The script failed on {guest.vm!r}: {said}"

@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""``python -m lab``: routers on sockets (serve), or one router as the agent inside a QEMU guest (guest)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from dataclasses import fields
+from pathlib import Path
+
+from .routeros import Router
+from .serve import LabRouter, serve_port
+from .switches import Switches
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="lab")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="routers chr01, chr02, ... on unix sockets in a directory")
+    serve.add_argument("directory", type=Path)
+    serve.add_argument("--count", type=int, default=1)
+    guest = commands.add_parser("guest", help="one router on a virtio-serial port")
+    guest.add_argument("--port", type=Path, required=True)
+    for command in (serve, guest):
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="a switch, identity or version"
+        )
+    arguments = parser.parse_args()
+    settings = dict(word.split("=", 1) for word in arguments.set)
+    if arguments.command == "guest":
+        router, switches = build("MikroTik", settings)
+        return serve_port(arguments.port, router, switches)
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    sys.setswitchinterval(0.0005)  # many routers in one process: answer before the jobs of others
+    for number in range(1, arguments.count + 1):
+        name = f"chr{number:02d}"
+        router, switches = build(name, settings)
+        LabRouter(router, f"unix:{arguments.directory / name}.sock", switches).start()
+    print(f"{arguments.count} routers in {arguments.directory}", flush=True)
+    threading.Event().wait()
+    return 0
+
+
+def build(identity: str, settings: dict[str, str]) -> tuple[Router, Switches]:
+    """A router and its switches from text settings. Raises KeyError for an unknown one."""
+    switches = Switches()
+    of_router = {"identity": identity}
+    for key, value in settings.items():
+        if key in {field.name for field in fields(Switches)}:
+            switches.change(key, value)
+        elif key in ("identity", "version", "system_id", "level"):
+            of_router[key] = value
+        else:
+            raise KeyError(key)
+    return Router(output_newline=switches.output_newline, **of_router), switches  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

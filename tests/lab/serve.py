@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carrying an agent's bytes: a socket that behaves like QEMU's chardev, and a virtio-serial port seen from inside a guest."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+from .qga import Agent, HangUp
+from .routeros import Router
+from .switches import Switches
+
+
+class Requests:
+    """Cuts what a client sends into requests, as an agent's JSON parser does: a newline is not needed."""
+
+    def __init__(self, switches: Switches) -> None:
+        self._switches = switches
+        self._buffer = b""
+        self._decoder = json.JSONDecoder()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Complete requests; a piece that cannot be a request comes back as it is, for an error reply."""
+        if b"\xff" in data and self._switches.client_delimiter != "garbage":
+            before, _, after = data.rpartition(b"\xff")
+            complaint = [b"\xff"] if self._switches.client_delimiter == "error" else []
+            complete = self.feed(before.replace(b"\xff", b""))
+            self._buffer = b""
+            return complete + complaint + self.feed(after)
+        self._buffer += data
+        found = []
+        while self._buffer.strip():
+            stripped = self._buffer.lstrip()
+            try:
+                _, end = self._decoder.raw_decode(stripped.decode("latin-1"))
+            except ValueError:
+                line, newline, rest = stripped.partition(b"\n")
+                if not newline:
+                    self._buffer = stripped
+                    break
+                found.append(line)  # a whole line that is no JSON
+                self._buffer = rest
+            else:
+                found.append(stripped[:end])
+                self._buffer = stripped[end:]
+        return found
+
+
+class LabRouter:
+    """A router with its agent on a socket, one client at a time; a context manager.
+
+    ``on`` is "unix:/path" or "tcp:host:port" (port 0: chosen, see ``address``). A power-off closes the socket, as the end of
+    QEMU does; a reboot keeps it and answers nothing for ``switches.boot_seconds``.
+    """
+
+    def __init__(self, router: Router, on: str, switches: Switches | None = None) -> None:
+        self.router = router
+        self.agent = Agent(router, switches)
+        self._on = on
+        self._listener: socket.socket | None = None
+        self._client: socket.socket | None = None
+        self._away_until = 0.0
+        router.on_power = self._power
+
+    @property
+    def switches(self) -> Switches:
+        return self.agent.switches
+
+    def start(self) -> LabRouter:
+        """Power on."""
+        kind, _, where = self._on.partition(":")
+        if kind == "unix":
+            Path(where).unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(where)
+            self.address = where
+        else:
+            host, _, port = where.rpartition(":")
+            listener = socket.create_server((host, int(port)))
+            self._on = f"tcp:{host}:{listener.getsockname()[1]}"
+            self.address = f"tcp://{host}:{listener.getsockname()[1]}"
+        listener.listen(1)
+        self._listener = listener
+        threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """Power off: the socket is closed."""
+        for one in (self._listener, self._client):
+            if one:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+        self._listener = self._client = None
+        self.agent.forget()
+
+    __enter__ = start
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def _power(self, what: str) -> None:
+        if what == "reboot":
+            self._away_until = time.monotonic() + self.switches.boot_seconds
+            self.agent.forget()
+            self.router.reboot()
+        else:
+            threading.Timer(0.05, self.stop).start()
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            self._client = client
+            with client, contextlib.suppress(OSError, HangUp):
+                converse(client.recv, client.sendall, self.agent, lambda: time.monotonic() < self._away_until)
+
+
+def converse(
+    receive: t.Callable[[int], bytes],
+    send: t.Callable[[bytes], t.Any],
+    agent: Agent,
+    away: t.Callable[[], bool],
+) -> None:
+    """Answer requests until the client is gone. Raises OSError, HangUp."""
+    requests = Requests(agent.switches)
+    while data := receive(256 * 1024):
+        if away():
+            requests = Requests(agent.switches)
+            continue  # what reaches a guest without an agent is lost
+        for request in requests.feed(data):
+            reply = agent.answer(request)
+            if not away():
+                _send(send, reply, agent.switches.dribble)
+
+
+def _send(send: t.Callable[[bytes], t.Any], reply: bytes, dribble: int) -> None:
+    if not dribble:
+        if reply:
+            send(reply)
+        return
+    for start in range(0, len(reply), dribble):
+        send(reply[start : start + dribble])
+        time.sleep(0.001)
+
+
+REBOOT, POWER_OFF = 10, 11
+
+
+def serve_port(port: Path, router: Router, switches: Switches) -> int:
+    """Be the agent on a virtio-serial port inside a guest; the exit status that tells init to reboot or power off."""
+    agent = Agent(router, switches)
+    wanted: list[int] = []
+    router.on_power = lambda what: wanted.append(REBOOT if what == "reboot" else POWER_OFF)
+    descriptor = os.open(port, os.O_RDWR)
+
+    def receive(size: int) -> bytes:
+        while not wanted:
+            if data := os.read(descriptor, size):
+                return data
+            time.sleep(0.005)  # no client on the host's side
+        return b""
+
+    def send(data: bytes) -> None:
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+    while not wanted:
+        with contextlib.suppress(HangUp):
+            converse(receive, send, agent, lambda: bool(wanted))
+    return wanted[0]

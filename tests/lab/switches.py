@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What sources disagree about, or nobody has proven: one switch each. The defaults are the strict or the observed side."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field, fields
+
+
+@dataclass
+class Switches:
+    """How this agent behaves. Sizes are in bytes, times in seconds."""
+
+    close_answers: bool = False
+    """guest-file-close and -flush are answered. Observed on 7.22: they are not, though they work."""
+    shutdown_answers: bool = False
+    """guest-shutdown is answered before the machine goes down."""
+    shutdown_honours_reboot: bool = True
+    """guest-shutdown with mode reboot reboots. The vendor's sample says so in a comment; nobody published a proof."""
+    path_mode: str = "refused"
+    """guest-exec with ``path``: ``works`` (the manual), ``refused`` (a hypervisor's developers in 2020)."""
+    numbers_as_strings: bool = False
+    delimiter: bool = True
+    """0xFF before the reply to guest-sync-delimited."""
+    newline: bool = True
+    """A newline after each reply."""
+    client_delimiter: str = "reset"
+    """A 0xFF from the client: ``reset`` the parser silently, ``error`` reply as the stock agent, or ``garbage``."""
+    output_newline: str = "\r\n"
+    write_modes: tuple[str, ...] = ("w",)
+    read_modes: tuple[str, ...] = ("r", "rb")
+    status_once: bool = True
+    """The result of a job can be read once."""
+    job_limit: float = 0.0
+    """A script that runs longer is stopped with exit code 1; 0: no limit."""
+    max_input: int = 0
+    """Longer scripts are refused; 0: no limit."""
+    max_write: int = 0
+    """At most so many bytes of one guest-file-write are taken; 0: all."""
+    boot_seconds: float = 0.3
+    mute: tuple[str, ...] = ()
+    """Commands that are carried out and never answered."""
+    hang_up_on: tuple[str, ...] = ()
+    """Commands upon which the channel is closed before they are carried out."""
+    dribble: int = 0
+    """Send replies in pieces of so many bytes; 0: whole."""
+    handles: int = 10
+    """Files that can be open at once."""
+    commands_off: tuple[str, ...] = field(default=("guest-get-users", "guest-get-vcpus", "guest-get-fsinfo"))
+    """Known to the agent and answered with ``Command not supported``."""
+
+    def change(self, key: str, value: str) -> None:
+        """Set one switch from text. Raises KeyError, ValueError."""
+        kind = {one.name: type(getattr(self, one.name)) for one in fields(self)}[key]
+        convert: dict[type, t.Callable[[str], t.Any]] = {
+            bool: lambda text: {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text],
+            tuple: lambda text: tuple(word for word in text.split(",") if word),
+        }
+        setattr(self, key, convert.get(kind, kind)(value))
