@@ -68,7 +68,8 @@ class Decoder:
                     if position == len(self._buffer):
                         position = at  # the escaped byte is still to come
                         break
-                    position += 1
+                    if self._buffer[position] not in b"\n\xff":  # these end a half message, escaped or not
+                        position += 1
                 elif byte == _QUOTE:
                     self._in_string = False
             elif byte == _QUOTE:
