@@ -186,8 +186,10 @@ class Connection(ConnectionBase):
         """Run *cmd* as a RouterOS script: (exit code, output, b"")."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         cmd = to_text(cmd, errors="surrogate_or_strict")
-        if _DISCOVERY.match(cmd):
-            return 0, b"PLATFORM\nRouterOS\nFOUND\n/usr/bin/python3\nENDFOUND\n", b""
+        if asked := _DISCOVERY.match(cmd):
+            # Ansible looks for a Python before ping and wait_for_connection; that must not fail for want of one.
+            platform = b"PLATFORM\nRouterOS\n" if asked[1] == "PLATFORM" else b""
+            return 0, platform + b"FOUND\n/usr/bin/python3\nENDFOUND\n", b""
         if in_data and _PING.search(in_data):
             self._call(lambda guest: guest.ping())
             return 0, b'{"ping": "pong", "changed": false}', b""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import inspect
 import json
 import threading
 import time
@@ -125,7 +126,13 @@ class Agent:
             raise Silence
         if command not in COMMANDS:
             raise Refused(f"The command '{command}' was not found")
-        return getattr(self, "_" + command.replace("-", "_"))(**{k.replace("-", "_"): v for k, v in arguments.items()})
+        method = getattr(self, "_" + command.replace("-", "_"))
+        named = {key.replace("-", "_"): value for key, value in arguments.items()}
+        try:
+            inspect.signature(method).bind(**named)
+        except TypeError as error:
+            raise Refused(f"Parameter error: {error}") from None
+        return method(**named)
 
     # -- questions ---------------------------------------------------------------------------------------------------
 

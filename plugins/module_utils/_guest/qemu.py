@@ -176,11 +176,11 @@ class QemuGuest(Guest):
             except AgentRefused as error:
                 raise TransferFailed(f"{error}. The file {name!r} was not touched.") from error
             try:
-                size, digest = self._write(agent, handle, source)
-                agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle}, timeout=_TRANSFER_TIMEOUT)
+                with _closing(agent, handle):
+                    size, digest = self._write(agent, handle, source)
                 self._verify(agent, name, size, digest)
             except (GuestError, OSError) as error:
-                raise TransferFailed(f"{error} {self._discard(agent, handle, name)}") from error
+                raise TransferFailed(f"{error} {self._discard(agent, name)}") from error
             return size
 
     def _write(self, agent: AgentSession, handle: t.Any, source: t.BinaryIO) -> tuple[int, bytes]:
@@ -226,10 +226,8 @@ class QemuGuest(Guest):
         text = result.output.strip()
         return int(text) if result.rc == 0 and text.isdigit() else None
 
-    def _discard(self, agent: AgentSession, handle: t.Any, name: str) -> str:
+    def _discard(self, agent: AgentSession, name: str) -> str:
         """Take a half-written file away; what is true afterwards, as a sentence."""
-        with contextlib.suppress(GuestError):  # it may be closed already
-            agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
         with contextlib.suppress(GuestError):
             script = f"/file remove [find name={quote(name)}]".encode()
             if self._wait(agent, self._start_inline(agent, script, "inline"), REPLY_TIMEOUT).rc == 0:
@@ -246,14 +244,8 @@ class QemuGuest(Guest):
             handle = agent.execute("guest-file-open", {"path": name, "mode": "r"})
         except AgentRefused as error:
             raise FileNotThere(f"{error}. There is no file {name!r}, or the agent does not serve it.") from error
-        try:
-            size = self._read_all(agent, handle, name, sink)
-        except BaseException:
-            with contextlib.suppress(GuestError):
-                agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
-            raise
-        agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
-        return size
+        with _closing(agent, handle):
+            return self._read_all(agent, handle, name, sink)
 
     def _read_all(self, agent: AgentSession, handle: t.Any, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
         size = 0
@@ -325,6 +317,18 @@ class ChunkSize:
             self.size = self._limit = max(done, 1)
         elif seconds < self.QUICK and asked >= self.size:
             self.size = min(self.size * 2, self._limit)
+
+
+@contextlib.contextmanager
+def _closing(agent: AgentSession, handle: t.Any) -> t.Iterator[None]:
+    """Close *handle* in the end; an error on the way counts more than one at closing."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(GuestError):
+            agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
+        raise
+    agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle}, timeout=_TRANSFER_TIMEOUT)
 
 
 def _result(status: dict[str, t.Any], job: Job) -> ScriptResult:

@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The router: its state, and running scripts on it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from . import files, interfaces, licence, network, system
+from .clock import Clock
+from .commands import COMMANDS
+from .errors import LimitError, PowerEvent, ScriptError, ScriptSyntaxError
+from .evaluate import Interpreter
+from .export import EXPORT, IMPORT
+from .files import File, check_name
+from .kinds import Prop
+from .licence import Licence, new_system_id
+from .menus import BaseMenu, Item, ItemMenu, Table, build
+from .specs import Menu
+from .values import Value, text
+
+OK, ERROR, STOPPED = 0, -1, 1
+MENUS: tuple[BaseMenu, ...] = system.MENUS + licence.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+
+
+@dataclass
+class Outcome:
+    """The end of a run: ``exitcode`` 0 ok, -1 error, 1 stopped; the output, on failure with the error text last."""
+
+    exitcode: int
+    output: bytes
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One line of the log."""
+
+    number: int
+    time: datetime
+    topics: str
+    message: str
+
+
+def parse_version(version: str) -> tuple[int, ...]:
+    """``7.22rc4`` as (7, 22); ``ValueError`` when it does not begin with a number."""
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if not match:
+        raise ValueError(f"not a RouterOS version: {version!r}")
+    return tuple(int(group) for group in match.groups() if group)
+
+
+class Router:
+    """A simulated CHR. All state may be read at any time; hold ``lock`` to change it while scripts run."""
+
+    def __init__(
+        self,
+        *,
+        identity: str = "MikroTik",
+        version: str = "7.22",
+        interfaces: tuple[str, ...] = ("ether1",),
+        system_id: str | None = None,
+        level: str = "free",
+        output_newline: str = "\r\n",
+        address: str | None = "10.0.2.15/24",
+        memory: int = 1024 * 1024 * 1024,
+        max_steps: int = 20_000_000,
+        clock: Clock | None = None,
+        on_power: Callable[[str], None] | None = None,
+    ) -> None:
+        self.default_identity = self.identity = identity
+        self.version = version
+        self.number_version = parse_version(version)
+        self.channel = "testing" if re.search(r"rc|beta", version) else "stable"
+        self.hardware = interfaces
+        self.first_address = address
+        self.output_newline = output_newline
+        self.memory = memory
+        self.max_steps = max_steps
+        self.licence = Licence(system_id or new_system_id(), level)
+        self.clock = clock or Clock()
+        self.on_power = on_power
+        self.lock = threading.RLock()
+        self.files: dict[str, File] = {}
+        self.tables: dict[str, Table] = {}
+        self.settings: dict[str, dict[str, Value]] = {}
+        self.globals: dict[str, Value] = {}
+        self.log: list[LogEntry] = []
+        self._logged = 0
+        self.booted_at = self.clock.now()
+        self.root = build(MENUS, (EXPORT,), self.number_version)
+        self.root.commands.update({spec.name: spec for spec in COMMANDS if spec.since <= self.number_version})
+        self.root.commands[IMPORT.name] = IMPORT
+        for menu in self._item_menus():
+            menu.setup(self)
+        self.add_log("system,info", "router rebooted")
+
+    def _item_menus(self) -> list[ItemMenu]:
+        return [menu for menu in MENUS if isinstance(menu, ItemMenu)]
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def run(self, source: bytes | str, *, stop: threading.Event | None = None) -> Outcome:
+        """Runs a script and waits for its end; setting ``stop`` ends it with exit code 1. May be called in threads."""
+        data = source.encode("utf-8") if isinstance(source, str) else source
+        interpreter = Interpreter(self, stop)
+        output = interpreter.output
+        code = OK
+        try:
+            interpreter.run(data.decode("latin-1"))
+        except ScriptSyntaxError as error:
+            code = ERROR
+            output.line(str(error))
+        except ScriptError as error:
+            code = ERROR
+            output.line(error.text)
+        except (LimitError, MemoryError):
+            code = STOPPED
+        except RecursionError:
+            code = ERROR
+            output.line("failure: maximum recursion depth reached")
+        except PowerEvent as event:
+            if self.on_power is not None:
+                self.on_power(event.action)
+        return Outcome(code, bytes(output.data))
+
+    def reboot(self) -> None:
+        """Restarts: uptime, global variables, dynamic items and the log begin anew; configuration and files stay."""
+        with self.lock:
+            self.booted_at = self.clock.now()
+            self.globals.clear()
+            self.log.clear()
+            for path in ("ip address",):
+                table = self.tables[path]
+                table.items[:] = [item for item in table.items if not item.dynamic]
+                self.behaviour(path).setup(self)
+            self.add_log("system,info", "router rebooted")
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    @property
+    def system_id(self) -> str:
+        """The licence's system id."""
+        return self.licence.system_id
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the last boot, by the router's clock."""
+        return max((self.clock.now() - self.booted_at).total_seconds(), 0.0)
+
+    def menu(self, path: str) -> Menu:
+        """The place in this router's menu tree."""
+        node = self.root
+        for name in path.split():
+            node = node.children[name]
+        return node
+
+    def behaviour(self, path: str) -> ItemMenu:
+        """The item menu at a path."""
+        found = self.menu(path).behaviour
+        assert isinstance(found, ItemMenu)
+        return found
+
+    def items(self, path: str) -> list[Item]:
+        """The items of a menu."""
+        return self.behaviour(path).rows(self)
+
+    def renamed(self, path: str, old: str, new: str) -> None:
+        """Lets every property that named an item by its old name follow it."""
+        base = "interface" if path.startswith("interface ") and "list" not in path else path
+        for menu in self._item_menus():
+            for prop in menu.properties(self).values():
+                self._follow(menu, prop, (base, path), old, new)
+
+    def _follow(self, menu: ItemMenu, prop: Prop, paths: tuple[str, ...], old: str, new: str) -> None:
+        if prop.kind.refers not in paths or not prop.kind.refers:
+            return
+        for item in menu.table(self).items:
+            for name in (prop.name, f"actual-{prop.name}"):
+                if item.values.get(name) == old:
+                    item.values[name] = new
+
+    def write_file(self, name: str, data: bytes) -> None:
+        """Writes a whole file; ``ScriptError`` when the name is refused."""
+        with self.lock:
+            check_name(self, name)
+            file = self.files.setdefault(name, File())
+            if file.directory:
+                raise ScriptError("failure: can not write to a directory")
+            file.data, file.modified = data, self.clock.now()
+
+    def add_log(self, topics: str, message: str) -> None:
+        """Adds a line to the log; the oldest ones go."""
+        with self.lock:
+            self._logged += 1
+            self.log.append(LogEntry(self._logged, self.clock.now(), topics, message))
+            del self.log[: -system.MAX_LOG]
+
+    def check_login(self, user: str, password: str) -> bool:
+        """True when an enabled user has that password."""
+        with self.lock:
+            for item in self.items("user"):
+                if item.value("name") == user and item.value("disabled") is not True:
+                    return text(item.value("password")) == password
+        return False
+
+    def interfaces_report(self) -> list[dict[str, Any]]:
+        """Interfaces and addresses in the shape of ``guest-network-get-interfaces``."""
+        with self.lock:
+            return [self._report(item) for item in self.items("interface")]
+
+    def _report(self, interface: Item) -> dict[str, Any]:
+        name = text(interface.value("name"))
+        report: dict[str, Any] = {"name": name}
+        if name != "lo":
+            report["hardware-address"] = text(interface.value("mac-address")).lower()
+        addresses = []
+        for path, kind in (("ip address", "ipv4"), ("ipv6 address", "ipv6")):
+            for item in self.items(path):
+                if item.value("interface") == name and item.value("disabled") is not True:
+                    address, _, prefix = text(item.value("address")).partition("/")
+                    addresses.append({"ip-address-type": kind, "ip-address": address, "prefix": int(prefix)})
+        report["ip-addresses"] = addresses
+        return report
+
+    # -- dates -----------------------------------------------------------------------------------------------------
+
+    def date(self, moment: datetime) -> str:
+        """A date as this version writes it."""
+        if self.number_version >= (7, 10):
+            return moment.strftime("%Y-%m-%d")
+        return f"{_MONTHS[moment.month - 1]}/{moment.day:02d}/{moment.year}"
+
+    def date_time(self, moment: datetime) -> str:
+        """A date and time as this version writes them."""
+        return f"{self.date(moment)} {moment.strftime('%H:%M:%S')}"
+
+    def parse_date(self, content: str) -> datetime:
+        """A date as this version writes it; ``ScriptError`` when it is none."""
+        match = re.match(r"([a-z]{3})/(\d\d)/(\d{4})\Z", content)
+        try:
+            if match and self.number_version < (7, 10):
+                return datetime(int(match[3]), _MONTHS.index(match[1]) + 1, int(match[2]))
+            return datetime.fromisoformat(f"{content}T00:00:00")
+        except ValueError:
+            raise ScriptError("invalid value for argument date") from None

@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables of the IP menus. Firewall matchers are kept as text; only names are checked."""
+
+from __future__ import annotations
+
+from .interfaces import COMMENT, DISABLED
+from .kinds import (
+    BOOL,
+    INTERFACE,
+    IP,
+    MAC,
+    NETWORK,
+    NETWORK6,
+    STRING,
+    TIME,
+    Prop,
+    either,
+    enum,
+    number,
+    reference,
+    several,
+)
+from .menus import BaseMenu, ItemMenu, SettingsMenu
+from .values import Array, Time, Value, parse_prefix
+
+_PORT = number(1, 65535)
+_NAME = Prop("name", STRING, required=True, unique=True)
+_ANY_IP = either(IP, NETWORK)
+
+_MATCHERS = (
+    *("protocol", "src-address", "dst-address", "src-address-list", "dst-address-list", "src-port", "dst-port", "port"),
+    *("in-interface", "out-interface", "in-interface-list", "out-interface-list", "connection-state"),
+    *("connection-nat-state", "connection-mark", "packet-mark", "routing-mark", "icmp-options", "tcp-flags", "limit"),
+    *("dst-limit", "src-address-type", "dst-address-type", "ipsec-policy", "layer7-protocol", "content"),
+    *("packet-size", "time", "nth", "random", "ttl", "dscp", "hotspot"),
+)
+_ACTION_PARTS = (
+    *("address-list", "address-list-timeout", "jump-target", "log-prefix", "reject-with"),
+    *("to-addresses", "to-ports"),
+)
+
+
+def _rules(path: str, actions: tuple[str, ...], default: str | None) -> ItemMenu:
+    return ItemMenu(
+        path,
+        Prop("chain", STRING, required=True),
+        Prop("action", enum(*actions), default=default),
+        *(Prop(name, STRING) for name in (*_MATCHERS, *_ACTION_PARTS)),
+        Prop("log", BOOL, default=False),
+        DISABLED,
+        COMMENT,
+        key=".id",
+        ordered=True,
+        columns="chain action protocol src-address dst-address dst-port in-interface",
+    )
+
+
+def _services() -> tuple[dict[str, Value], ...]:
+    ports = {"ftp": 21, "ssh": 22, "telnet": 23, "www": 80, "www-ssl": 443}
+    ports.update({"winbox": 8291, "api": 8728, "api-ssl": 8729})
+    return tuple({"name": name, "port": port, "disabled": name == "www-ssl"} for name, port in ports.items())
+
+
+_FILTER_ACTIONS = (
+    "accept add-dst-to-address-list add-src-to-address-list drop fasttrack-connection jump log "
+    "passthrough reject return tarpit"
+)
+_NAT_ACTIONS = (
+    "accept add-dst-to-address-list add-src-to-address-list dst-nat jump log masquerade netmap "
+    "passthrough redirect return same src-nat"
+)
+
+MENUS: tuple[BaseMenu, ...] = (
+    ItemMenu(
+        "ip route",
+        Prop("dst-address", NETWORK, default=parse_prefix("0.0.0.0/0")),
+        Prop("gateway", STRING),
+        Prop("distance", number(1, 255), default=1),
+        Prop("routing-table", STRING, default="main", since=(7,)),
+        Prop("pref-src", IP),
+        Prop("check-gateway", enum("arp", "bfd", "none", "ping")),
+        Prop("scope", number(0, 255), default=30),
+        Prop("target-scope", number(0, 255), default=10),
+        Prop("blackhole", BOOL),
+        DISABLED,
+        COMMENT,
+        key=".id",
+        columns="dst-address gateway distance routing-table",
+    ),
+    ItemMenu(
+        "ipv6 route",
+        Prop("dst-address", NETWORK6),
+        Prop("gateway", STRING),
+        Prop("distance", number(1, 255), default=1),
+        DISABLED,
+        COMMENT,
+        key=".id",
+        columns="dst-address gateway distance",
+    ),
+    SettingsMenu(
+        "ip dns",
+        Prop("servers", several(either(IP, STRING)), default=Array()),
+        Prop("dynamic-servers", STRING, default="10.0.2.3", read_only=True),
+        Prop("use-doh-server", STRING, default=""),
+        Prop("verify-doh-cert", BOOL, default=False),
+        Prop("allow-remote-requests", BOOL, default=False),
+        Prop("max-udp-packet-size", number(50, 65507), default=4096),
+        Prop("cache-size", number(64, 2**32), default=2048),
+        Prop("cache-max-ttl", TIME, default=Time.of(604800)),
+    ),
+    ItemMenu(
+        "ip dns static",
+        Prop("name", STRING),
+        Prop("regexp", STRING),
+        Prop("type", enum("A", "AAAA", "CNAME", "FWD", "MX", "NS", "NXDOMAIN", "SRV", "TXT"), default="A"),
+        Prop("address", STRING),
+        Prop("cname", STRING),
+        Prop("text", STRING),
+        Prop("ttl", TIME, default=Time.of(86400)),
+        DISABLED,
+        COMMENT,
+    ),
+    ItemMenu(
+        "ip service",
+        Prop("name", STRING, read_only=True),
+        Prop("port", _PORT),
+        Prop("address", STRING, default=""),
+        Prop("certificate", STRING, default="none"),
+        DISABLED,
+        without="add remove",
+        start=_services(),
+    ),
+    _rules("ip firewall filter", tuple(_FILTER_ACTIONS.split()), "accept"),
+    _rules("ip firewall nat", tuple(_NAT_ACTIONS.split()), "accept"),
+    ItemMenu(
+        "ip firewall address-list",
+        Prop("list", STRING, required=True),
+        Prop("address", STRING, required=True),
+        Prop("timeout", TIME),
+        DISABLED,
+        COMMENT,
+        key=".id",
+        columns="list address timeout",
+    ),
+    ItemMenu("ip pool", _NAME, Prop("ranges", STRING, required=True), Prop("next-pool", STRING), COMMENT),
+    ItemMenu(
+        "ip dhcp-client",
+        Prop("interface", INTERFACE, required=True, unique=True),
+        Prop("add-default-route", enum("no", "special-classless", "yes"), default="yes"),
+        Prop("use-peer-dns", enum("no", "yes", "exclusively"), default="yes"),
+        Prop("use-peer-ntp", BOOL, default=True),
+        Prop("status", STRING, read_only=True),
+        DISABLED,
+        COMMENT,
+        key=".id",
+        columns="interface use-peer-dns add-default-route status",
+    ),
+    ItemMenu(
+        "ip dhcp-server",
+        _NAME,
+        Prop("interface", INTERFACE, required=True),
+        Prop("address-pool", reference("ip pool", "name", "static-only"), default="static-only"),
+        Prop("lease-time", TIME, default=Time.of(1800)),
+        DISABLED,
+        COMMENT,
+        columns="name interface address-pool lease-time",
+    ),
+    ItemMenu(
+        "ip dhcp-server network",
+        Prop("address", NETWORK, required=True),
+        Prop("gateway", several(IP)),
+        Prop("dns-server", several(IP)),
+        Prop("domain", STRING),
+        COMMENT,
+        key=".id",
+    ),
+    ItemMenu(
+        "ip dhcp-server lease",
+        Prop("address", _ANY_IP, required=True),
+        Prop("mac-address", MAC),
+        Prop("server", reference("ip dhcp-server", "name", "all"), default="all"),
+        DISABLED,
+        COMMENT,
+        key=".id",
+    ),
+    ItemMenu(
+        "ip neighbor",
+        Prop("interface", STRING, read_only=True),
+        Prop("address", STRING, read_only=True),
+        Prop("mac-address", STRING, read_only=True),
+        Prop("identity", STRING, read_only=True),
+        key=".id",
+        without="add set remove",
+        exported=False,
+    ),
+)
