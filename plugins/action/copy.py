@@ -33,11 +33,11 @@ class ActionModule(GuestAction):
     REQUIRED_ONE_OF = [("src", "content")]
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-        dest = arguments["dest"] or (arguments["src"] and Path(arguments["src"]).name)
-        if not dest:
+        dest = arguments["dest"]
+        if dest is None and arguments["src"] is None:
             raise InvalidInput("dest is missing: content needs the name of the file on the router.")
-        check_file_name(dest)
         with self._open(arguments) as source:
+            dest = check_file_name(dest if dest is not None else Path(arguments["src"]).name)
             same = same_content(guest, dest, source)
             source.seek(0)
             digest = hashlib.sha1(usedforsecurity=False)

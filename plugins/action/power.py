@@ -20,7 +20,9 @@ from ansible_collections.outofband.chr.plugins.module_utils._routeros.output imp
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.values import seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
 
+# Seconds: for one look whether the router is there, for a command that ends the agent, until an uptime tells two boots apart.
 _LOOK = 3.0
+_GOING_DOWN = 1.0
 _SETTLED = 3.0
 
 
@@ -90,9 +92,9 @@ class ActionModule(GuestAction):
             guest.shutdown(mode)
             return
         with contextlib.suppress(OutcomeUnknown):  # a router that goes down may not answer any more; it is watched next
-            result = guest.run(command.encode(), _LOOK)
+            result = guest.run(command.encode(), _GOING_DOWN)
             if result.rc:
-                raise ScriptFailed(failure(guest, result, _LOOK))
+                raise ScriptFailed(failure(guest, result, _GOING_DOWN))
 
     def _uptime(self, guest: Guest) -> float:
         try:

@@ -12,10 +12,11 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.outofband.chr.plugins.module_utils._guest import qemu as _qemu  # noqa: F401  (loaded once, before forks)
 from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, ScriptResult
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, GuestError, ScriptFailed
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, GuestError, OutcomeUnknown, ScriptFailed
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
 
 TRANSPORT = "outofband.chr.guest_agent"
+HIDDEN = "The task failed. The reason is not shown because no_log is set."
 
 
 class GuestAction(ActionBase):
@@ -53,6 +54,11 @@ class GuestAction(ActionBase):
             result.update(unreachable=True, changed=False, msg=str(error))
         except GuestError as error:
             result.update(failed=True, msg=str(error))
+            # Ansible shows a failed task's msg even under no_log, and these errors can quote a script or its output.
+            if self._task.no_log and not isinstance(error, OutcomeUnknown):
+                result["msg"] = HIDDEN
+        if self._task.no_log and result.get("failed") and "rc" in result:
+            result["msg"] = HIDDEN
         return result
 
     def script_timeout(self, arguments: dict[str, t.Any]) -> float:

@@ -127,7 +127,8 @@ class QemuGuest(Guest):
     def _wait(self, agent: AgentSession, job: Job, timeout: float) -> ScriptResult:
         began = time.monotonic()
         while True:
-            status = self._status(agent, job)
+            elapsed = time.monotonic() - began
+            status = self._status(agent, job, min(REPLY_TIMEOUT, max(timeout - elapsed, 1.0)))
             elapsed = time.monotonic() - began
             if status is not None and _true(status.get("exited")):
                 return _result(status, job)
@@ -140,14 +141,14 @@ class QemuGuest(Guest):
                 agent.close()
             time.sleep(pause)
 
-    def _status(self, agent: AgentSession, job: Job) -> dict[str, t.Any] | None:
-        """One look at *job*; None when the agent did not answer this time but is there again."""
+    def _status(self, agent: AgentSession, job: Job, patience: float) -> dict[str, t.Any] | None:
+        """One look at *job*; None when the agent did not answer within *patience* seconds but is there again."""
         lost = (
             f"Job {job.id} was started and its end was not seen, so the script may have run wholly, in part, or still be running. "
             "It was not run again; look at the router before you repeat it."
         )
         try:
-            status = agent.execute("guest-exec-status", {"pid": int(job.id)})
+            status = agent.execute("guest-exec-status", {"pid": int(job.id)}, timeout=patience)
         except OutcomeUnknown as error:
             try:
                 agent.execute("guest-ping")

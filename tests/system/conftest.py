@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real components for the system tests, and ansible-playbook as its users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.outofband.chr.tests.lab.qemu.image import GuestImage, build_image
+from ansible_collections.outofband.chr.tests.lab.routeros import Router
+from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
+from ansible_collections.outofband.chr.tests.lab.switches import Switches
+
+CONNECTION = {"ansible_connection": "outofband.chr.guest_agent", "chr_backend": "qemu", "chr_connect_timeout": 5}
+
+
+@pytest.fixture
+def short_path() -> t.Iterator[Path]:
+    """A folder whose name leaves room for a unix socket's."""
+    folder = Path(tempfile.mkdtemp(prefix="chr-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def lab(short_path: Path) -> t.Iterator[t.Callable[..., LabRouter]]:
+    """Start a lab router on a unix socket: ``lab("chr1", close_answers=True)``."""
+    running: list[LabRouter] = []
+
+    def start(name: str, **switches: t.Any) -> LabRouter:
+        router = LabRouter(Router(identity=name), f"unix:{short_path / name}.sock", Switches(**switches)).start()
+        running.append(router)
+        return router
+
+    yield start
+    for router in running:
+        router.stop()
+
+
+@dataclass
+class Run:
+    """What a run of ansible-playbook left."""
+
+    rc: int
+    output: str
+    lines: list[dict[str, t.Any]]
+
+    def of(self, task: str, host: str | None = None) -> dict[str, t.Any]:
+        """The one record of a task (by name), with ``status`` and ``result``."""
+        (found,) = [line for line in self.lines if line["task"] == task and host in (None, line["host"])]
+        return found
+
+    def changed(self) -> set[tuple[str, str]]:
+        return {(line["host"], line["task"]) for line in self.lines if line["result"].get("changed")}
+
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> t.Callable[..., Run]:
+    """Run tasks on hosts: ``playbook([{...}], {"chr1": {"chr_socket": ...}}, "--check")``."""
+
+    def run(tasks: list[dict[str, t.Any]], hosts: dict[str, dict[str, t.Any]], *arguments: str, **play: t.Any) -> Run:
+        record = tmp_path / "record.jsonl"
+        record.unlink(missing_ok=True)
+        (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"vars": CONNECTION, "hosts": hosts}}))
+        plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks, **play}]
+        (tmp_path / "play.yml").write_text(yaml.safe_dump(plays, sort_keys=False))
+        environment = os.environ | {
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+            "ANSIBLE_CALLBACKS_ENABLED": "record",
+            "ANSIBLE_HOME": str(tmp_path / "home"),
+            "ANSIBLE_NOCOLOR": "1",
+            "RECORD_TO": str(record),
+        }
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventory.yml", "play.yml", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=300,
+        )
+        lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+        return Run(done.returncode, done.stdout.decode("utf-8", "surrogateescape"), lines)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def image() -> GuestImage:
+    """Kernel and initramfs of the QEMU guest, built from the distribution's packages."""
+    default = Path(__file__).parents[2] / ".build" / "lab"
+    return build_image(Path(os.environ.get("OUTOFBAND_LAB_CACHE", default)))
