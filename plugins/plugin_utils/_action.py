@@ -12,7 +12,12 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.outofband.chr.plugins.module_utils._guest import qemu as _qemu  # noqa: F401  (loaded once, before forks)
 from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, ScriptResult
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, GuestError, OutcomeUnknown, ScriptFailed
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+    AgentNotThere,
+    GuestError,
+    OutcomeUnknown,
+    ScriptFailed,
+)
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
 
 TRANSPORT = "outofband.chr.guest_agent"

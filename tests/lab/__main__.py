@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 from dataclasses import fields
 from pathlib import Path
 
 from .routeros import Router
-from .serve import LabRouter, serve_port
+from .serve import LabRouter, serve_ports
 from .switches import Switches
 
 
@@ -23,7 +24,7 @@ def main() -> int:
     serve.add_argument("directory", type=Path)
     serve.add_argument("--count", type=int, default=1)
     guest = commands.add_parser("guest", help="one router on a virtio-serial port")
-    guest.add_argument("--port", type=Path, required=True)
+    guest.add_argument("--port", type=Path, action="append", required=True)
     for command in (serve, guest):
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="a switch, identity or version"
@@ -32,7 +33,7 @@ def main() -> int:
     settings = dict(word.split("=", 1) for word in arguments.set)
     if arguments.command == "guest":
         router, switches = build("MikroTik", settings)
-        return serve_port(arguments.port, router, switches)
+        os._exit(serve_ports(arguments.port, router, switches))  # threads wait in read(), which no exit handler can end
     arguments.directory.mkdir(parents=True, exist_ok=True)
     sys.setswitchinterval(0.0005)  # many routers in one process: answer before the jobs of others
     for number in range(1, arguments.count + 1):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import socket
 import threading
 import time
@@ -108,12 +109,13 @@ class LabRouter:
         self.stop()
 
     def _power(self, what: str) -> None:
-        if what == "reboot":
-            self._away_until = time.monotonic() + self.switches.boot_seconds
-            self.agent.forget()
-            self.router.reboot()
-        else:
-            threading.Timer(0.05, self.stop).start()
+        """As in a machine, the end comes a moment after the order: replies on their way still get out."""
+        threading.Timer(0.05, self._reboot if what == "reboot" else self.stop).start()
+
+    def _reboot(self) -> None:
+        self._away_until = time.monotonic() + self.switches.boot_seconds
+        self.agent.forget()
+        self.router.reboot()
 
     def _serve(self, listener: socket.socket) -> None:
         while True:
@@ -157,25 +159,29 @@ def _send(send: t.Callable[[bytes], t.Any], reply: bytes, dribble: int) -> None:
 REBOOT, POWER_OFF = 10, 11
 
 
-def serve_port(port: Path, router: Router, switches: Switches) -> int:
-    """Be the agent on a virtio-serial port inside a guest; the exit status that tells init to reboot or power off."""
-    agent = Agent(router, switches)
-    wanted: list[int] = []
-    router.on_power = lambda what: wanted.append(REBOOT if what == "reboot" else POWER_OFF)
+def serve_ports(ports: list[Path], router: Router, switches: Switches) -> int:
+    """Be the agent on virtio-serial ports inside a guest; the exit status that tells init to reboot or power off."""
+    wanted: queue.Queue[int] = queue.Queue()
+    router.on_power = lambda what: wanted.put(REBOOT if what == "reboot" else POWER_OFF)
+    for port in ports:
+        threading.Thread(target=_serve_port, args=(port, Agent(router, switches)), daemon=True).start()
+    status = wanted.get()
+    time.sleep(0.05)  # replies on their way still get out
+    return status
+
+
+def _serve_port(port: Path, agent: Agent) -> None:
     descriptor = os.open(port, os.O_RDWR)
 
     def receive(size: int) -> bytes:
-        while not wanted:
-            if data := os.read(descriptor, size):
-                return data
+        while not (data := os.read(descriptor, size)):
             time.sleep(0.005)  # no client on the host's side
-        return b""
+        return data
 
     def send(data: bytes) -> None:
         while data:
             data = data[os.write(descriptor, data) :]
 
-    while not wanted:
+    while True:
         with contextlib.suppress(HangUp):
-            converse(receive, send, agent, lambda: bool(wanted))
-    return wanted[0]
+            converse(receive, send, agent, lambda: False)

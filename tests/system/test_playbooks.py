@@ -34,7 +34,10 @@ def test_fifty_routers_with_forks_20_and_no_change_the_second_time(lab, playbook
     fleet = [lab(f"chr{number:02d}") for number in range(50)]
     tasks = [
         ADDRESS,
-        {"name": "copy", "outofband.chr.copy": {"content": "# {{ inventory_hostname }}\n:put hello\n", "dest": "hello.rsc"}},
+        {
+            "name": "copy",
+            "outofband.chr.copy": {"content": "# {{ inventory_hostname }}\n:put hello\n", "dest": "hello.rsc"},
+        },
         {"name": "fetch", "outofband.chr.fetch": {"src": "hello.rsc", "dest": f"{tmp_path}/got/"}},
         {"name": "info", "outofband.chr.guest_info": None},
         {"name": "facts", "outofband.chr.facts": {"gather_subset": ["all"]}},
@@ -82,7 +85,9 @@ def test_check_mode_predicts_and_changes_nothing_and_diff_shows(lab, playbook, t
 
 def test_a_failing_script_shows_routeros_own_text_and_only_its_host_fails(lab, playbook):
     good, bad = lab("good"), lab("bad")
-    source = '/ip address add address=192.0.2.1/24 interface={{ "ether1" if inventory_hostname == "good" else "ether9" }}'
+    source = (
+        '/ip address add address=192.0.2.1/24 interface={{ "ether1" if inventory_hostname == "good" else "ether9" }}'
+    )
     run = playbook([{"name": "go", "outofband.chr.script": {"source": source}}], hosts(good, bad))
     assert run.rc == 2
     assert run.of("go", "good")["status"] == "ok"

@@ -173,8 +173,7 @@ class AgentSession:
     def _not_there(self, deadline: Deadline) -> AgentNotThere:
         return AgentNotThere(
             f"The guest agent of {self._vm!r} did not answer on {self._channel} within {deadline.seconds:g} s: "
-            f"{self._last_seen}. The VM may be off or still booting, its agent channel may be missing, or another program "
-            "may be using the channel (QEMU serves one client at a time)."
+            f"{self._last_seen}. {self._channel.hint}"
         )
 
     def _heard(self) -> str:

@@ -441,6 +441,7 @@ class QemuGuest:
 
     def _command(self, qmp_fd: int) -> list[str]:
         command = [QEMU, "-name", self.name, "-nodefaults", "-no-user-config", "-display", "none"]
+        # Measured: with a smaller buffer of translated code (MiB) every boot is slower, with a larger one every reset.
         command += ["-machine", self._machine, "-accel", "tcg,tb-size=64", "-cpu", "max"]
         command += ["-smp", "1", "-m", f"{self._memory_mb}M"]
         command += ["-kernel", str(self._image.kernel), "-initrd", str(self._image.initramfs)]

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import socket
+import typing as t
 from abc import ABC, abstractmethod
 
 from ..deadline import Deadline
@@ -15,6 +16,12 @@ from ..deadline import Deadline
 
 class Channel(ABC):
     """Where an agent's byte stream can be had. Opened for one short exchange at a time: QEMU serves one client."""
+
+    hint: t.ClassVar[str] = (
+        "The VM may be off or still booting, its agent channel may be missing, or another program may be using the channel "
+        "(QEMU serves one client at a time)."
+    )
+    """What may be wrong when nobody answers, for the operator."""
 
     @abstractmethod
     def __str__(self) -> str:

@@ -38,6 +38,11 @@ class SshChannel(Channel):
     and forwarded sockets live (created with mode 0700).
     """
 
+    hint = (
+        f"{Channel.hint} A reset means that ssh is connected and its server could not open the socket: check the path, the "
+        "permissions of the ssh user, and AllowStreamLocalForwarding and AllowTcpForwarding of sshd."
+    )
+
     def __init__(self, destination: str, arguments: str, target: UnixChannel | TcpChannel, directory: Path) -> None:
         if not destination.strip() or destination.startswith("-"):
             raise InvalidInput(f"chr_ssh_host {destination!r} is no ssh destination.")
@@ -114,8 +119,13 @@ class SshChannel(Channel):
             except FileNotFoundError:
                 return "the OpenSSH client (ssh) is not installed on the controller"
             errors.seek(0)
-            said = errors.read().decode("utf-8", "replace").strip()
-        return None if status == 0 else said or f"exit status {status}"
+            said = errors.read().decode("utf-8", "replace").splitlines()
+        if status == 0:
+            return None
+        lines = [
+            line.strip(" .") for line in said if line.strip() and not line.startswith("Warning: Permanently added")
+        ]
+        return "; ".join(lines) or f"exit status {status}"
 
 
 def _digest(*parts: str) -> str:

@@ -65,7 +65,9 @@ def start(tmp_path):
 
 
 def guest(address: object, connect_timeout: float = 3.0, exec_mode: str = "auto"):
-    return open_guest(GuestOptions("qemu", "chr1", connect_timeout, exec_mode, Path("/nonexistent"), socket=str(address)))
+    return open_guest(
+        GuestOptions("qemu", "chr1", connect_timeout, exec_mode, Path("/nonexistent"), socket=str(address))
+    )
 
 
 # -- scripts ---------------------------------------------------------------------------------------------------------

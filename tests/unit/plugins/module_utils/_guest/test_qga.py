@@ -82,7 +82,9 @@ def session(peer: Channel, seconds: float = 5.0) -> AgentSession:
 # What a former client's exchange may have left in the channel: it ends with the line end or not, before the 0xFF comes.
 stale = st.lists(
     st.binary(max_size=60)
-    | st.sampled_from([line(7), line({"pid": 3}), b'{"return": {"out-data": "QUJD', b'{"error": {"desc": "late"}}\n', b"\xff", b"{"]),
+    | st.sampled_from(
+        [line(7), line({"pid": 3}), b'{"return": {"out-data": "QUJD', b'{"error": {"desc": "late"}}\n', b"\xff", b"{"]
+    ),
     max_size=5,
 ).map(b"".join)
 

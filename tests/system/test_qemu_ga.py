@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Debian's stock qemu-ga as an independent peer: the protocol, files, and that no script ever becomes a shell command."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+    AgentRefused,
+    FileNotThere,
+    NotAnAgent,
+    TransferFailed,
+)
+from ansible_collections.outofband.chr.plugins.module_utils._guest.qga import AgentSession
+
+
+@pytest.fixture
+def stock(short_path):
+    """A stock agent on a unix socket, in a folder of its own; (folder, guest factory)."""
+    program = shutil.which("qemu-ga") or "/usr/sbin/qemu-ga"
+    folder = short_path / "guest"
+    folder.mkdir()
+    address = short_path / "ga.sock"
+    process = subprocess.Popen(
+        [
+            program,
+            "--method=unix-listen",
+            f"--path={address}",
+            f"--statedir={short_path}",
+            f"--pidfile={short_path}/pid",
+        ],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(100):
+        if address.exists():
+            break
+        time.sleep(0.05)
+
+    def guest(exec_mode: str = "auto"):
+        return open_guest(GuestOptions("qemu", "linux", 5.0, exec_mode, Path("/nonexistent"), socket=str(address)))
+
+    yield folder, guest
+    process.terminate()
+    process.wait(10)
+
+
+def test_sync_ping_and_info(stock):
+    _folder, guest = stock
+    guest().ping()
+    info = guest().agent_info()
+    assert info["commands"]["guest-exec"] is True
+    assert guest().query("guest-get-osinfo")["id"]
+    assert guest().query("guest-get-host-name")["host-name"]
+
+
+def test_garbage_of_a_former_client_does_no_harm(stock, short_path):
+    import socket
+
+    _folder, guest = stock
+    for left in (
+        b'{"execute":"guest-info"}\n',
+        b'{"execute":"guest-exec","arguments":{"path":"/bin/tou',
+        b"}}}\xff\n[1,",
+    ):
+        with socket.socket(socket.AF_UNIX) as rude:
+            rude.connect(str(short_path / "ga.sock"))
+            rude.sendall(left)
+        guest().ping()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 2_000_000])
+def test_files_go_there_and_back(stock, size):
+    folder, guest = stock
+    content = os.urandom(size)
+    assert guest().put(io.BytesIO(content), "x.bin") == size
+    assert (folder / "x.bin").read_bytes() == content
+    back = io.BytesIO()
+    assert guest().get("x.bin", back) == size
+    assert back.getvalue() == content
+
+
+def test_a_missing_file_and_a_full_disk_are_told(stock):
+    _folder, guest = stock
+    with pytest.raises(FileNotThere, match="nosuch"):
+        guest().get("nosuch", io.BytesIO())
+    (_folder / "full").symlink_to("/dev/full")
+    with pytest.raises(TransferFailed):
+        guest().put(io.BytesIO(b"x" * 100_000), "full")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "touch pwned",
+        "/bin/sh -c 'touch pwned'",
+        "pwned.sh",
+        "/bin/touch",
+        "$(touch pwned)",
+        "`touch pwned`",
+        ";touch pwned",
+    ],
+)
+def test_a_script_never_runs_as_a_shell_command(stock, source):
+    folder, guest = stock
+    with pytest.raises(NotAnAgent, match=r"not RouterOS's.*Nothing was run"):
+        guest().run(source.encode(), 5)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("exec_mode", ["auto", "import", "path", "inline"])
+def test_a_script_file_never_runs_as_a_program(stock, exec_mode):
+    folder, guest = stock
+    program = folder / "evil.rsc"
+    program.write_text("#!/bin/sh\ntouch pwned\n")
+    program.chmod(0o755)
+    with pytest.raises(NotAnAgent):
+        guest(exec_mode).start_file("evil.rsc")
+    time.sleep(0.3)
+    assert list(folder.iterdir()) == [program]
+
+
+def test_through_ansible_nothing_runs_either(stock, playbook, short_path):
+    folder, _guest = stock
+    tasks = [
+        {"name": "script", "outofband.chr.script": {"source": "touch pwned"}, "ignore_errors": True},
+        {"name": "raw", "ansible.builtin.raw": "touch pwned", "ignore_errors": True},
+        {"name": "shell", "ansible.builtin.shell": "touch pwned", "ignore_errors": True},
+        {"name": "file", "outofband.chr.script": {"guest_file": "x"}, "ignore_errors": True},
+        {"name": "info", "outofband.chr.guest_info": None},
+    ]
+    run = playbook(tasks, {"linux": {"chr_socket": str(short_path / "ga.sock")}})
+    assert run.rc == 0, run.output
+    assert "not RouterOS's" in run.of("script")["result"]["msg"]
+    assert run.of("info")["result"]["os"]["id"] != "routeros"
+    assert list(folder.iterdir()) == []
+
+
+def test_an_error_object_of_the_stock_agent_is_told(stock):
+    _folder, guest = stock
+    with guest()._session() as agent:
+        assert isinstance(agent, AgentSession)
+        with pytest.raises(AgentRefused, match="guest-nosuch"):
+            agent.execute("guest-nosuch")

@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""OpenSSH on loopback in front of agent sockets."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, InvalidInput
+
+
+class Sshd:
+    """A server of this user's own on a free port, with a client configuration that knows it as ``hypervisor``."""
+
+    def __init__(self, folder) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
+        self.options = f"-F {folder}/config"
+        (folder / "config").write_text(
+            f"Host hypervisor\n HostName 127.0.0.1\n Port {self.port}\n User {getpass.getuser()}\n"
+            f" IdentityFile {folder}/user\n IdentitiesOnly yes\n"
+            f" UserKnownHostsFile {folder}/known\n StrictHostKeyChecking accept-new\n"
+        )
+        self.log = folder / "sshd.log"
+
+    def start(self, *more: str) -> None:
+        (self.folder / "sshd_config").write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\nPidFile {self.folder}/pid\n"
+            f"AuthorizedKeysFile {self.folder}/user.pub\nStrictModes no\nUsePAM no\nMaxSessions 2\n" + "\n".join(more)
+        )
+        program = shutil.which("sshd") or "/usr/sbin/sshd"
+        command = [program, "-D", "-f", self.folder / "sshd_config", "-E", self.log]
+        self._process = subprocess.Popen(command)
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+    @property
+    def logins(self) -> int:
+        return self.log.read_text().count("Accepted publickey")
+
+
+@pytest.fixture
+def sshd(short_path):
+    server = Sshd(short_path)
+    server.start()
+    yield server
+    for master in (short_path / "run").glob("chr-????????????????"):
+        subprocess.run(["ssh", "-o", f"ControlPath={master}", "-O", "exit", "x"], capture_output=True, check=False)
+    server.stop()
+
+
+@pytest.fixture
+def through(sshd, short_path):
+    def guest(address: object, connect_timeout: float = 8.0, host: str = "hypervisor", args: str | None = None):
+        return open_guest(
+            GuestOptions(
+                "qemu",
+                "chr1",
+                connect_timeout,
+                "auto",
+                short_path / "run",
+                socket=str(address),
+                ssh_host=host,
+                ssh_args=sshd.options if args is None else args,
+            )
+        )
+
+    return guest
+
+
+def test_a_unix_socket_behind_ssh(lab, through):
+    assert through(lab("chr1").address).run(b":put [/system identity get name]", 10).output == b"chr1\r\n"
+
+
+def test_a_tcp_socket_behind_ssh(through, sshd):
+    from ansible_collections.outofband.chr.tests.lab.routeros import Router
+    from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
+
+    with LabRouter(Router(identity="tcp"), "tcp:127.0.0.1:0") as router:
+        assert through(router.address).run(b":put [/system identity get name]", 10).output == b"tcp\r\n"
+
+
+def test_one_login_serves_many_routers_and_tasks_beyond_max_sessions(lab, playbook, sshd):
+    """sshd allows two sessions a connection here; forwarding does not need one."""
+    routers = [lab(f"chr{number}") for number in range(12)]
+    hosts = {
+        one.router.identity: {"chr_socket": one.address, "chr_ssh_host": "hypervisor", "chr_ssh_args": sshd.options}
+        for one in routers
+    }
+    tasks = [
+        {"name": "name", "outofband.chr.script": {"source": ":put [/system identity get name]"}},
+        {"name": "copy", "outofband.chr.copy": {"content": "x", "dest": "x.txt"}},
+        {"name": "facts", "outofband.chr.facts": None},
+    ]
+    run = playbook(tasks, hosts, "--forks=12")
+    assert run.rc == 0, run.output
+    for one in routers:
+        assert run.of("name", one.router.identity)["result"]["stdout"] == f"{one.router.identity}\n"
+    assert sshd.logins == 1
+
+
+def test_a_connection_that_died_is_made_again(lab, through, sshd):
+    chr1 = through(lab("chr1").address)
+    chr1.ping()
+    sshd.stop()
+    subprocess.run(["pkill", "-f", f"sshd: {getpass.getuser()}@?(notty)?"], check=False)
+    sshd.start()
+    chr1.ping()
+
+
+def test_a_socket_that_is_not_there_is_told_apart_from_ssh_trouble(through):
+    with pytest.raises(AgentNotThere, match=r"/nowhere.sock through ssh hypervisor.*reset.*AllowStreamLocalForwarding"):
+        through("/nowhere.sock", 1.5).ping()
+
+
+def test_ssh_trouble_is_told_in_ssh_words(lab, through, sshd):
+    address = lab("chr1").address
+    began = time.monotonic()
+    with pytest.raises(AgentNotThere, match="ssh hypervisor failed.*Permission denied"):
+        through(address, args=f"{sshd.options} -o PubkeyAuthentication=no").ping()
+    with pytest.raises(AgentNotThere, match="ssh nobody.invalid failed"):
+        through(address, host="nobody.invalid").ping()
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("host", ["-oProxyCommand=touch pwned", " "])
+def test_a_destination_cannot_be_an_option(through, host):
+    with pytest.raises(InvalidInput, match="no ssh destination"):
+        through("/x.sock", host=host)
+
+
+def test_the_sockets_are_this_users_only(lab, through, short_path):
+    through(lab("chr1").address).ping()
+    assert (short_path / "run").stat().st_mode & 0o077 == 0

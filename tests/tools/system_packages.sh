@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Install the programs that the lab and the tests use, where they are missing and may be installed.
+# What stays missing is named; it is not an error here: the tests that need it say so.
+
+set -u
+PATH="$PATH:/usr/sbin:/sbin"
+
+missing=()
+needs() { # the package, then a shell command that succeeds if it is there
+    eval "$2" >/dev/null 2>&1 || missing+=("$1")
+}
+
+needs python3-venv "python3 -c 'import ensurepip, venv'"
+needs qemu-system-x86 "command -v qemu-system-x86_64"
+needs qemu-guest-agent "command -v qemu-ga"
+needs openssh-client "command -v ssh"
+needs openssh-server "command -v sshd"
+needs cpio "command -v cpio"
+needs busybox-static "command -v busybox && ! ldd \"\$(command -v busybox)\""
+needs shellcheck "command -v shellcheck"
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=(env DEBIAN_FRONTEND=noninteractive)
+else
+    as_root=(sudo -n env DEBIAN_FRONTEND=noninteractive)
+fi
+
+if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
+    echo "Installing ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq
+    if "${as_root[@]}" apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null; then
+        # The tests start an sshd of their own; the machine does not need one.
+        if [[ " ${missing[*]} " == *" openssh-server "* ]] && [ -d /run/systemd/system ]; then
+            "${as_root[@]}" systemctl disable --quiet --now ssh.service ssh.socket 2>/dev/null
+        fi
+        exit 0
+    fi
+fi
+echo "Missing, please install: ${missing[*]}" >&2
+exit 0
