@@ -1,3 +1,4 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 

@@ -1,3 +1,4 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -37,11 +38,9 @@ class ActionModule(GuestAction):
             return {"changed": False, "skipped_reason": reason, "rc": 0, "stdout": "", "stdout_lines": []}
         if self._task.check_mode:
             return {"changed": True, "msg": "The script would have been run."}
-        if source is None:
-            result = guest.wait(guest.start_file(arguments["guest_file"]), timeout)
-        else:
-            result = guest.run(source, timeout)
-        return self._report(guest, result, timeout)
+        if source is not None:
+            return self._report(guest, guest.run(source, timeout), timeout)
+        return self._report(guest, guest.wait(guest.start_file(arguments["guest_file"]), timeout), timeout)
 
     def _source(self, arguments: dict[str, t.Any]) -> bytes | None:
         if arguments["source"] is not None:

@@ -1,3 +1,4 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -20,6 +21,8 @@ notes:
   - C(become) is ignored. An agent's script runs with RouterOS's own rights, there is no user to become.
   - The agent of a CHR is served by hypervisors with KVM on x86_64. No version for arm64 or for software emulation is known to work.
   - The channel has no authentication of its own. Whoever can open the socket controls the router.
+  - With C(delegate_to), Ansible fills C({{ inventory_hostname }}) with the name of the host that delegates. Where O(socket) is
+    made of it, give the router that is delegated to an O(socket) of its own.
 seealso:
   - module: outofband.chr.script
   - module: outofband.chr.wait_for_agent
@@ -203,8 +206,8 @@ class Connection(ConnectionBase):
         )
         if result.rc is None:
             raise AnsibleError(
-                f"The script did not end within {self.get_option('script_timeout'):g} s and goes on as job {result.job} on the router. "
-                "Raise chr_script_timeout, or look at the router before you repeat it."
+                f"The script did not end within {self.get_option('script_timeout'):g} s and goes on as job {result.job} "
+                "on the router. Raise chr_script_timeout, or look at the router before you repeat it."
             )
         return result.rc, to_bytes(text(result.output), errors="surrogate_or_strict"), b""
 

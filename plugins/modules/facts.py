@@ -1,3 +1,4 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -93,7 +94,8 @@ ansible_facts:
       description: Memory in MiB.
       type: float
     ansible_net_interfaces:
-      description: Interfaces by name, with their properties and with V(ipv4) and V(ipv6) lists. Subset V(interfaces), as the next three.
+      description:
+        - Interfaces by name, with their properties and with V(ipv4) and V(ipv6) lists. Subset V(interfaces), as the next three.
       type: dict
     ansible_net_all_ipv4_addresses:
       description: All IPv4 addresses.

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader
 
 from ansible_collections.outofband.chr.plugins.module_utils._guest import qemu as _qemu  # noqa: F401  (loaded once, before forks)
 from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, ScriptResult
@@ -21,6 +22,10 @@ from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
 
 TRANSPORT = "outofband.chr.guest_agent"
+# Ansible imports actions before it forks its workers, and connections after. Reading a connection's documentation takes longer
+# than a whole task, so it is done here, once for all workers.
+connection_loader.get(TRANSPORT, class_only=True)
+
 HIDDEN = "The task failed. The reason is not shown because no_log is set."
 
 
@@ -48,13 +53,16 @@ class GuestAction(ActionBase):
         _validation, arguments = self.validate_argument_spec(
             self.SPEC, mutually_exclusive=self.MUTUALLY_EXCLUSIVE, required_one_of=self.REQUIRED_ONE_OF
         )
-        if getattr(self._connection, "transport", None) != TRANSPORT:
+        connection: t.Any = self._connection
+        if connection.transport != TRANSPORT:
             raise AnsibleError(
-                f"{self._task.action} works over the connection {TRANSPORT} only; this host has "
-                f"{getattr(self._connection, 'transport', '?')!r}. Set ansible_connection: {TRANSPORT} for the router."
+                f"{self._task.action} works over the connection {TRANSPORT} only; this host has {connection.transport!r}. "
+                f"Set ansible_connection: {TRANSPORT} for the router."
             )
+        if (other := self._task.delegate_to) and "chr_vm" not in self._task_vars["ansible_delegated_vars"][other]:
+            connection.set_option("vm", other)  # Ansible gives a delegated task the inventory_hostname of the host before
         try:
-            result.update(self.perform(self._connection.guest, arguments))
+            result.update(self.perform(connection.guest, arguments))
         except AgentNotThere as error:
             result.update(unreachable=True, changed=False, msg=str(error))
         except GuestError as error:
@@ -68,7 +76,7 @@ class GuestAction(ActionBase):
 
     def script_timeout(self, arguments: dict[str, t.Any]) -> float:
         """Seconds for one script: the task's ``timeout``, else the connection's."""
-        return arguments.get("timeout") or self._connection.get_option("script_timeout")
+        return float(arguments.get("timeout") or self._connection.get_option("script_timeout"))
 
     def read(self, guest: Guest, source: str, timeout: float) -> bytes:
         """The output of a script of our own that changes nothing. Raises ScriptFailed."""
@@ -82,9 +90,9 @@ def failure(guest: Guest, result: ScriptResult, timeout: float) -> str:
     """One sentence on a script that did not end well, with RouterOS's own words."""
     if result.rc is None:
         return (
-            f"The script did not end within {timeout:g} s on {guest.vm!r} and goes on as job {result.job} on the router; its output "
-            "will not be collected. Give it more time (timeout, chr_script_timeout) next time, and look at the router before "
-            "you run it again."
+            f"The script did not end within {timeout:g} s on {guest.vm!r} and goes on as job {result.job} on the router; its "
+            "output will not be collected. Give it more time (timeout, chr_script_timeout) next time, and look at the router "
+            "before you run it again."
         )
     said = message(result.output) or "no text came with it"
     if result.rc == 1:

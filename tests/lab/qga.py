@@ -85,15 +85,10 @@ class Agent:
         """The bytes to send for one request; empty when the agent stays silent. Raises HangUp."""
         try:
             message = json.loads(request)
-            command = message["execute"]
-            arguments = message.get("arguments", {})
-            if (
-                not isinstance(command, str)
-                or not isinstance(arguments, dict)
-                or set(message) - {"execute", "arguments"}
-            ):
-                raise TypeError
+            command, arguments = message["execute"], message.get("arguments", {})
         except (ValueError, KeyError, TypeError, AttributeError):
+            command, arguments, message = None, None, {}
+        if not isinstance(command, str) or not isinstance(arguments, dict) or set(message) - {"execute", "arguments"}:
             return self._line({"error": {"class": "GenericError", "desc": "JSON parse error, invalid request"}})
         self.log.append(command)
         if command in self.switches.hang_up_on:

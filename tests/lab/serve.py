@@ -31,7 +31,7 @@ class Requests:
     def feed(self, data: bytes) -> list[bytes]:
         """Complete requests; a piece that cannot be a request comes back as it is, for an error reply."""
         if b"\xff" in data and self._switches.client_delimiter != "garbage":
-            before, _, after = data.rpartition(b"\xff")
+            before, _unused, after = data.rpartition(b"\xff")
             complaint = [b"\xff"] if self._switches.client_delimiter == "error" else []
             complete = self.feed(before.replace(b"\xff", b""))
             self._buffer = b""
@@ -41,7 +41,7 @@ class Requests:
         while self._buffer.strip():
             stripped = self._buffer.lstrip()
             try:
-                _, end = self._decoder.raw_decode(stripped.decode("latin-1"))
+                _unused, end = self._decoder.raw_decode(stripped.decode("latin-1"))
             except ValueError:
                 line, newline, rest = stripped.partition(b"\n")
                 if not newline:
@@ -77,14 +77,14 @@ class LabRouter:
 
     def start(self) -> LabRouter:
         """Power on."""
-        kind, _, where = self._on.partition(":")
+        kind, _unused, where = self._on.partition(":")
         if kind == "unix":
             Path(where).unlink(missing_ok=True)
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(where)
             self.address = where
         else:
-            host, _, port = where.rpartition(":")
+            host, _unused, port = where.rpartition(":")
             listener = socket.create_server((host, int(port)))
             self._on = f"tcp:{host}:{listener.getsockname()[1]}"
             self.address = f"tcp://{host}:{listener.getsockname()[1]}"
@@ -120,7 +120,7 @@ class LabRouter:
     def _serve(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = listener.accept()
+                client, _unused = listener.accept()
             except OSError:
                 return
             self._client = client

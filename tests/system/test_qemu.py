@@ -42,7 +42,7 @@ def machine(image, tmp_path_factory):
 
 
 def address_of(agent_address: str) -> str:
-    kind, _, where = agent_address.partition(":")
+    kind, _unused, where = agent_address.partition(":")
     return where if kind == "unix" else f"tcp://{where}"
 
 

@@ -43,7 +43,7 @@ def stock(short_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    for _ in range(100):
+    for _unused in range(100):
         if address.exists():
             break
         time.sleep(0.05)

@@ -42,7 +42,7 @@ class Sshd:
         program = shutil.which("sshd") or "/usr/sbin/sshd"
         command = [program, "-D", "-f", self.folder / "sshd_config", "-E", self.log]
         self._process = subprocess.Popen(command)
-        for _ in range(100):
+        for _unused in range(100):
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 return

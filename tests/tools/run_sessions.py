@@ -134,12 +134,14 @@ def report(outcomes: list[Outcome], *, ci: bool) -> int:
     for outcome in outcomes:
         print(f"{outcome.session:<18}{outcome.result:<10}{outcome.seconds:>7.0f}")
     print()
-    for line in not_run:
-        print(f"not run: {line}")
-
     counts = {result: sum(outcome.result == result for outcome in outcomes) for result in (PASSED, FAILED, SKIPPED)}
     summary = f"{counts[PASSED]} passed, {counts[FAILED]} failed"
-    print(summary + (f", {counts[SKIPPED]} skipped" if counts[SKIPPED] else ""))
+    if counts[SKIPPED]:
+        summary += f", {counts[SKIPPED]} skipped"
+    toolchain.BUILD.mkdir(exist_ok=True)
+    last_lines = "\n".join([*(f"not run: {line}" for line in not_run), summary])
+    print(last_lines)
+    toolchain.SUMMARY.write_text(last_lines + "\n", encoding="utf-8")
     return 1 if counts[FAILED] else 0
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 DOWNLOADED_PYTHONS = BUILD / "pythons"
+SUMMARY = BUILD / "summary.txt"
 
 # ansible-core version -> the Pythons to test it with, best first.
 # The oldest core takes the oldest Python and the newest core the newest, so that both ends are covered.
@@ -89,8 +90,8 @@ def _source_files() -> Iterator[Path]:
             check=True,
             text=True,
         )
-        names = [Path(name) for name in listing.stdout.split("\0") if name]
-        yield from (name for name in names if os.path.lexists(ROOT / name))  # not the deleted ones
+        listed = [Path(name) for name in listing.stdout.split("\0") if name]
+        yield from (file for file in listed if os.path.lexists(ROOT / file))  # not the deleted ones
         return
     generated = {".ansible", ".build", ".hypothesis", ".nox", ".venv", "__pycache__"}
     generated |= {".mypy_cache", ".pytest_cache", ".ruff_cache"}

@@ -193,24 +193,29 @@ class AgentSession:
 
     def _receive(self, deadline: Deadline, command: str) -> dict[str, t.Any]:
         """The next reply. Raises OutcomeUnknown."""
-        try:
-            while not self._pending:
+        silent = f"The guest agent of {self.where} did not answer {command}"
+        while not self._pending:
+            try:
                 messages = self._read(deadline)
-                if messages is None:
-                    raise _Lost(f"no reply within {deadline.seconds:g} s{self._heard()}")
-                self._pending += [message for message in messages if "return" in message or "error" in message]
-        except _Lost as error:
-            if "no reply" not in str(error):
+            except _Lost as error:
                 self.close()
-            raise OutcomeUnknown(f"The guest agent of {self.where} did not answer {command}: {error}.") from error
+                raise OutcomeUnknown(f"{silent}: {error}.") from error
+            if messages is None:
+                raise OutcomeUnknown(f"{silent} within {deadline.seconds:g} s{self._heard()}.")
+            self._pending += [message for message in messages if "return" in message or "error" in message]
         return self._pending.pop(0)
 
+    def _connection(self, deadline: Deadline) -> socket.socket:
+        """The open socket, set to wait until *deadline*. Raises _Lost."""
+        if self._socket is None:
+            raise _Lost("the channel is closed")
+        self._socket.settimeout(max(deadline.remaining, 0.0001))
+        return self._socket
+
     def _write(self, data: bytes, deadline: Deadline) -> None:
-        assert self._socket
         self._pending = []
-        self._socket.settimeout(max(deadline.remaining, 0.01))
         try:
-            self._socket.sendall(data)
+            self._connection(deadline).sendall(data)
         except TimeoutError as error:
             raise _Lost("the other side does not read (is another program using the channel?)") from error
         except OSError as error:
@@ -218,10 +223,8 @@ class AgentSession:
 
     def _read(self, deadline: Deadline) -> list[dict[str, t.Any]] | None:
         """Messages completed by one read (maybe none yet); None when *deadline* ended first. Raises _Lost."""
-        assert self._socket
         try:
-            self._socket.settimeout(max(deadline.remaining, 0.0001))
-            data = self._socket.recv(_RECEIVE)
+            data = self._connection(deadline).recv(_RECEIVE)
         except TimeoutError:
             return None
         except OSError as error:

@@ -125,7 +125,7 @@ def _interfaces(maybe: t.Callable[[str], bytes | None]) -> dict[str, t.Any]:
     for family, menu in (("ipv4", "/ip address"), ("ipv6", "/ipv6 address")):
         addresses = []
         for item in _list(menu, maybe) or []:
-            address, _, subnet = item.get("address", "").partition("/")
+            address, _unused, subnet = item.get("address", "").partition("/")
             addresses.append(address)
             of = interfaces.get(item.get("interface", ""))
             if of is not None:

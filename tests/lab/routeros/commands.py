@@ -287,7 +287,7 @@ def _rndstr(call: Call) -> Value:
     length = _integer(call.get("length", 16), "length")
     if not letters or not 0 <= length <= 4096:
         raise ScriptError("invalid value for argument length")
-    return "".join(random.choice(letters) for _ in range(length))
+    return "".join(random.choice(letters) for _unused in range(length))
 
 
 def _serialize(call: Call) -> Value:

@@ -223,7 +223,7 @@ class Router:
         for path, kind in (("ip address", "ipv4"), ("ipv6 address", "ipv6")):
             for item in self.items(path):
                 if item.value("interface") == name and item.value("disabled") is not True:
-                    address, _, prefix = text(item.value("address")).partition("/")
+                    address, _unused, prefix = text(item.value("address")).partition("/")
                     addresses.append({"ip-address-type": kind, "ip-address": address, "prefix": int(prefix)})
         report["ip-addresses"] = addresses
         return report

@@ -372,7 +372,7 @@ def _print(call: Call) -> Value:
             _emit(call, [str(len(numbered))])
         return len(numbered)
     if "as-value" in call.args:
-        return Array([_chosen(call, as_array(menu, call.router, item, with_id=True)) for _, item in numbered])
+        return Array([_chosen(call, as_array(menu, call.router, item, with_id=True)) for _unused, item in numbered])
     columns = [prop for prop in menu.visible(call.router) if _wanted(call, prop.name)]
     style = next((name for name in ("detail", "terse", "brief", "value-list") if name in call.args), "")
     _emit(call, print_items(menu, columns, numbered, style or ("proplist" if "proplist" in call.args else "")))

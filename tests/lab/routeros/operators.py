@@ -220,7 +220,7 @@ _BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "=": equal,
     "!=": lambda left, right: not equal(left, right),
     "<": less,
-    ">": lambda left, right: less(right, left),
-    "<=": lambda left, right: not less(right, left),
+    ">": lambda first, second: less(second, first),
+    "<=": lambda first, second: not less(second, first),
     ">=": lambda left, right: not less(left, right),
 }

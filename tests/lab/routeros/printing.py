@@ -25,8 +25,8 @@ def flags(columns: list[Prop], item: Item) -> str:
 def print_settings(columns: list[Prop], item: Item) -> list[str]:
     """``key: value`` lines, keys right-aligned two blanks from the edge, values padded to one width."""
     pairs = [(prop.name, shown(item.value(prop.name))) for prop in columns if not is_void(item.value(prop.name))]
-    keys = max((len(key) for key, _ in pairs), default=0) + 2
-    values = max((len(value) for _, value in pairs), default=0)
+    keys = max((len(key) for key, _unused in pairs), default=0) + 2
+    values = max((len(value) for _unused, value in pairs), default=0)
     return [f"{key:>{keys}}: {value:<{values}}" for key, value in pairs]
 
 
@@ -40,13 +40,17 @@ def print_items(menu: ItemMenu, columns: list[Prop], rows: Numbered, style: str)
 
 
 def _value_list(columns: list[Prop], rows: Numbered) -> list[str]:
-    used = [prop for prop in columns if any(not is_void(item.value(prop.name)) for _, item in rows)]
+    used = [prop for prop in columns if any(not is_void(item.value(prop.name)) for _unused, item in rows)]
     width = max((len(prop.name) for prop in used), default=0) + 2
-    return [f"{prop.name:>{width}}: {' '.join(shown(item.value(prop.name)) for _, item in rows)}" for prop in used]
+    return [
+        f"{prop.name:>{width}}: {' '.join(shown(item.value(prop.name)) for _unused, item in rows)}" for prop in used
+    ]
 
 
 def _long(columns: list[Prop], rows: Numbered, style: str) -> list[str]:
-    lines = [_legend(columns, rows)] if style == "detail" and any(flags(columns, item) for _, item in rows) else []
+    lines = (
+        [_legend(columns, rows)] if style == "detail" and any(flags(columns, item) for _unused, item in rows) else []
+    )
     for index, item in rows:
         words = [word for prop in columns for word in _word(prop, item, style)]
         comment = shown(item.value("comment"))
@@ -71,7 +75,7 @@ def _word(prop: Prop, item: Item, style: str) -> list[str]:
 
 
 def _legend(columns: list[Prop], rows: Numbered) -> str:
-    letters = sorted({letter for _, item in rows for letter in flags(columns, item)})
+    letters = sorted({letter for _unused, item in rows for letter in flags(columns, item)})
     return "Flags: " + ", ".join(f"{letter} - {_FLAG_NAMES.get(letter, letter)}" for letter in letters)
 
 
@@ -81,10 +85,10 @@ def _table(menu: ItemMenu, columns: list[Prop], rows: Numbered, chosen: bool) ->
     names = [prop for prop in columns if not prop.flag and prop.name != "comment"]
     if menu.columns and not chosen:
         names = [prop for prop in names if prop.name in menu.columns]
-    names = [prop for prop in names if any(shown(item.value(prop.name)) for _, item in rows)]
-    marks = [flags(columns, item) for _, item in rows]
+    names = [prop for prop in names if any(shown(item.value(prop.name)) for _unused, item in rows)]
+    marks = [flags(columns, item) for _unused, item in rows]
     mark_width = max(len(mark) for mark in marks)
-    cells = [[shown(item.value(prop.name)).split("\n")[0].rstrip("\r") for prop in names] for _, item in rows]
+    cells = [[shown(item.value(prop.name)).split("\n")[0].rstrip("\r") for prop in names] for _unused, item in rows]
     widths = [max(len(prop.name), *(len(row[at]) for row in cells)) for at, prop in enumerate(names)]
     number = len(str(rows[-1][0]))
 

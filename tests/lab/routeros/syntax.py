@@ -628,7 +628,12 @@ class Parser:
             self.position += 1
             self._blanks()
             operand = self._unary()
-            if char == "-" and isinstance(operand, Literal) and type(operand.value) is int:
+            if (
+                char == "-"
+                and isinstance(operand, Literal)
+                and isinstance(operand.value, int)
+                and not isinstance(operand.value, bool)
+            ):
                 return Literal(wrap(-operand.value))
             return Unary(char, operand)
         word = self._match(_WORD)

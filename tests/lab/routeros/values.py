@@ -79,7 +79,7 @@ class Array:
 
     def values(self) -> list[Value]:
         """Every element without its key."""
-        return [value for _, value in self.pairs()]
+        return [value for _unused, value in self.pairs()]
 
 
 @dataclass(frozen=True, eq=False)

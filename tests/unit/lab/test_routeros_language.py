@@ -236,7 +236,7 @@ def test_delay_lets_other_scripts_work() -> None:
 def test_jobs_side_by_side_lose_nothing() -> None:
     router = Router()
     source = ':for i from=1 to=50 do={ /ip firewall address-list add list=x address="10.0.0.$i" }'
-    threads = [threading.Thread(target=router.run, args=(source,)) for _ in range(4)]
+    threads = [threading.Thread(target=router.run, args=(source,)) for _unused in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -106,18 +106,19 @@ class SshChannel(Channel):
         command = ["ssh", *self._arguments, "-o", "BatchMode=yes", "-o", f"ControlPath={self._master}", *arguments]
         with tempfile.TemporaryFile() as errors:  # a pipe would stay open as long as the background connection
             try:
-                status = subprocess.run(
+                process = subprocess.Popen(
                     [*command, "--", self._destination],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
-                    timeout=deadline.remaining + 1,
-                    check=False,
-                ).returncode
-            except subprocess.TimeoutExpired:
-                return f"no connection within {deadline.seconds:g} s"
+                )
+                status = process.wait(deadline.remaining + 1)
             except FileNotFoundError:
                 return "the OpenSSH client (ssh) is not installed on the controller"
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                return f"no connection within {deadline.seconds:g} s"
             errors.seek(0)
             said = errors.read().decode("utf-8", "replace").splitlines()
         if status == 0:

@@ -115,20 +115,19 @@ def test_the_agents_own_time_limit_is_told_from_an_error(start):
 def test_a_20_ms_script_is_seen_within_25_ms_and_5_percent_of_its_end(start):
     """Issue number: the agent notes when the job ended; the best of five, as the machine is noisy."""
     lab, chr1 = start()
+    original = lab.agent._guest_exec
+    jobs = []
+
+    def noted(**arguments):
+        reply = original(**arguments)
+        jobs.append(lab.agent._jobs[reply["pid"]])
+        return reply
+
+    lab.agent._guest_exec = noted
     late = []
-    for _ in range(5):
-        jobs = []
-        original = lab.agent._guest_exec
-
-        def noted(original=original, jobs=jobs, **arguments):
-            reply = original(**arguments)
-            jobs.append(lab.agent._jobs[reply["pid"]])
-            return reply
-
-        lab.agent._guest_exec = noted
+    for _attempt in range(5):
         chr1.run(b":delay 20ms", 5)
-        late.append(time.monotonic() - jobs[0].ended)
-        lab.agent._guest_exec = original
+        late.append(time.monotonic() - jobs[-1].ended)
     assert min(late) <= 0.025 + 0.05 * 0.02
 
 
@@ -268,11 +267,6 @@ def test_an_agent_that_comes_up_late_is_waited_for(tmp_path):
 # -- bad addresses ---------------------------------------------------------------------------------------------------
 
 
-def refused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("address", "error", "says"),
     [
@@ -283,7 +277,7 @@ def refused_port() -> int:
         ("tcp://127.0.0.1:99999", InvalidInput, "99999"),
         ("udp://127.0.0.1:1", InvalidInput, "udp"),
         ("/" + "x" * 200, InvalidInput, "too long"),
-        (f"tcp://127.0.0.1:{refused_port()}", AgentNotThere, "refused"),
+        ("tcp://127.0.0.1:1", AgentNotThere, "refused"),
         ("", InvalidInput, "chr_socket is not set"),
     ],
 )
@@ -374,7 +368,7 @@ def test_an_agent_that_writes_other_bytes_is_caught(start):
 def test_a_failed_write_does_not_leak_the_agents_handles(start):
     lab, chr1 = start(handles=2)
     lab.agent._guest_file_write = lambda **arguments: {"count": 0}
-    for _ in range(5):
+    for _unused in range(5):
         with pytest.raises(TransferFailed):
             chr1.put(io.BytesIO(b"x"), "x.bin")
     assert lab.agent._handles == {}

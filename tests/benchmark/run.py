@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What things cost, each against its floor in the same run. Ratios count; seconds depend on the machine.
+
+run.py [--hosts 50] [--forks 20] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--hosts", type=int, default=50)
+    parser.add_argument("--forks", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="chr-bench-") as temporary:
+        folder = Path(temporary)
+        collection = folder / "collections" / "ansible_collections" / "outofband" / "chr"
+        collection.parent.mkdir(parents=True)
+        collection.symlink_to(ROOT)
+        lab = subprocess.Popen(
+            [sys.executable, "-m", "lab", "serve", folder / "lab", "--count", str(arguments.hosts)],
+            cwd=ROOT / "tests",
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert lab.stdout
+            lab.stdout.readline()
+            tasks(folder, arguments.hosts, arguments.forks, arguments.rounds)
+            sys.path.insert(0, str(folder / "collections"))
+            files(folder / "lab" / "chr01.sock")
+        finally:
+            lab.terminate()
+    return 0
+
+
+def tasks(folder: Path, hosts: int, forks: int, rounds: int) -> None:
+    """A script of no duration against ansible.builtin.debug, on the same hosts, in turns."""
+    pair = [
+        {"ansible.builtin.debug": {"msg": "x"}},
+        {"outofband.chr.script": {"source": ":put 1"}, "changed_when": False},
+    ]
+    play = [{"hosts": "all", "gather_facts": False, "tasks": pair * (rounds + 1)}]
+    (folder / "play.yml").write_text(json.dumps(play))
+    inventory = {
+        "all": {
+            "vars": {
+                "ansible_connection": "outofband.chr.guest_agent",
+                "chr_backend": "qemu",
+                "chr_socket": f"{folder}/lab/{{{{ inventory_hostname }}}}.sock",
+            },
+            "hosts": {f"chr{number:02d}": {} for number in range(1, hosts + 1)},
+        }
+    }
+    (folder / "inventory.json").write_text(json.dumps(inventory))
+    pace = folder / "pace"
+    environment = os.environ | {
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "pace",
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "PACE_TO": str(pace),
+    }
+    playbook = Path(sys.executable).parent / "ansible-playbook"
+    command = [playbook, "-i", folder / "inventory.json", "-f", str(forks), folder / "play.yml"]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    began = [json.loads(line) for line in pace.read_text().splitlines()]
+    seconds: dict[str, list[float]] = {}
+    for (action, start), (_next, end) in list(zip(began, began[1:], strict=False))[2:]:  # the first pair warms up
+        seconds.setdefault(action, []).append(end - start)
+    floor = statistics.median(seconds["ansible.builtin.debug"])
+    print(f"{hosts} hosts, forks {forks}, median of {rounds}, with the lab on the same machine:")
+    for action, each in seconds.items():
+        median = statistics.median(each)
+        print(f"  {action:<24} {median / hosts * 1000:6.1f} ms per host   {median / floor:4.2f} x debug")
+
+
+def files(address: Path, size: int = 20_000_000) -> None:
+    """put and get against the same chunks sent to the channel without any check."""
+    from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
+    from ansible_collections.outofband.chr.plugins.module_utils._guest.qemu import ChunkSize
+
+    guest = open_guest(GuestOptions("qemu", "chr01", 10, "auto", Path("/nonexistent"), socket=str(address)))
+    content = os.urandom(size)
+    direct = _seconds(lambda: _direct(address, content, ChunkSize.LIMIT))
+    put = _seconds(lambda: guest.put(io.BytesIO(content), "bench.bin"))
+    get = _seconds(lambda: guest.get("bench.bin", io.BytesIO()))
+    print(f"A file of {size / 1e6:g} MB over a unix socket, the lab's own work included:")
+    for what, seconds in (("direct writes", direct), ("put, verified", put), ("get", get)):
+        print(f"  {what:<24} {size / 1e6 / seconds:6.1f} MB/s        {direct / seconds:4.2f} x direct")
+
+
+def _seconds(work: t.Callable[[], object]) -> float:
+    best = float("inf")
+    for _unused in range(3):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def _direct(address: Path, content: bytes, chunk: int) -> None:
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.connect(str(address))
+        replies = channel.makefile("rb")
+
+        def call(command: str, **arguments: object) -> t.Any:
+            channel.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+            return json.loads(replies.readline())["return"]
+
+        handle = call("guest-file-open", path="bench.bin", mode="w")
+        for start in range(0, len(content), chunk):
+            part = content[start : start + chunk]
+            call("guest-file-write", handle=handle, **{"buf-b64": base64.b64encode(part).decode(), "count": len(part)})
+        channel.sendall(
+            b'{"execute":"guest-file-close","arguments":{"handle":%d}}\n{"execute":"guest-ping"}\n' % handle
+        )
+        replies.readline()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
