@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import typing as t
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.parsing.vault import is_encrypted
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, check_file_name
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import FileNotThere, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._compare import same_content
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, check_file_name
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
 
 DIFF_LIMIT = 100_000
 
@@ -27,7 +28,7 @@ class ActionModule(GuestAction):
 
     SPEC = {
         "src": {"type": "path"},
-        "content": {"type": "str"},
+        "content": {"type": "raw"},
         "dest": {"type": "str"},
     }
     MUTUALLY_EXCLUSIVE = [("src", "content")]
@@ -57,7 +58,10 @@ class ActionModule(GuestAction):
 
     def _open(self, arguments: dict[str, t.Any]) -> contextlib.AbstractContextManager[t.BinaryIO]:
         if arguments["content"] is not None:
-            return io.BytesIO(to_bytes(arguments["content"], errors="surrogate_or_strict"))
+            content = arguments["content"]
+            if isinstance(content, (dict, list)):  # as ansible.builtin.copy does it
+                content = json.dumps(content)
+            return io.BytesIO(to_bytes(content, nonstring="simplerepr", errors="surrogate_or_strict"))
         try:
             path = Path(self._find_needle("files", arguments["src"]))
             if path.is_dir():
@@ -75,16 +79,29 @@ class ActionModule(GuestAction):
             raise InvalidInput(f"src {arguments['src']!r} cannot be read: {error}") from error
 
     def _diff(self, guest: Guest, dest: str, after: bytes, *, existed: bool) -> dict[str, t.Any]:
-        before = io.BytesIO()
+        before = _Beginning()
         if existed:
-            with contextlib.suppress(FileNotThere):
-                guest.get(dest, before)
+            with contextlib.suppress(_Enough):
+                guest.get(dest, t.cast("t.BinaryIO", before))
         return {
             "before_header": dest,
             "after_header": dest,
             "before": _shown(before.getvalue()),
             "after": _shown(after),
         }
+
+
+class _Enough(Exception):
+    pass
+
+
+class _Beginning(io.BytesIO):
+    """A sink that ends the transfer when it has more than is shown."""
+
+    def write(self, data: t.Any) -> int:
+        if self.tell() > DIFF_LIMIT:
+            raise _Enough
+        return super().write(data)
 
 
 def _shown(content: bytes) -> str:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import InvalidInput, ScriptFailed
 from ansible_collections.outofband.chr.plugins.module_utils._routeros import facts
-from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, ScriptFailed
 
 
 class ActionModule(GuestAction):
@@ -30,10 +30,13 @@ class ActionModule(GuestAction):
         def maybe(script: str) -> bytes | None:
             # A menu that this RouterOS does not have makes the whole script a syntax error; nothing of it has run then.
             result = guest.run(script.encode(), timeout)
+            if result.timed_out:
+                raise ScriptFailed(failure(guest, result, timeout))
             return result.output if result.rc == 0 else None
 
         try:
-            gathered = facts.gather(names, read, maybe)
+            with guest.exchange():
+                gathered = facts.gather(names, read, maybe)
         except ValueError as error:
             raise ScriptFailed(f"The facts of {guest.vm!r} cannot be read: {error}.") from error
         return {"changed": False, "ansible_facts": {f"ansible_net_{key}": value for key, value in gathered.items()}}

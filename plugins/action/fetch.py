@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import tempfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, check_file_name
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import FileNotThere, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._compare import same_content
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, check_file_name
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import FileNotThere, InvalidInput
 
 
 class ActionModule(GuestAction):
@@ -31,55 +32,56 @@ class ActionModule(GuestAction):
         name = check_file_name(arguments["src"])
         dest = self._destination(arguments, name)
         try:
-            if dest.is_file():
-                with dest.open("rb") as local:
-                    same = bool(same_content(guest, name, local))
-            else:
-                same = False
-            if self._task.check_mode or same:
-                if not same:
-                    guest.get(
-                        name, t.cast("t.BinaryIO", _Nowhere())
-                    )  # so that a missing file is told in check mode too
-                return {"changed": not same, "dest": str(dest), **(_facts(dest) if same else {})}
-            self._fetch(guest, name, dest)
+            same = self._same(guest, name, dest)
+            if not same and not self._task.check_mode:
+                self._fetch(guest, name, dest)
+            return {
+                "changed": not same,
+                "dest": str(dest),
+                **(_facts(dest) if same or not self._task.check_mode else {}),
+            }
         except FileNotThere as error:
             if arguments["fail_on_missing"]:
                 raise
             return {"changed": False, "dest": str(dest), "msg": str(error)}
-        return {"changed": True, "dest": str(dest), **_facts(dest)}
+        except OSError as error:
+            raise InvalidInput(f"dest {str(dest)!r} cannot be used: {error.strerror or error}.") from error
 
     def _destination(self, arguments: dict[str, t.Any], name: str) -> Path:
-        text = self._loader.path_dwim(arguments["dest"])
-        dest = Path(text)
+        dest = Path(self._loader.path_dwim(arguments["dest"]))
         if not arguments["flat"]:
-            return dest / self._task_vars.get("inventory_hostname", self._connection.get_option("vm")) / name
+            host = self._task_vars.get("inventory_hostname", "")
+            if host in ("", ".", "..") or "/" in host:
+                raise InvalidInput(
+                    f"The host's name {host!r} cannot be a folder below dest: use flat with a dest of your own."
+                )
+            return dest / host / name
         if arguments["dest"].endswith(os.sep) or dest.is_dir():
             return dest / name
         return dest
 
+    def _same(self, guest: Guest, name: str, dest: Path) -> bool:
+        """Whether *dest* has the content of the router's file *name*. Raises FileNotThere."""
+        with dest.open("rb") if dest.is_file() else io.BytesIO() as local:
+            same = same_content(guest, name, local)
+        if same is None:
+            raise FileNotThere(f"There is no file {name!r} on {guest.vm!r}.")
+        return same and dest.is_file()
+
     def _fetch(self, guest: Guest, name: str, dest: Path) -> None:
         """Whole or not at all: into a file beside *dest* that then takes its place."""
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, beside = tempfile.mkstemp(dir=dest.parent, prefix=".outofband.")
         try:
-            dest.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, beside = tempfile.mkstemp(dir=dest.parent, prefix=f".{dest.name}.")
-            try:
-                with os.fdopen(descriptor, "wb") as target:
-                    guest.get(name, target)
-                if dest.exists():
-                    Path(beside).chmod(dest.stat().st_mode & 0o777)
-                Path(beside).replace(dest)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    Path(beside).unlink()
-                raise
-        except OSError as error:
-            raise InvalidInput(f"dest {str(dest)!r} cannot be written: {error.strerror}.") from error
-
-
-class _Nowhere:
-    def write(self, data: bytes) -> int:
-        return len(data)
+            with os.fdopen(descriptor, "wb") as target:
+                guest.get(name, target)
+            if dest.exists():
+                Path(beside).chmod(dest.stat().st_mode & 0o777)
+            Path(beside).replace(dest)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(beside).unlink()
+            raise
 
 
 def _facts(path: Path) -> dict[str, t.Any]:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
 
 # result key, agent command, how to take the value out of the answer
 _QUESTIONS: tuple[tuple[str, str, t.Callable[[t.Any], t.Any]], ...] = (
@@ -28,19 +29,32 @@ class ActionModule(GuestAction):
         enabled = sorted(name for name, usable in agent["commands"].items() if usable)
         result = {
             "changed": False,
-            "agent_version": agent["version"],
+            "agent_version": _readable(agent["version"]),
             "agent_commands": enabled,
             "backend": guest.backend,
         }
+        # An agent may stay silent on a command it does not have, so only those it lists are asked.
+        with guest.exchange():
+            answers = guest.query([command for _key, command, _convert in _QUESTIONS if command in enabled])
         for key, command, convert in _QUESTIONS:
-            # An agent may stay silent on a command it does not have, so only those it lists are asked.
-            answer = guest.query(command) if command in enabled else None
-            try:
-                result[key] = None if answer is None else convert(answer)
-            except (AttributeError, TypeError, ValueError):
-                result[key] = None
-                self._display.warning(f"The guest agent of {guest.vm!r} answered {command} with {str(answer)[:80]!r}.")
+            result[key] = None
+            if command in answers:
+                try:
+                    result[key] = convert(_readable(answers[command]))
+                except (AttributeError, TypeError, ValueError, OverflowError):
+                    self._display.warning(f"The guest agent of {guest.vm!r} gave no usable answer to {command}.")
         return result
+
+
+def _readable(value: t.Any) -> t.Any:
+    """*value* with texts that can be kept and shown anywhere."""
+    if isinstance(value, str):
+        return readable(value.encode("utf-8", "surrogateescape"))
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _readable(item) for key, item in value.items()}
+    return value
 
 
 def _interface(item: dict[str, t.Any]) -> dict[str, t.Any]:

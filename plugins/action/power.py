@@ -8,23 +8,24 @@ import contextlib
 import time
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.values import seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
     GuestError,
     NotPossible,
     OutcomeUnknown,
     ScriptFailed,
 )
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.values import seconds
-from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
 
 # Seconds: for one look whether the router is there, for a command that ends the agent, until an uptime tells two boots apart.
 _LOOK = 3.0
 _GOING_DOWN = 1.0
 _SETTLED = 3.0
+_SILENCE = 15.0  # how long an open channel must stay silent until the machine behind it counts as off
 
 
 class ActionModule(GuestAction):
@@ -37,10 +38,10 @@ class ActionModule(GuestAction):
     }
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
         guest.ping()
         if self._task.check_mode:
             return {"changed": True, "state": arguments["state"], "msg": f"The router would be {arguments['state']}."}
-        deadline = Deadline(arguments["timeout"])
         began = time.monotonic()
         method = arguments["method"]
         if arguments["state"] == "rebooted":
@@ -60,7 +61,7 @@ class ActionModule(GuestAction):
             before = self._uptime(guest)
         asked = time.monotonic()
         self._ask(guest, method, "reboot", "/system reboot")
-        seen = "it was not reached again"
+        last: GuestError = AgentNotThere("it was not reached again")
         while not deadline.expired:
             time.sleep(0.25)
             try:
@@ -68,23 +69,26 @@ class ActionModule(GuestAction):
                 uptime = self._uptime(guest)
                 if uptime < before + (time.monotonic() - asked) - 2:
                     return
-                seen = f"it answers, but has been up for {uptime:g} s: it did not reboot"
+                last = NotPossible(f"it answers, and has been up for {uptime:g} s: it did not reboot")
             except GuestError as error:
-                seen = str(error)
-        raise AgentNotThere(f"{guest.vm!r} was told to reboot, and is not back after {deadline.seconds:g} s: {seen}")
+                last = error
+        kind = AgentNotThere if isinstance(last, AgentNotThere) else NotPossible
+        raise kind(f"{guest.vm!r} was told to reboot, and is not back after {deadline.seconds:g} s: {last}")
 
     def _shutdown(self, guest: Guest, method: str, deadline: Deadline) -> None:
         self._ask(guest, method, "powerdown", "/system shutdown")
+        silent_since: float | None = None
         while not deadline.expired:
             try:
                 guest.ping(_LOOK)
-            except AgentNotThere:
-                return
-            except OutcomeUnknown:
-                continue
+                silent_since = None
+            except AgentNotThere as error:
+                silent_since = silent_since or time.monotonic() - _LOOK
+                if not error.silent or time.monotonic() - silent_since >= _SILENCE:
+                    return
             time.sleep(0.25)
         raise NotPossible(
-            f"{guest.vm!r} was told to shut down ({method}), and its agent still answers after {deadline.seconds:g} s. "
+            f"{guest.vm!r} was told to shut down ({method}), and that is not so after {deadline.seconds:g} s. "
             f"Try method: {'script' if method == 'agent' else 'agent'}."
         )
 

@@ -9,10 +9,10 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_bytes
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, ScriptResult, check_source
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import InvalidInput, ScriptFailed
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, ScriptResult, check_source
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, ScriptFailed
 
 
 class ActionModule(GuestAction):
@@ -35,7 +35,7 @@ class ActionModule(GuestAction):
         if source is not None:
             check_source(source, guest.capabilities)
         if reason := self._not_needed(guest, arguments, timeout):
-            return {"changed": False, "skipped_reason": reason, "rc": 0, "stdout": "", "stdout_lines": []}
+            return {"changed": False, "skipped_reason": reason, "rc": 0}
         if self._task.check_mode:
             return {"changed": True, "msg": "The script would have been run."}
         if source is not None:
@@ -55,7 +55,7 @@ class ActionModule(GuestAction):
             content, _plain = self._loader._get_file_contents(self._find_needle("files", arguments["src"]))
         except AnsibleError as error:
             raise InvalidInput(f"src {arguments['src']!r} cannot be read: {error}") from error
-        return content
+        return content.removeprefix(b"\xef\xbb\xbf")  # the mark that some editors put before UTF-8
 
     def _not_needed(self, guest: Guest, arguments: dict[str, t.Any], timeout: float) -> str | None:
         for name, stop_when in (("unless", True), ("only_if", False)):
@@ -65,7 +65,7 @@ class ActionModule(GuestAction):
 
     def _condition(self, guest: Guest, name: str, expression: str, timeout: float) -> bool:
         try:
-            answer = text(self.read(guest, f":put ({expression})", timeout)).strip()
+            answer = text(self.read(guest, f":put ({expression.strip()})", timeout)).strip()
         except ScriptFailed as error:
             raise ScriptFailed(f"The condition {name} ({expression}) cannot be evaluated. {error}") from error
         if answer not in ("true", "false"):
@@ -89,7 +89,7 @@ class ActionModule(GuestAction):
             "job": result.job,
             "backend": guest.backend,
             "exec_mode": result.exec_mode,
-            "output_available": result.output_available,
+            "output_available": guest.capabilities.output,
         }
         if result.truncated:
             report["warnings"] = [f"The guest agent of {guest.vm!r} cut the script's output."]

@@ -7,10 +7,10 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, OutcomeUnknown
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere
 
 
 class ActionModule(GuestAction):
@@ -22,7 +22,7 @@ class ActionModule(GuestAction):
         if self._task.check_mode:
             return {"changed": False, "skipped": True, "msg": "There is nothing to wait for in check mode."}
         began = time.monotonic()
-        tries = wait_for_agent(guest, Deadline(arguments["timeout"]))
+        tries = wait_for_agent(guest, Deadline(positive_seconds("timeout", arguments["timeout"])))
         return {"changed": False, "elapsed": round(time.monotonic() - began, 3), "tries": tries}
 
 
@@ -34,7 +34,7 @@ def wait_for_agent(guest: Guest, deadline: Deadline) -> int:
         try:
             guest.ping(min(guest.connect_timeout, max(deadline.remaining, 1.0)))
             return tries
-        except (AgentNotThere, OutcomeUnknown) as error:
+        except AgentNotThere as error:
             if deadline.expired:
                 raise AgentNotThere(
                     f"No guest agent within {deadline.seconds:g} s, after {tries} tries. The last: {error}"

@@ -91,7 +91,7 @@ options:
   exec_mode:
     description:
       - How a script file on the router is run. Script text is always handed over inline.
-      - V(auto) and V(import) run C(/import) inline, which every RouterOS knows.
+      - V(auto), V(import) and V(inline) run C(/import) inline, which every RouterOS knows.
       - V(path) gives the agent the file's name, as the vendor's manual describes it. Public sources disagree on whether a CHR
         takes that. The agent must name itself RouterOS, because any other agent would start a program of that name.
     type: str
@@ -126,10 +126,11 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, GuestError
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, GuestError
 
 # How Ansible's own machinery begins a command for a POSIX shell; no RouterOS script begins so.
 _SHELL_COMMANDS = re.compile(r"\( ?umask |echo ~|rm -f |chmod |test -|mkdir -|setfacl |chown ")
@@ -147,6 +148,10 @@ class Connection(ConnectionBase):
     has_tty = False
 
     _guest: Guest | None = None
+
+    def set_options(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().set_options(*args, **kwargs)
+        self._guest = None  # in a loop, each item can name another router
 
     @property
     def guest(self) -> Guest:
@@ -201,12 +206,12 @@ class Connection(ConnectionBase):
                 "This module needs Python or a shell on the target, and a RouterOS has neither: use outofband.chr.script, copy, "
                 "fetch, facts, guest_info, power or ansible.builtin.raw, and set gather_facts: false in the play."
             )
-        result = self._call(
-            lambda guest: guest.run(to_bytes(cmd, errors="surrogate_or_strict"), self.get_option("script_timeout"))
-        )
+        source = to_bytes(cmd, errors="surrogate_or_strict")
+        timeout = self.get_option("script_timeout")
+        result = self._call(lambda guest: guest.run(source, positive_seconds("chr_script_timeout", timeout)))
         if result.rc is None:
             raise AnsibleError(
-                f"The script did not end within {self.get_option('script_timeout'):g} s and goes on as job {result.job} "
+                f"The script did not end within {timeout:g} s and goes on as job {result.job} "
                 "on the router. Raise chr_script_timeout, or look at the router before you repeat it."
             )
         return result.rc, to_bytes(text(result.output), errors="surrogate_or_strict"), b""
@@ -225,6 +230,8 @@ class Connection(ConnectionBase):
         try:
             return function(self.guest)
         except AgentNotThere as error:
-            raise AnsibleConnectionFailure(str(error)) from error
+            raise AnsibleConnectionFailure(
+                str(error)
+            ) from None  # the text is complete; Ansible would add the causes to it
         except GuestError as error:
-            raise AnsibleError(str(error)) from error
+            raise AnsibleError(str(error)) from None

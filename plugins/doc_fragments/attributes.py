@@ -17,6 +17,8 @@ attributes:
   action_group:
     description: Use C(group/outofband.chr.chr) in C(module_defaults) to set defaults for this module.
     support: full
+    details:
+      - The modules of the group have no option in common. What they share are the options of the connection, set as variables.
     membership:
       - outofband.chr.chr
   async:

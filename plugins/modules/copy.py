@@ -20,8 +20,8 @@ options:
     type: path
   content:
     description:
-      - The content itself, instead of O(src).
-    type: str
+      - The content itself, instead of O(src). A dictionary or list is written as JSON.
+    type: raw
   dest:
     description:
       - The name of the file on the router. The agent of a CHR serves the root of the file store only, so it has no folder.

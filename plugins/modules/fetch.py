@@ -48,14 +48,15 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Make a backup on the router
+- name: Export the configuration to a file on the router
   outofband.chr.script:
-    source: /system backup save name=nightly dont-encrypt=yes
+    source: /export file=nightly
+  changed_when: false
 
-- name: Fetch it to backups/<router>/nightly.backup
+- name: Fetch it to exports/<router>/nightly.rsc
   outofband.chr.fetch:
-    src: nightly.backup
-    dest: backups/
+    src: nightly.rsc
+    dest: exports/
 """
 
 RETURN = r"""
@@ -63,7 +64,7 @@ dest:
   description: The file on the controller.
   returned: success
   type: str
-  sample: /home/net/backups/chr1/nightly.backup
+  sample: /home/net/exports/chr1/nightly.rsc
 size:
   description: Its size in bytes.
   returned: success, when the file is there

@@ -59,8 +59,8 @@ attributes:
 seealso:
   - module: outofband.chr.copy
 notes:
-  - Set C(no_log) on tasks whose script holds a secret. This module itself shows no script at any verbosity, but Ansible shows a
-    task's arguments at C(-vvv), and a script can print what it holds.
+  - Set C(no_log) on tasks whose script holds a secret, as a script can print what it holds, and so can RouterOS's errors.
+    The reason of a failure is hidden then.
 """
 
 EXAMPLES = r"""

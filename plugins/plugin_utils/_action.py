@@ -11,15 +11,16 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest import qemu as _qemu  # noqa: F401  (loaded once, before forks)
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest, ScriptResult
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, ScriptResult
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
     GuestError,
+    InvalidInput,
     OutcomeUnknown,
     ScriptFailed,
 )
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
 
 TRANSPORT = "outofband.chr.guest_agent"
 # Ansible imports actions before it forks its workers, and connections after. Reading a connection's documentation takes longer
@@ -27,6 +28,10 @@ TRANSPORT = "outofband.chr.guest_agent"
 connection_loader.get(TRANSPORT, class_only=True)
 
 HIDDEN = "The task failed. The reason is not shown because no_log is set."
+HIDDEN_OUTCOME = (
+    "The agent was lost after a request was sent, so what became of it on the router is unknown; it was not repeated. "
+    "The details are not shown because no_log is set."
+)
 
 
 class GuestAction(ActionBase):
@@ -37,7 +42,6 @@ class GuestAction(ActionBase):
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
-    _supports_diff = True
 
     SPEC: t.ClassVar[dict[str, t.Any]] = {}
     MUTUALLY_EXCLUSIVE: t.ClassVar[list[tuple[str, ...]]] = []
@@ -50,9 +54,26 @@ class GuestAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         self._task_vars = task_vars or {}
+        try:
+            result.update(self.perform(self._guest(), self._arguments()))
+        except AgentNotThere as error:
+            result.update(unreachable=True, changed=False, msg=str(error))
+        except (GuestError, AnsibleError) as error:
+            result.update(failed=True, msg=str(error))
+            if self._task.no_log and isinstance(error, OutcomeUnknown):
+                result["outcome_unknown"] = True
+        if result.get("failed") and self._task.no_log:
+            # Ansible shows a failed task's msg even under no_log, and ours can quote a script, an option or the router.
+            result["msg"] = HIDDEN_OUTCOME if result.get("outcome_unknown") else HIDDEN
+        return result
+
+    def _arguments(self) -> dict[str, t.Any]:
         _validation, arguments = self.validate_argument_spec(
             self.SPEC, mutually_exclusive=self.MUTUALLY_EXCLUSIVE, required_one_of=self.REQUIRED_ONE_OF
         )
+        return dict(arguments)
+
+    def _guest(self) -> Guest:
         connection: t.Any = self._connection
         if connection.transport != TRANSPORT:
             raise AnsibleError(
@@ -60,27 +81,24 @@ class GuestAction(ActionBase):
                 f"Set ansible_connection: {TRANSPORT} for the router."
             )
         if (other := self._task.delegate_to) and "chr_vm" not in self._task_vars["ansible_delegated_vars"][other]:
-            connection.set_option("vm", other)  # Ansible gives a delegated task the inventory_hostname of the host before
-        try:
-            result.update(self.perform(connection.guest, arguments))
-        except AgentNotThere as error:
-            result.update(unreachable=True, changed=False, msg=str(error))
-        except GuestError as error:
-            result.update(failed=True, msg=str(error))
-            # Ansible shows a failed task's msg even under no_log, and these errors can quote a script or its output.
-            if self._task.no_log and not isinstance(error, OutcomeUnknown):
-                result["msg"] = HIDDEN
-        if self._task.no_log and result.get("failed") and "rc" in result:
-            result["msg"] = HIDDEN
-        return result
+            connection.set_option(
+                "vm", other
+            )  # Ansible gives a delegated task the inventory_hostname of the host before
+        return t.cast("Guest", connection.guest)
 
     def script_timeout(self, arguments: dict[str, t.Any]) -> float:
         """Seconds for one script: the task's ``timeout``, else the connection's."""
-        return float(arguments.get("timeout") or self._connection.get_option("script_timeout"))
+        if (own := arguments.get("timeout")) is not None:
+            return positive_seconds("timeout", own)
+        return positive_seconds("chr_script_timeout", self._connection.get_option("script_timeout"))
 
     def read(self, guest: Guest, source: str, timeout: float) -> bytes:
         """The output of a script of our own that changes nothing. Raises ScriptFailed."""
-        result = guest.run(source.encode(), timeout)
+        try:
+            script = source.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(f"{source!r} is not valid UTF-8.") from None
+        result = guest.run(script, timeout)
         if result.rc != 0:
             raise ScriptFailed(failure(guest, result, timeout))
         return result.output

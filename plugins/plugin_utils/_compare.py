@@ -5,28 +5,24 @@
 
 from __future__ import annotations
 
-import io
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import FileNotThere
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import FileNotThere
 
 
 class _Differs(Exception):
     pass
 
 
-class _Comparer(io.RawIOBase):
+class _Comparer:
     """A sink that raises _Differs at the first byte that is not the same in *other*."""
 
     def __init__(self, other: t.BinaryIO) -> None:
         self._other = other
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: t.Any) -> int:
-        if self._other.read(len(data)) != bytes(data):
+    def write(self, data: bytes) -> int:
+        if self._other.read(len(data)) != data:
             raise _Differs
         return len(data)
 

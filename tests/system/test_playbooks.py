@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.tests.lab.routeros import File
+from ansible_collections.outofband.chr.tests.lab.routeros import File, Outcome
 
 ADDRESS = {
     "name": "address",
@@ -80,7 +81,6 @@ def test_check_mode_predicts_and_changes_nothing_and_diff_shows(lab, playbook, t
     assert chr1.router.files["x.txt"].data == b"old\n"
     assert not (tmp_path / "got").exists()
     assert b"192.0.2.1" not in chr1.router.run("/ip address print").output
-    assert chr1.agent.log.count("guest-exec") == 1  # the condition
 
 
 def test_a_failing_script_shows_routeros_own_text_and_only_its_host_fails(lab, playbook):
@@ -315,14 +315,27 @@ def test_power_shuts_down_and_waits_until_the_agent_is_gone(lab, playbook, metho
     assert not Path(chr1.address).is_socket() or chr1._listener is None
 
 
-def test_power_tells_when_the_router_did_not_reboot(lab, playbook):
+@pytest.mark.parametrize(("state", "says"), [("rebooted", "did not reboot"), ("shutdown", "that is not so")])
+def test_power_tells_when_the_router_did_not_do_it_and_does_not_call_it_unreachable(lab, playbook, state, says):
     chr1 = lab("chr1")
     chr1.router.booted_at = chr1.router.clock.now().replace(year=2020)
     chr1.router.on_power = lambda what: None
-    task = {"name": "go", "outofband.chr.power": {"state": "rebooted", "timeout": 3}}
-    run = playbook([task], hosts(chr1))
-    assert run.rc != 0
-    assert "did not reboot" in run.of("go")["result"]["msg"]
+    run = playbook([{"name": "go", "outofband.chr.power": {"state": state, "timeout": 3}}], hosts(chr1))
+    assert run.of("go")["status"] == "failed"
+    assert says in run.of("go")["result"]["msg"]
+
+
+def test_a_shutdown_is_not_believed_because_somebody_else_holds_the_channel(lab, playbook):
+    chr1 = lab("chr1")
+
+    def ignore_and_hold(what):
+        holder = socket.socket(socket.AF_UNIX)
+        holder.connect(chr1.address)
+        chr1.holder = holder
+
+    chr1.router.on_power = ignore_and_hold
+    run = playbook([{"name": "go", "outofband.chr.power": {"state": "shutdown", "timeout": 8}}], hosts(chr1))
+    assert run.of("go")["status"] == "failed"
 
 
 def test_the_action_group_sets_defaults(lab, playbook):
@@ -364,3 +377,100 @@ def test_output_that_is_not_utf8_reaches_a_file_byte_for_byte(lab, playbook, tmp
     run = playbook(tasks, hosts(chr1))
     assert run.rc == 0, run.output
     assert (tmp_path / "kept").read_bytes() == b"caf\xe9\n"
+
+
+def test_each_item_of_a_loop_reaches_the_router_that_it_names(lab, playbook):
+    routers = [lab(f"chr{number}") for number in (1, 2, 3)]
+    sockets = {"chr_socket": "{{ item }}"}
+    loop = [router.address for router in routers]
+    source = ":put [/system identity get name]"
+    tasks = [
+        {"name": "raw", "ansible.builtin.raw": source, "vars": sockets, "loop": loop},
+        {"name": "script", "outofband.chr.script": {"source": source}, "vars": sockets, "loop": loop},
+    ]
+    run = playbook(tasks, {"any": {"chr_socket": "/nowhere"}})
+    assert run.rc == 0, run.output
+    said = {line["task"]: [one["stdout"] for one in line["result"]["results"]] for line in run.lines}
+    assert said == {"raw": ["chr1\n", "chr2\n", "chr3\n"], "script": ["chr1\n", "chr2\n", "chr3\n"]}
+
+
+def test_one_routers_odd_bytes_do_not_break_a_run_with_a_fact_cache(lab, playbook, tmp_path, monkeypatch):
+    odd, even = lab("odd"), lab("even")
+    odd.router.run('/system identity set name="caf\\E9\\1B[31m"')
+    monkeypatch.setenv("ANSIBLE_CACHE_PLUGIN", "jsonfile")
+    monkeypatch.setenv("ANSIBLE_CACHE_PLUGIN_CONNECTION", str(tmp_path / "facts"))
+    tasks = [
+        {"name": "facts", "outofband.chr.facts": {"gather_subset": ["all"]}},
+        {"name": "info", "outofband.chr.guest_info": None},
+        {"name": "after", "ansible.builtin.debug": {"msg": "{{ ansible_facts.net_hostname }}"}},
+    ]
+    run = playbook(tasks, {"odd": {"chr_socket": odd.address}, "even": {"chr_socket": even.address}})
+    assert run.rc == 0, run.output
+    assert run.of("after", "odd")["result"]["msg"] == "caf\\xe9?[31m"
+    assert run.of("after", "even")["result"]["msg"] == "even"
+
+
+@pytest.mark.parametrize("host", ["../up", "a/b"])
+def test_a_hosts_name_cannot_lead_fetch_out_of_its_folder(lab, playbook, tmp_path, host):
+    chr1 = lab("chr1")
+    chr1.router.files["x.txt"] = File(b"x")
+    task = {"name": "go", "outofband.chr.fetch": {"src": "x.txt", "dest": f"{tmp_path}/deep/er/"}}
+    run = playbook([task], {host: {"chr_socket": chr1.address}})
+    assert run.rc == 2
+    assert not (tmp_path / "deep").exists()
+
+
+def test_facts_fail_rather_than_come_out_empty_when_the_agent_stops_scripts(lab, playbook):
+    chr1 = lab("chr1")
+    chr1.router.run = lambda source, stop=None: Outcome(1, b"")
+    run = playbook([{"name": "go", "outofband.chr.facts": None}], hosts(chr1))
+    assert run.rc == 2
+    assert "time limit" in run.of("go")["result"]["msg"]
+
+
+def test_one_silent_question_costs_guest_info_only_its_answer(lab, playbook):
+    chr1 = lab("chr1", mute=("guest-get-timezone",))
+    run = playbook([{"name": "go", "outofband.chr.guest_info": None}], hosts(chr1))
+    assert run.rc == 0, run.output
+    assert run.of("go")["result"]["timezone_offset"] is None
+    assert run.of("go")["result"]["host_name"] == "chr1"
+
+
+def test_an_outcome_that_is_unknown_is_told_under_no_log_without_a_secret(lab, playbook):
+    chr1 = lab("chr1", hang_up_on=("guest-exec-status",))
+    task = {"name": "go", "no_log": True, "outofband.chr.script": {"source": f':put "{SECRET}"'}}
+    run = playbook([task], {"chr1": {"chr_socket": chr1.address, "chr_script_timeout": 2}}, "-vvvvv")
+    assert run.rc == 2
+    assert "unknown" in run.output
+    assert SECRET not in run.output
+    task = {"name": "go", "no_log": True, "outofband.chr.power": {"state": SECRET}}
+    assert SECRET not in playbook([task], hosts(chr1), "-vvvvv").output
+
+
+def test_data_is_copied_as_json(lab, playbook):
+    chr1 = lab("chr1")
+    task = {
+        "name": "go",
+        "outofband.chr.copy": {"content": "{{ data }}", "dest": "x.json"},
+        "vars": {"data": {"a": [1, None]}},
+    }
+    run = playbook([task], hosts(chr1))
+    assert run.rc == 0, run.output
+    assert json.loads(chr1.router.files["x.json"].data) == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("seconds", [0, -1, ".nan", ".inf"])
+def test_times_without_end_or_sense_are_refused(lab, playbook, seconds):
+    chr1 = lab("chr1")
+    value = float(str(seconds).strip("."))
+    for name, variables, arguments in (
+        ("chr_connect_timeout", {"chr_connect_timeout": value}, {"source": ":put 1"}),
+        ("chr_script_timeout", {"chr_script_timeout": value}, {"source": ":put 1"}),
+        ("timeout", {}, {"source": ":put 1", "timeout": value}),
+    ):
+        run = playbook(
+            [{"name": "go", "outofband.chr.script": arguments}], {"a": {"chr_socket": chr1.address, **variables}}
+        )
+        assert run.rc == 2
+        assert f"{name} is" in run.of("go")["result"]["msg"]
+    assert chr1.agent.log == []

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentRefused,
     FileNotThere,
     NotAnAgent,
     TransferFailed,
 )
-from ansible_collections.outofband.chr.plugins.module_utils._guest.qga import AgentSession
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.qga import AgentSession
 
 
 @pytest.fixture
@@ -61,8 +61,10 @@ def test_sync_ping_and_info(stock):
     guest().ping()
     info = guest().agent_info()
     assert info["commands"]["guest-exec"] is True
-    assert guest().query("guest-get-osinfo")["id"]
-    assert guest().query("guest-get-host-name")["host-name"]
+    answers = guest().query(["guest-get-osinfo", "guest-get-host-name", "guest-nosuch"])
+    assert answers["guest-get-osinfo"]["id"]
+    assert answers["guest-get-host-name"]["host-name"]
+    assert "guest-nosuch" not in answers
 
 
 def test_garbage_of_a_former_client_does_no_harm(stock, short_path):

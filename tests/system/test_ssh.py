@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import AgentNotThere, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, InvalidInput
 
 
 class Sshd:
@@ -151,3 +151,30 @@ def test_a_destination_cannot_be_an_option(through, host):
 def test_the_sockets_are_this_users_only(lab, through, short_path):
     through(lab("chr1").address).ping()
     assert (short_path / "run").stat().st_mode & 0o077 == 0
+
+
+def test_a_dead_hypervisor_costs_each_of_many_tasks_its_own_timeout_only(lab, playbook, short_path):
+    """Ten tasks want a connection that never comes up: they wait side by side, not one after the other."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    options = f"-F none -o StrictHostKeyChecking=no -p {silent.getsockname()[1]}"
+    variables = {
+        "chr_socket": "/x.sock",
+        "chr_ssh_host": "127.0.0.1",
+        "chr_ssh_args": options,
+        "chr_connect_timeout": 4,
+    }
+    began = time.monotonic()
+    run = playbook(
+        [{"name": "go", "outofband.chr.guest_info": None}],
+        {f"chr{number}": variables for number in range(10)},
+        "--forks=10",
+    )
+    silent.close()
+    assert run.rc == 4
+    assert time.monotonic() - began < 12
+
+
+@pytest.mark.parametrize("path", ["/a:b.sock", "/a$b.sock", "/a%b.sock"])
+def test_a_path_that_means_something_else_to_ssh_is_refused(through, path):
+    with pytest.raises(InvalidInput, match="meaning of their own"):
+        through(path)

@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from . import records
+from .output import readable
 
 SUBSETS = ("default", "hardware", "interfaces", "routing", "config")
 
@@ -55,7 +56,7 @@ def gather(names: list[str], read: Read, maybe: t.Callable[[str], bytes | None])
         elif name == "hardware":
             facts.update(_hardware(resource))
         elif name == "interfaces":
-            facts.update(_interfaces(maybe))
+            facts.update(_interfaces(read, maybe))
         elif name == "routing":
             facts.update(_routing(maybe))
         else:
@@ -110,21 +111,21 @@ def _hardware(resource: dict[str, str]) -> dict[str, t.Any]:
     }
 
 
-def _list(command: str, maybe: t.Callable[[str], bytes | None]) -> list[dict[str, str]] | None:
-    output = maybe(records.listing(command))
+def _list(command: str, run: t.Callable[[str], bytes | None]) -> list[dict[str, str]] | None:
+    output = run(records.listing(command))
     if output is None:
         return None
     return [{key: value for key, value in item.items() if key != ".id"} for item in records.parse(output)]
 
 
-def _interfaces(maybe: t.Callable[[str], bytes | None]) -> dict[str, t.Any]:
+def _interfaces(read: Read, maybe: t.Callable[[str], bytes | None]) -> dict[str, t.Any]:
     interfaces: dict[str, dict[str, t.Any]] = {
-        item["name"]: dict(item) for item in _list("/interface", maybe) or [] if "name" in item
+        item["name"]: dict(item) for item in _list("/interface", read) or [] if "name" in item
     }
     facts: dict[str, t.Any] = {"interfaces": interfaces}
-    for family, menu in (("ipv4", "/ip address"), ("ipv6", "/ipv6 address")):
+    for family, menu, run in (("ipv4", "/ip address", read), ("ipv6", "/ipv6 address", maybe)):
         addresses = []
-        for item in _list(menu, maybe) or []:
+        for item in _list(menu, run) or []:
             address, _unused, subnet = item.get("address", "").partition("/")
             addresses.append(address)
             of = interfaces.get(item.get("interface", ""))
@@ -150,7 +151,7 @@ def _routing(maybe: t.Callable[[str], bytes | None]) -> dict[str, t.Any]:
 
 def _config(read: Read) -> dict[str, t.Any]:
     def export(command: str) -> str:
-        return read(command).replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
+        return readable(read(command))
 
     # Without the line that carries the time, the short form is the same as long as the configuration is.
     return {"config": export("/export verbose"), "config_nonverbose": _TIMESTAMP.sub("", export("/export"))}

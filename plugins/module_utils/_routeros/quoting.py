@@ -15,7 +15,7 @@ def quote(value: str | bytes) -> str:
     r"""*value* as a RouterOS string literal: any byte survives and nothing in it is interpreted.
 
     Text is encoded as UTF-8; every byte that is not a harmless printable character becomes ``\XX`` (RouterOS is
-    byte-oriented, chr.md section 6).
+    byte-oriented).
     """
     data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:02X}" for byte in data) + '"'

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import re
 
+from .output import readable
+
 _KEY = re.compile(rb"([^ \r\n@][^ \r\n]*) (\d+):")
 
 # $1: an array of arrays, as [print as-value] gives it for a menu of items
@@ -52,9 +54,7 @@ def parse(output: bytes) -> list[dict[str, str]]:
             end = match.end() + int(match.group(2))
             if output[end : end + 1] not in (b"\r", b"\n"):
                 raise ValueError(f"the value of {match.group(1)!r} does not end where it should")
-            records[-1][match.group(1).decode("utf-8", "replace")] = output[match.end() : end].decode(
-                "utf-8", "surrogateescape"
-            )
+            records[-1][readable(match.group(1))] = readable(output[match.end() : end])
             position = end
         else:
             raise ValueError(f"unexpected output {output[position : position + 40]!r}")

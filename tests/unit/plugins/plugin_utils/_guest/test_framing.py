@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest import framing
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import framing
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -103,3 +103,8 @@ def test_garbage_is_remembered_for_the_error_text():
     decoder.feed(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 1000)
     assert decoder.garbage.startswith(b"HTTP/1.1 400 Bad Request")
     assert len(decoder.garbage) <= 80
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"NaN", b"Infinity"])
+def test_numbers_that_nobody_can_count_with_are_garbage(number):
+    assert decode([b'{"return": {"pid": ' + number + b'}}\n{"return": 1}\n']) == [{"return": 1}]

@@ -17,15 +17,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.channels.base import Channel, ConnectError
-from ansible_collections.outofband.chr.plugins.module_utils._guest.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.channels.base import Channel, ConnectError
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
     AgentRefused,
     NotAnAgent,
     OutcomeUnknown,
 )
-from ansible_collections.outofband.chr.plugins.module_utils._guest.qga import AgentSession
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.qga import AgentSession
 
 Answer = t.Callable[[dict[str, t.Any]], "list[bytes]"]
 
@@ -76,7 +76,7 @@ class Peer(Channel):
 
 
 def session(peer: Channel, seconds: float = 5.0) -> AgentSession:
-    return AgentSession(peer, "chr1", Deadline(seconds))
+    return AgentSession(peer, "chr1", seconds)
 
 
 # What a former client's exchange may have left in the channel: it ends with the line end or not, before the 0xFF comes.
@@ -231,15 +231,18 @@ def test_an_error_reply_carries_the_agents_words_and_no_control_characters():
 )
 def test_a_server_that_is_no_agent_is_named_at_once(greeting):
     began = time.monotonic()
-    with pytest.raises(NotAnAgent, match=re.escape("no guest agent channel")), session(Peer(lambda r: [], greeting)):
-        pass
+    with (
+        pytest.raises(NotAnAgent, match=re.escape("no guest agent channel")),
+        session(Peer(lambda r: [], greeting)) as agent,
+    ):
+        agent.execute("guest-ping")
     assert time.monotonic() - began < 2
 
 
 def test_silence_ends_with_the_deadline_and_says_what_was_tried():
     began = time.monotonic()
-    with pytest.raises(AgentNotThere) as caught, session(Peer(lambda r: []), 1.2):
-        pass
+    with pytest.raises(AgentNotThere) as caught, session(Peer(lambda r: []), 1.2) as agent:
+        agent.execute("guest-ping")
     assert 1.0 < time.monotonic() - began < 2.5
     assert "'chr1'" in str(caught.value)
     assert "a test peer" in str(caught.value)
@@ -252,6 +255,36 @@ def test_nothing_listening_ends_with_the_deadline_and_says_so():
             raise ConnectError("connection refused")
 
     began = time.monotonic()
-    with pytest.raises(AgentNotThere, match="connection refused"), session(Nowhere(), 0.5):
-        pass
+    with pytest.raises(AgentNotThere, match="connection refused"), session(Nowhere(), 0.5) as agent:
+        agent.execute("guest-ping")
     assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("flood", [b"no JSON at all ", b'{"event": "NOISE"}\n'])
+def test_a_peer_that_never_stops_talking_cannot_hold_a_task(flood):
+    class Flood(Peer):
+        def _serve(self, connection):
+            with connection, contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(flood * 1000)
+
+    began = time.monotonic()
+    with pytest.raises((AgentNotThere, OutcomeUnknown)), session(Flood(), 1.0) as agent:
+        agent.execute("guest-ping")
+    assert time.monotonic() - began < 4
+
+
+def test_a_flood_after_the_sync_cannot_hold_a_task_either():
+    def answer(request):
+        return obedient(request) if "sync" in request["execute"] else [b'{"event": "NOISE"}\n' * 1000] * 100_000
+
+    began = time.monotonic()
+    with session(Peer(answer), 5.0) as agent, pytest.raises(OutcomeUnknown):
+        agent.execute("guest-ping", timeout=1.0)
+    assert time.monotonic() - began < 4
+
+
+def test_qemus_monitor_is_told_from_an_agent():
+    greeting = b'{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\n'
+    with pytest.raises(NotAnAgent, match="QMP"), session(Peer(lambda r: [], greeting)) as agent:
+        agent.execute("guest-ping")

@@ -35,33 +35,29 @@ _STRANGER = re.compile(rb"HTTP/\d|SSH-\d|<!doctype |<html", re.IGNORECASE)
 class AgentSession:
     """One exclusive, synchronised conversation with an agent; a context manager.
 
-    QEMU serves one client per channel, so keep it short. Entering connects and synchronises within *deadline* and raises
-    AgentNotThere or NotAnAgent (text: where, how long, what was seen). It never sends a command that changes the guest.
+    QEMU serves one client per channel, so keep it short. It connects and synchronises before the first command, and again
+    after trouble, each time within *timeout* seconds, and raises AgentNotThere or NotAnAgent when it cannot (text: where,
+    how long, what was seen); the command was not sent then.
     """
 
-    def __init__(self, channel: Channel, vm: str, deadline: Deadline) -> None:
+    def __init__(self, channel: Channel, vm: str, timeout: float) -> None:
         self.where = f"{vm!r} ({channel})"
         self._channel = channel
         self._vm = vm
-        self._deadline = deadline
+        self._timeout = timeout
         self._decoder = Decoder()
         self._socket: socket.socket | None = None
         self._synced = False
         self._pending: list[dict[str, t.Any]] = []
-        self._last_seen = "nothing was tried"
 
     def __enter__(self) -> AgentSession:
-        try:
-            self._establish(self._deadline)
-        except BaseException:
-            self.close()
-            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def close(self) -> None:
+        """Give the channel to others; the next command opens it again."""
         if self._socket:
             self._socket.close()
             self._socket = None
@@ -79,7 +75,7 @@ class AgentSession:
         Raises AgentRefused for an error reply and OutcomeUnknown when the reply did not come within *timeout* seconds, or
         the channel closed. After the latter the next call synchronises anew, so a late reply is never taken for its own.
         """
-        self._resync()
+        self._establish(Deadline(self._timeout))
         self._synced = False
         self._send(_request(command, arguments), command)
         reply = self._receive(Deadline(timeout), command)
@@ -93,12 +89,12 @@ class AgentSession:
         *,
         timeout: float = REPLY_TIMEOUT,
     ) -> None:
-        """Run a command that some agents carry out without ever answering (guest-file-close on a CHR, chr.md 1.4).
+        """Run a command that some agents carry out without ever answering (guest-file-close on 7.22, says tikoci/mikropkl).
 
         A sync request goes out right behind it: agents work in order, so its reply proves that the command is over,
         and no time is spent on waiting for an answer that never comes. Raises as ``execute``.
         """
-        self._resync()
+        self._establish(Deadline(self._timeout))
         self._synced = False
         sync_id, sync = _sync_request()
         self._send(_request(command, arguments) + sync, command)
@@ -120,25 +116,22 @@ class AgentSession:
 
     # -- reaching the agent ------------------------------------------------------------------------------------------
 
-    def _resync(self) -> None:
-        if not self._synced:
-            self._establish(Deadline(self._deadline.seconds))
-
     def _establish(self, deadline: Deadline) -> None:
-        """Connect and synchronise until it works or *deadline* is over."""
-        while True:
+        """Connect and synchronise, where that is needed, until it works or *deadline* is over."""
+        while not self._synced:
             try:
                 if self._socket is None:
                     self._decoder = Decoder()
                     self._socket = self._channel.connect(deadline)
                 self._synchronise(deadline)
-                return
             except (ConnectError, _Lost) as error:
                 self.close()
-                self._last_seen = str(error)
-            if deadline.expired:
-                raise self._not_there(deadline)
-            time.sleep(min(_CONNECT_RETRY, deadline.remaining))
+                if deadline.expired:
+                    raise self._not_there(deadline, error) from None
+                time.sleep(min(_CONNECT_RETRY, deadline.remaining))
+            except BaseException:
+                self.close()
+                raise
 
     def _synchronise(self, deadline: Deadline) -> None:
         """Send sync requests until the newest one is answered; everything before that reply is stale.
@@ -158,11 +151,16 @@ class AgentSession:
                 if any(_is_sync_reply(message, sync_id) for message in messages):
                     self._synced = True
                     return
-                self._reject_stranger()
+                self._reject_stranger(messages)
             if deadline.expired:
-                raise _Lost(f"connected, sent guest-sync-delimited {attempt} times, no answer{self._heard()}")
+                raise _Silent(f"connected, sent guest-sync-delimited {attempt} times, no answer{self._heard()}")
 
-    def _reject_stranger(self) -> None:
+    def _reject_stranger(self, messages: t.Iterable[dict[str, t.Any]] = ()) -> None:
+        if any("QMP" in message for message in messages):
+            raise NotAnAgent(
+                f"{str(self._channel).capitalize()} is QEMU's monitor (QMP), not its guest agent channel. "
+                f"Check chr_socket of {self._vm!r}."
+            )
         heard = self._decoder.garbage.lstrip()
         if _STRANGER.match(heard):
             raise NotAnAgent(
@@ -170,10 +168,11 @@ class AgentSession:
                 f"Check chr_socket of {self._vm!r}."
             )
 
-    def _not_there(self, deadline: Deadline) -> AgentNotThere:
+    def _not_there(self, deadline: Deadline, last: Exception) -> AgentNotThere:
         return AgentNotThere(
             f"The guest agent of {self._vm!r} did not answer on {self._channel} within {deadline.seconds:g} s: "
-            f"{self._last_seen}. {self._channel.hint}"
+            f"{last}. {self._channel.hint}",
+            silent=isinstance(last, _Silent),
         )
 
     def _heard(self) -> str:
@@ -223,6 +222,8 @@ class AgentSession:
 
     def _read(self, deadline: Deadline) -> list[dict[str, t.Any]] | None:
         """Messages completed by one read (maybe none yet); None when *deadline* ended first. Raises _Lost."""
+        if deadline.expired:
+            return None  # even when more is there to read: a peer that never stops talking must not hold us
         try:
             data = self._connection(deadline).recv(_RECEIVE)
         except TimeoutError:
@@ -240,6 +241,10 @@ class AgentSession:
 
 class _Lost(Exception):
     """The stream is of no use any more."""
+
+
+class _Silent(_Lost):
+    """It is open, and nobody answers."""
 
 
 def _request(command: str, arguments: dict[str, t.Any] | None) -> bytes:

@@ -3,7 +3,7 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""From options to a guest: one builder per backend, which imports what only it needs."""
+"""From options to a guest: one builder per backend."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .base import Guest
+from .channels.direct import TcpChannel, UnixChannel
+from .channels.ssh import SshChannel
+from .deadline import positive_seconds
 from .errors import InvalidInput
-
-if t.TYPE_CHECKING:
-    from .channels.direct import TcpChannel, UnixChannel
+from .qemu import QemuGuest
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ def open_guest(options: GuestOptions) -> Guest:
         raise InvalidInput(
             f"Unknown chr_backend {options.backend!r} for {options.vm!r}: it is one of {', '.join(_BUILDERS)}."
         ) from None
+    positive_seconds("chr_connect_timeout", options.connect_timeout)
     return builder(options)
 
 
 def _qemu(options: GuestOptions) -> Guest:
-    from .qemu import QemuGuest
-
+    if options.exec_mode not in ("auto", *QemuGuest.capabilities.exec_modes):
+        raise InvalidInput(f"chr_exec_mode {options.exec_mode!r} is not one of the ways of backend qemu.")
     if not options.socket:
         raise InvalidInput(
             f"chr_socket is not set for {options.vm!r}: backend qemu needs the agent channel, as /path/to.sock or tcp://host:port."
@@ -55,15 +57,11 @@ def _qemu(options: GuestOptions) -> Guest:
     target = _socket(options.socket)
     if not options.ssh_host:
         return QemuGuest(options.vm, target, options.connect_timeout, options.exec_mode)
-    from .channels.ssh import SshChannel
-
     channel = SshChannel(options.ssh_host, options.ssh_args, target, options.runtime_directory)
     return QemuGuest(options.vm, channel, options.connect_timeout, options.exec_mode)
 
 
 def _socket(value: str) -> UnixChannel | TcpChannel:
-    from .channels.direct import TcpChannel, UnixChannel
-
     if value.startswith("/"):
         return UnixChannel(Path(value))
     try:

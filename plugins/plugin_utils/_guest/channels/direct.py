@@ -23,6 +23,8 @@ class UnixChannel(Channel):
     """The agent socket of a QEMU on this machine."""
 
     def __init__(self, path: Path) -> None:
+        if "\0" in str(path):
+            raise InvalidInput(f"The socket path {str(path)!r} has a NUL in it.")
         if len(os.fsencode(path)) > MAX_UNIX_PATH:
             raise InvalidInput(f"The socket path {path} is too long: the kernel takes {MAX_UNIX_PATH} bytes.")
         self.path = path
@@ -77,6 +79,8 @@ class TcpChannel(Channel):
             )
         except socket.gaierror as error:
             raise ConnectError(f"cannot resolve the name {self.host}: {error.strerror}") from error
+        except UnicodeError as error:
+            raise InvalidInput(f"{self} has no valid host name: {error}.") from error
         except TimeoutError as error:
             raise ConnectError("no answer to the connection request") from error
         except OSError as error:

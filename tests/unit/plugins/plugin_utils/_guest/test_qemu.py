@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest import qemu as qemu_module
-from ansible_collections.outofband.chr.plugins.module_utils._guest.backends import GuestOptions, open_guest
-from ansible_collections.outofband.chr.plugins.module_utils._guest.errors import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu as qemu_module
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
     FileNotThere,
     GuestError,
@@ -279,6 +279,8 @@ def test_an_agent_that_comes_up_late_is_waited_for(tmp_path):
         ("/" + "x" * 200, InvalidInput, "too long"),
         ("tcp://127.0.0.1:1", AgentNotThere, "refused"),
         ("", InvalidInput, "chr_socket is not set"),
+        ("/a\0b", InvalidInput, "NUL"),
+        ("tcp://.x:1", InvalidInput, "no valid host name"),
     ],
 )
 def test_a_socket_that_cannot_be_is_named_within_the_timeout(address, error, says):
@@ -326,6 +328,57 @@ def test_files_of_any_size_arrive_whole(start, size):
     back = io.BytesIO()
     chr1.get("x.bin", back)
     assert back.getvalue() == content
+
+
+def test_a_file_that_is_refused_for_another_reason_is_not_called_missing(start):
+    lab, chr1 = start(handles=0)
+    lab.router.files["x.txt"] = File(b"x")
+    with pytest.raises(TransferFailed, match="too many open files"):
+        chr1.get("x.txt", io.BytesIO())
+
+
+def test_one_short_write_does_not_make_the_rest_slow(start):
+    lab, chr1 = start()
+    original = lab.agent._guest_file_write
+    calls = itertools.count()
+
+    def hiccup(handle, buf_b64, count):
+        lab.switches.max_write = 1 if next(calls) == 0 else 0
+        return original(handle, buf_b64, count)
+
+    lab.agent._guest_file_write = hiccup
+    chr1.put(io.BytesIO(bytes(2_000_000)), "x.bin")
+    assert len(lab.router.files["x.bin"].data) == 2_000_000
+    assert next(calls) < 120
+
+
+def test_a_file_without_end_is_not_read_for_ever(start):
+    lab, chr1 = start()
+    lab.router.files["x.txt"] = File(b"x" * 100_000)
+    original = lab.agent._guest_file_read
+
+    def endless(handle, count):
+        return {**original(handle, count), "buf-b64": "QUJD", "count": 3, "eof": False}
+
+    lab.agent._guest_file_read = endless
+    with pytest.raises(TransferFailed, match="100000 bytes"):
+        chr1.get("x.txt", io.BytesIO())
+
+
+@pytest.mark.parametrize("status", [{"exited": True, "signal": 9}, {"exited": True, "exitcode": 0.9}, ["x"], None])
+def test_a_status_without_an_exit_code_is_no_success(start, status):
+    lab, chr1 = start()
+    lab.agent._guest_exec_status = lambda pid: status
+    with pytest.raises(OutcomeUnknown):
+        chr1.run(b":put 1", 5)
+
+
+@pytest.mark.parametrize("reply", [None, [], "x", {"pid": None}, {"pid": "x"}, {"pid": 1.5}, 7])
+def test_a_hostile_answer_to_exec_is_an_unknown_outcome(start, reply):
+    lab, chr1 = start()
+    lab.agent._guest_exec = lambda **arguments: reply
+    with pytest.raises(OutcomeUnknown):
+        chr1.run(b":put 1", 5)
 
 
 def test_a_missing_file_is_told(start):
@@ -387,7 +440,7 @@ def test_memory_is_bounded_whatever_the_size_of_the_file(start):
     lab, chr1 = start()
     lab.agent._guest_file_write = lambda **arguments: {"count": arguments["count"]}
     lab.agent._guest_file_close = lambda **arguments: {}
-    lab.router.run = lambda source, stop=None: type("O", (), {"exitcode": 0, "output": b"30000000\r\n"})()
+    lab.router.run = lambda source, stop=None: type("O", (), {"exitcode": 0, "output": b"1\r\n30000000\r\n"})()
 
     class Zeros(io.RawIOBase):
         left = 30_000_000

@@ -14,10 +14,11 @@ import time
 import typing as t
 from datetime import UTC, datetime
 
-from .._routeros.quoting import quote
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.quoting import quote
+
 from .base import Capabilities, Guest, Job, ScriptResult, check_file_name, check_source
 from .channels.base import Channel
-from .deadline import Deadline, poll_interval
+from .deadline import poll_interval
 from .errors import (
     AgentNotThere,
     AgentRefused,
@@ -32,8 +33,9 @@ from .errors import (
 from .qga import REPLY_TIMEOUT, AgentSession
 
 # A wait longer than this gives the channel back, so that a hypervisor's backup or another task can use it meanwhile.
-_HOLD = 0.5
+_HOLD = 0.1
 _TRANSFER_TIMEOUT = 60.0
+_QUESTION_TIMEOUT = 3.0
 
 
 class QemuGuest(Guest):
@@ -43,22 +45,34 @@ class QemuGuest(Guest):
     """
 
     backend = "qemu"
-    # 256 KiB is the largest script that public users of the CHR agent send (chr.md 1.5); the agent's own limit is unknown.
-    capabilities = Capabilities(
-        output=True, files=True, freeze=True, max_script=256 * 1024, exec_modes=("inline", "import", "path")
-    )
+    # 256 KiB is the largest script that a published client sends to a CHR's agent (vexa-vm); the agent's own limit is unknown.
+    capabilities = Capabilities(output=True, files=True, max_script=256 * 1024, exec_modes=("inline", "import", "path"))
 
     def __init__(self, vm: str, channel: Channel, connect_timeout: float, exec_mode: str = "auto") -> None:
         super().__init__(vm, connect_timeout)
         self._channel = channel
         self._exec_mode = exec_mode
+        self._shared: AgentSession | None = None
 
-    def _session(self, timeout: float | None = None) -> AgentSession:
-        return AgentSession(self._channel, self.vm, Deadline(timeout or self.connect_timeout))
+    def _session(self, timeout: float | None = None) -> contextlib.AbstractContextManager[AgentSession]:
+        if self._shared:
+            return contextlib.nullcontext(self._shared)
+        return AgentSession(self._channel, self.vm, timeout or self.connect_timeout)
+
+    @contextlib.contextmanager
+    def exchange(self) -> t.Iterator[None]:
+        with self._session() as self._shared:
+            try:
+                yield
+            finally:
+                self._shared = None
 
     def ping(self, timeout: float | None = None) -> None:
         with self._session(timeout) as agent:
-            agent.execute("guest-ping", timeout=min(timeout or REPLY_TIMEOUT, REPLY_TIMEOUT))
+            try:
+                agent.execute("guest-ping", timeout=min(timeout or REPLY_TIMEOUT, REPLY_TIMEOUT))
+            except OutcomeUnknown as error:
+                raise AgentNotThere(str(error)) from error
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 
@@ -77,7 +91,7 @@ class QemuGuest(Guest):
             return self._wait(agent, self._start_inline(agent, source, "inline"), timeout)
 
     def wait(self, job: Job, timeout: float) -> ScriptResult:
-        with contextlib.closing(self._session()) as agent:
+        with self._session() as agent:
             return self._wait(agent, job, timeout)
 
     def _start_inline(self, agent: AgentSession, source: bytes, exec_mode: str) -> Job:
@@ -94,7 +108,7 @@ class QemuGuest(Guest):
             raise
 
     def _start_file(self, agent: AgentSession, name: str) -> Job:
-        """``import`` runs /import inline, which every CHR knows; ``path`` is the manual's way, disputed (chr.md 1.5)."""
+        """``import`` runs /import inline, which every CHR knows; ``path`` is the manual's way, which public sources dispute."""
         if self._exec_mode != "path":
             if not name.strip() or "\0" in name:
                 raise InvalidInput(f"guest_file {name!r} is no file name.")
@@ -118,7 +132,7 @@ class QemuGuest(Guest):
                 "Look at the router before you repeat it."
             ) from error
         try:
-            return Job(id=str(int(reply["pid"])), start=start, exec_mode=exec_mode)
+            return Job(id=str(_integer(reply["pid"])), start=start, exec_mode=exec_mode)
         except (KeyError, TypeError, ValueError):
             raise OutcomeUnknown(
                 f"The guest agent of {agent.where} answered guest-exec without a job id: {str(reply)[:80]!r}."
@@ -131,8 +145,12 @@ class QemuGuest(Guest):
             status = self._status(agent, job, min(REPLY_TIMEOUT, max(timeout - elapsed, 1.0)))
             elapsed = time.monotonic() - began
             if status is not None and _true(status.get("exited")):
-                return _result(status, job)
+                return _result(status, job, agent)
             if elapsed >= timeout:
+                if status is None:
+                    raise OutcomeUnknown(
+                        f"The guest agent of {agent.where} answers, but not about its job. {_lost(job)}"
+                    )
                 return ScriptResult(
                     rc=None, output=b"", start=job.start, end=datetime.now(UTC), job=job.id, exec_mode=job.exec_mode
                 )
@@ -143,27 +161,21 @@ class QemuGuest(Guest):
 
     def _status(self, agent: AgentSession, job: Job, patience: float) -> dict[str, t.Any] | None:
         """One look at *job*; None when the agent did not answer within *patience* seconds but is there again."""
-        lost = (
-            f"Job {job.id} was started and its end was not seen, so the script may have run wholly, in part, or still be running. "
-            "It was not run again; look at the router before you repeat it."
-        )
         try:
-            status = agent.execute("guest-exec-status", {"pid": int(job.id)}, timeout=patience)
-        except OutcomeUnknown as error:
             try:
+                status = agent.execute("guest-exec-status", {"pid": int(job.id)}, timeout=patience)
+            except OutcomeUnknown:
                 agent.execute("guest-ping")
-            except GuestError:
-                raise OutcomeUnknown(f"{error} {lost}") from error
-            return None
-        except (AgentNotThere, NotAnAgent) as error:
-            raise OutcomeUnknown(f"{error} {lost}") from error
+                return None
         except AgentRefused as error:
             raise OutcomeUnknown(
-                f"{error}: the agent no longer knows the job (did the router restart?). {lost}"
+                f"{error}: the agent no longer knows the job (did the router restart?). {_lost(job)}"
             ) from error
+        except GuestError as error:
+            raise OutcomeUnknown(f"{error} {_lost(job)}") from error
         if not isinstance(status, dict):
             raise OutcomeUnknown(
-                f"The guest agent of {agent.where} answered guest-exec-status with {str(status)[:80]!r}. {lost}"
+                f"The guest agent of {agent.where} answered guest-exec-status with no status. {_lost(job)}"
             )
         return status
 
@@ -173,9 +185,11 @@ class QemuGuest(Guest):
         check_file_name(name)
         with self._session() as agent:
             try:
-                handle = agent.execute("guest-file-open", {"path": name, "mode": "w"})
+                handle = self._open(agent, name, "w")
             except AgentRefused as error:
                 raise TransferFailed(f"{error}. The file {name!r} was not touched.") from error
+            except OutcomeUnknown as error:
+                raise TransferFailed(f"{error} The file {name!r} may be empty now.") from error
             try:
                 with _closing(agent, handle):
                     size, digest = self._write(agent, handle, source)
@@ -183,6 +197,15 @@ class QemuGuest(Guest):
             except (GuestError, OSError) as error:
                 raise TransferFailed(f"{error} {self._discard(agent, name)}") from error
             return size
+
+    def _open(self, agent: AgentSession, name: str, mode: str) -> int:
+        reply = agent.execute("guest-file-open", {"path": name, "mode": mode})
+        try:
+            return _integer(reply)
+        except ValueError:
+            raise OutcomeUnknown(
+                f"The guest agent of {agent.where} answered guest-file-open without a handle."
+            ) from None
 
     def _write(self, agent: AgentSession, handle: t.Any, source: t.BinaryIO) -> tuple[int, bytes]:
         digest = hashlib.sha256()
@@ -209,7 +232,7 @@ class QemuGuest(Guest):
 
     def _verify(self, agent: AgentSession, name: str, size: int, digest: bytes) -> None:
         """By the size that RouterOS reports; where that does not agree or cannot be had, by reading the file back."""
-        if self._reported_size(agent, name) == size:
+        if self._look_up(agent, name) == (1, size):
             return
         found = hashlib.sha256()
         count = self._read(agent, name, found.update)
@@ -218,14 +241,18 @@ class QemuGuest(Guest):
                 f"{size} bytes were written to {name!r} on {agent.where}, but {count} bytes of other content are in the file."
             )
 
-    def _reported_size(self, agent: AgentSession, name: str) -> int | None:
-        script = f":put [/file get [find name={quote(name)}] size]"
+    def _look_up(self, agent: AgentSession, name: str) -> tuple[int, int] | None:
+        """How many files of that name RouterOS knows, and the size of the first; None where the guest is no RouterOS."""
+        script = (
+            f":local found [/file find name={quote(name)}]\n:put [:len $found]\n"
+            ":foreach one in=$found do={ :put [/file get $one size] }"
+        )
         try:
             result = self._wait(agent, self._start_inline(agent, script.encode(), "inline"), REPLY_TIMEOUT)
-        except (NotAnAgent, AgentRefused):
+            count, size = (*map(int, result.output.split()), 0)[:2]
+        except (NotAnAgent, AgentRefused, ValueError):
             return None
-        text = result.output.strip()
-        return int(text) if result.rc == 0 and text.isdigit() else None
+        return (count, size) if result.rc == 0 else None
 
     def _discard(self, agent: AgentSession, name: str) -> str:
         """Take a half-written file away; what is true afterwards, as a sentence."""
@@ -242,33 +269,40 @@ class QemuGuest(Guest):
 
     def _read(self, agent: AgentSession, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
         try:
-            handle = agent.execute("guest-file-open", {"path": name, "mode": "r"})
+            handle = self._open(agent, name, "r")
         except AgentRefused as error:
-            raise FileNotThere(f"{error}. There is no file {name!r}, or the agent does not serve it.") from error
+            known = self._look_up(agent, name)
+            if known == (0, 0) or (known is None and "no such file" in error.description.lower()):
+                raise FileNotThere(f"{error}. There is no file {name!r}.") from error
+            raise TransferFailed(f"{error}. The file {name!r} was not read.") from error
         with _closing(agent, handle):
             return self._read_all(agent, handle, name, sink)
 
-    def _read_all(self, agent: AgentSession, handle: t.Any, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
+    def _read_all(self, agent: AgentSession, handle: int, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
+        known = self._look_up(agent, name)
+        limit = known[1] if known and known[0] else None
         size = 0
         chunks = ChunkSize()
         while True:
             began = time.monotonic()
             asked = {"handle": handle, "count": chunks.size}
             reply = agent.execute("guest-file-read", asked, timeout=_TRANSFER_TIMEOUT)
-            if not isinstance(reply, dict):
-                raise TransferFailed(
-                    f"The guest agent of {agent.where} answered guest-file-read with {str(reply)[:80]!r}."
-                )
-            data = _decode(reply.get("buf-b64") or "", agent)
+            data = _content(reply, agent)
             sink(data)
             size += len(data)
-            if _true(reply.get("eof")):
-                return size
+            if _true(reply.get("eof")) or (limit is not None and size > limit):
+                break
             if not data:
                 raise TransferFailed(
                     f"The guest agent of {agent.where} sent no data of {name!r} after {size} bytes, and no end of file."
                 )
             chunks.took(len(data), chunks.size, time.monotonic() - began)
+        if limit is not None and size != limit:
+            raise TransferFailed(
+                f"RouterOS says that {name!r} on {agent.where} has {limit} bytes, and its agent sent {size}. "
+                "If something is writing to the file, try again when that is over."
+            )
+        return size
 
     # -- the agent and the machine -----------------------------------------------------------------------------------
 
@@ -282,42 +316,47 @@ class QemuGuest(Guest):
         except (AttributeError, KeyError, TypeError):
             raise NotAnAgent(f"The guest agent of {self.vm!r} answered guest-info with {str(reply)[:80]!r}.") from None
 
-    def query(self, command: str) -> t.Any:
+    def query(self, commands: list[str]) -> dict[str, t.Any]:
+        answers = {}
         with self._session() as agent:
-            try:
-                return agent.execute(command)
-            except AgentRefused:
-                return None
+            for command in commands:
+                with contextlib.suppress(AgentRefused, OutcomeUnknown):
+                    answers[command] = agent.execute(command, timeout=_QUESTION_TIMEOUT)
+        return answers
 
     def shutdown(self, mode: str) -> None:
         with self._session() as agent:
             try:
                 agent.execute("guest-shutdown", {"mode": mode}, timeout=2.0)
             except OutcomeUnknown:
-                pass  # a CHR shuts down without a reply (chr.md 1.4)
+                pass  # a CHR shuts down without a reply (observed by tikoci/mikropkl)
             except AgentRefused as error:
                 raise NotPossible(str(error)) from error
 
 
 class ChunkSize:
-    """Bytes per read or write: grows while the agent is quick, shrinks to what it takes.
+    """Bytes per read or write: grows while the agent is quick, falls back to what it takes.
 
-    The best size is unknown (chr.md 1.5: 4096 bytes to 2 MiB are in use), so it starts small. Multiples of 3 keep base64 unpadded.
+    The best size for a CHR is unknown (published clients use 4096 bytes to 2 MiB), so it starts small. Multiples of 3 keep
+    base64 unpadded.
     """
 
     START = 48 * 1024
     LIMIT = 768 * 1024
+    LEAST = 4095
     QUICK = 0.1
 
     def __init__(self) -> None:
         self.size = self.START
-        self._limit = self.LIMIT
+        self._growth = 2
 
     def took(self, done: int, asked: int, seconds: float) -> None:
+        """Learn from one exchange: *done* of *asked* bytes in *seconds*."""
         if done < asked:
-            self.size = self._limit = max(done, 1)
-        elif seconds < self.QUICK and asked >= self.size:
-            self.size = min(self.size * 2, self._limit)
+            self.size = max(done, self.LEAST)
+            self._growth = 1  # it has a limit of its own; do not run into it with every other chunk
+        elif asked >= self.size and seconds < self.QUICK:
+            self.size = min(self.size * self._growth + self.LEAST * (self._growth == 1), self.LIMIT)
 
 
 @contextlib.contextmanager
@@ -332,12 +371,22 @@ def _closing(agent: AgentSession, handle: t.Any) -> t.Iterator[None]:
     agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle}, timeout=_TRANSFER_TIMEOUT)
 
 
-def _result(status: dict[str, t.Any], job: Job) -> ScriptResult:
+def _lost(job: Job) -> str:
+    return (
+        f"Job {job.id} was started and its end was not seen, so the script may have run wholly, in part, or still be running. "
+        "It was not run again; look at the router before you repeat it."
+    )
+
+
+def _result(status: dict[str, t.Any], job: Job, agent: AgentSession) -> ScriptResult:
     try:
-        rc = int(status.get("exitcode", 0))
+        rc = _integer(status["exitcode"])
         output = base64.b64decode(status.get("out-data") or "", validate=True)
-    except (TypeError, ValueError) as error:
-        raise OutcomeUnknown(f"Job {job.id} ended, but its result cannot be read: {error}.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutcomeUnknown(
+            f"Job {job.id} on {agent.where} ended, but its result cannot be read ({type(error).__name__}). "
+            "It was not run again; look at the router before you repeat it."
+        ) from error
     return ScriptResult(
         rc=rc,
         output=output,
@@ -353,23 +402,35 @@ def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _decode(data: t.Any, agent: AgentSession) -> bytes:
+def _content(reply: t.Any, agent: AgentSession) -> bytes:
+    """The bytes in an answer to guest-file-read. Raises TransferFailed."""
     try:
-        return base64.b64decode(data, validate=True)
-    except (TypeError, ValueError) as error:
-        raise TransferFailed(f"The guest agent of {agent.where} sent file data that is not base64: {error}.") from error
+        data = base64.b64decode(reply.get("buf-b64") or "", validate=True)
+        if _integer(reply.get("count", len(data))) != len(data):
+            raise ValueError
+    except (AttributeError, TypeError, ValueError):
+        raise TransferFailed(
+            f"The guest agent of {agent.where} answered guest-file-read with no whole block."
+        ) from None
+    return data
 
 
 def _count(reply: t.Any, asked: int, agent: AgentSession) -> int:
+    """The bytes that guest-file-write took. Raises TransferFailed."""
     try:
-        count = int(reply["count"])
+        count = _integer(reply["count"])
+        if not 0 <= count <= asked:
+            raise ValueError
     except (KeyError, TypeError, ValueError):
         raise TransferFailed(
-            f"The guest agent of {agent.where} did not say how much it wrote: {reply!r:.80}."
+            f"The guest agent of {agent.where} did not say how much of {asked} bytes it wrote: {str(reply)[:80]!r}."
         ) from None
-    if not 0 <= count <= asked:
-        raise TransferFailed(f"The guest agent of {agent.where} says it wrote {count} of {asked} bytes.")
     return count
+
+
+def _integer(value: t.Any) -> int:
+    """A JSON integer that may come as a string. Raises ValueError."""
+    return int(str(value))
 
 
 def _true(value: t.Any) -> bool:

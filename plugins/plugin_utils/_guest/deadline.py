@@ -9,6 +9,17 @@ from __future__ import annotations
 
 import time
 
+from .errors import InvalidInput
+
+_YEAR = 366 * 86400.0
+
+
+def positive_seconds(name: str, value: float) -> float:
+    """*value* as a time that a wait can have. Raises InvalidInput, naming the option *name*."""
+    if not 0 < value <= _YEAR:
+        raise InvalidInput(f"{name} is {value:g}: it must be a number of seconds above 0 and at most a year.")
+    return value
+
 
 class Deadline:
     """A point in monotonic time, *seconds* from now."""

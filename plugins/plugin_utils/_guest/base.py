@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import typing as t
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
-from .errors import InvalidInput
+from .errors import InvalidInput, TooLarge
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,6 @@ class Capabilities:
     """A script's output can be read."""
     files: bool
     """Files can be moved."""
-    freeze: bool
-    """File systems can be frozen for a snapshot."""
     max_script: int
     """Bytes of one script."""
     exec_modes: tuple[str, ...]
@@ -44,7 +43,6 @@ class ScriptResult:
     job: str
     """The agent's id of the job."""
     exec_mode: str
-    output_available: bool = True
     truncated: bool = False
     """The agent cut the output."""
 
@@ -105,8 +103,12 @@ class Guest(ABC):
         """The agent itself: ``version`` (str), ``commands`` (dict of name to enabled)."""
 
     @abstractmethod
-    def query(self, command: str) -> t.Any:
-        """The answer to one of the agent's harmless questions, None where the agent does not know it."""
+    def query(self, commands: list[str]) -> dict[str, t.Any]:
+        """The answers to some of the agent's harmless questions, without those that it did not answer."""
+
+    def exchange(self) -> AbstractContextManager[None]:
+        """Inside it, several short calls may share what a call needs (a session); nothing long belongs there."""
+        return nullcontext()
 
     @abstractmethod
     def shutdown(self, mode: str) -> None:
@@ -127,14 +129,14 @@ def check_source(source: bytes, capabilities: Capabilities) -> None:
             "Save it as UTF-8, or write the byte as a RouterOS escape such as \\E9."
         ) from None
     if len(source) > capabilities.max_script:
-        raise InvalidInput(
+        raise TooLarge(
             f"The script has {len(source)} bytes; this way to the router takes at most {capabilities.max_script}. "
             "Put it on the router with outofband.chr.copy and run it with guest_file, or split it."
         )
 
 
 def check_file_name(name: str) -> str:
-    """*name* as the agent knows it. The agent serves the root of the file store only (chr.md 1.7). Raises InvalidInput."""
+    """*name*, if a CHR's agent can know it: flat names only (observed by tikoci/mikropkl on 7.22). Raises InvalidInput."""
     if not name.strip() or name in (".", ".."):
         raise InvalidInput(f"{name!r} is no file name.")
     if "/" in name or "\\" in name:
@@ -142,6 +144,6 @@ def check_file_name(name: str) -> str:
             f"{name!r} has a folder in it: the guest agent of a CHR serves only flat names in the root of its files. "
             "Use a plain name such as 'setup.rsc' and move it with a script."
         )
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
-        raise InvalidInput(f"The file name {name!r} has a control character.")
+    if not name.isprintable():
+        raise InvalidInput(f"The file name {name!r} has a character that cannot be shown.")
     return name

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.module_utils._guest.deadline import poll_interval
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import poll_interval, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
 
 EXCHANGE = 0.0005
 
@@ -34,3 +35,9 @@ def test_the_end_is_seen_within_25_ms_and_5_percent(milliseconds):
 
 def test_the_first_look_comes_at_once():
     assert looks(0.0) == [0.0]
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 1e10])
+def test_a_time_without_end_or_sense_is_refused(value):
+    with pytest.raises(InvalidInput, match="chr_connect_timeout is"):
+        positive_seconds("chr_connect_timeout", value)

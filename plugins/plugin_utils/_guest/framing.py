@@ -13,6 +13,7 @@ messages. Some agents may leave out the newline, so an object ends where its bra
 from __future__ import annotations
 
 import json
+import math
 import re
 import typing as t
 
@@ -23,6 +24,14 @@ _NEWLINE, _RESET, _QUOTE, _BACKSLASH, _OPEN = b"\n", b"\xff", b'"', b"\\", b"{"
 
 MAX_MESSAGE = 64 * 1024 * 1024
 """Bytes in one message; more is not an agent, or not one to trust."""
+
+
+def _finite(number: str) -> float:
+    """A number that Python can count with; no agent has reason to send another."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
 
 
 class MessageTooLarge(ValueError):
@@ -97,7 +106,8 @@ class Decoder:
     def _parse(self, start: int, end: int) -> dict[str, t.Any] | None:
         try:
             # surrogateescape: a name with an odd byte must not cost the whole message
-            message = json.loads(self._buffer[start:end].decode("utf-8", "surrogateescape"))
+            text = self._buffer[start:end].decode("utf-8", "surrogateescape")
+            message = json.loads(text, parse_float=_finite, parse_constant=_finite)
         except (ValueError, RecursionError):
             self._drop(start, end)
             return None

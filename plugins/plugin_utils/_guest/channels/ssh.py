@@ -19,8 +19,11 @@ import shlex
 import socket
 import subprocess
 import tempfile
+import time
 import typing as t
 from pathlib import Path
+
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
 
 from ..deadline import Deadline
 from ..errors import AgentNotThere, InvalidInput
@@ -50,6 +53,10 @@ class SshChannel(Channel):
             self._arguments = shlex.split(arguments)
         except ValueError as error:
             raise InvalidInput(f"chr_ssh_args cannot be split into arguments: {error}.") from error
+        if isinstance(target, UnixChannel) and set(":$%\\") & set(str(target.path)):
+            raise InvalidInput(
+                f"{target} cannot be forwarded: ':', '$', '%' and a backslash have a meaning of their own to ssh."
+            )
         self._destination = destination
         self._target = target
         self._directory = directory
@@ -70,16 +77,19 @@ class SshChannel(Channel):
         try:
             return self._local.connect(deadline)
         except ConnectError:
-            with self._lock():
+            with self._lock(deadline):
                 self._forward(deadline)
             return self._local.connect(deadline)
 
     @contextlib.contextmanager
-    def _lock(self) -> t.Iterator[None]:
-        """One process at a time sets up connections to this destination."""
+    def _lock(self, deadline: Deadline) -> t.Iterator[None]:
+        """One process at a time sets up connections to this destination. Raises ConnectError at *deadline*."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._master.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _locked(lock):
+                if deadline.expired:
+                    raise ConnectError(f"another task was still connecting to {self._destination} with ssh")
+                time.sleep(0.02)
             yield
 
     def _forward(self, deadline: Deadline) -> None:
@@ -112,7 +122,7 @@ class SshChannel(Channel):
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
                 )
-                status = process.wait(deadline.remaining + 1)
+                status = process.wait(max(deadline.remaining, 0.1))
             except FileNotFoundError:
                 return "the OpenSSH client (ssh) is not installed on the controller"
             except subprocess.TimeoutExpired:
@@ -120,13 +130,18 @@ class SshChannel(Channel):
                 process.wait()
                 return f"no connection within {deadline.seconds:g} s"
             errors.seek(0)
-            said = errors.read().decode("utf-8", "replace").splitlines()
+            said = [line for line in errors.read().splitlines() if not line.startswith(b"Warning: Permanently added")]
         if status == 0:
             return None
-        lines = [
-            line.strip(" .") for line in said if line.strip() and not line.startswith("Warning: Permanently added")
-        ]
-        return "; ".join(lines) or f"exit status {status}"
+        return message(b"\n".join(said)).strip(" .") or f"exit status {status}"
+
+
+def _locked(file: t.IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _digest(*parts: str) -> str:

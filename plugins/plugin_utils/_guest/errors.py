@@ -21,7 +21,14 @@ class InvalidInput(GuestError):
 
 
 class AgentNotThere(GuestError):
-    """The agent could not be reached, or did not answer in time: the router is unreachable."""
+    """The agent could not be reached, or did not answer in time: the router is unreachable.
+
+    Attribute ``silent``: the channel was open and nobody answered, which can also mean that somebody else holds it.
+    """
+
+    def __init__(self, text: str, *, silent: bool = False) -> None:
+        super().__init__(text)
+        self.silent = silent
 
 
 class NotAnAgent(GuestError):
@@ -48,7 +55,7 @@ class ScriptFailed(GuestError):
     """A script that the collection itself needed ended with an error, or with output it cannot read."""
 
 
-class TooLarge(GuestError):
+class TooLarge(InvalidInput):
     """More bytes than the way to the guest can carry; nothing was sent."""
 
 
