@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import io
 import itertools
@@ -28,7 +29,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     OutcomeUnknown,
     TransferFailed,
 )
-from ansible_collections.outofband.chr.tests.lab.routeros import File, Router
+from ansible_collections.outofband.chr.tests.lab.routeros import File, Outcome, Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
 
@@ -435,28 +436,48 @@ def test_a_mode_the_agent_does_not_take_changes_nothing(start):
     assert lab.router.files["x.bin"].data == b"old"
 
 
-def test_memory_is_bounded_whatever_the_size_of_the_file(start):
-    """The controller's share of a 30 MB transfer; the lab's own copy of the file is taken out by a sink."""
+def test_100_mb_work_in_bounded_memory(start):
+    """Issue number: the controller's share only, so the lab counts the bytes and keeps none."""
     lab, chr1 = start()
+    size = 100_000_000
     lab.agent._guest_file_write = lambda **arguments: {"count": arguments["count"]}
     lab.agent._guest_file_close = lambda **arguments: {}
-    lab.router.run = lambda source, stop=None: type("O", (), {"exitcode": 0, "output": b"1\r\n30000000\r\n"})()
+    lab.router.run = lambda source, stop=None: Outcome(0, f"1\r\n{size}\r\n".encode())
 
-    class Zeros(io.RawIOBase):
-        left = 30_000_000
+    class Zeros:
+        left = size
 
-        def read(self, size=-1):
-            size = min(size, self.left)
-            self.left -= size
-            return bytes(size)
+        def read(self, count):
+            count = min(count, self.left)
+            self.left -= count
+            return bytes(count)
 
+    class Count:
+        total = 0
+
+        def write(self, data):
+            self.total += len(data)
+
+    sent = itertools.count()
+
+    def read(handle, count):
+        left = max(0, size - next(sent) * 500_000)
+        data = bytes(min(500_000, left, count))
+        return {"count": len(data), "buf-b64": base64.b64encode(data).decode(), "eof": not data}
+
+    lab.agent._guest_file_read = read
+    lab.router.files["x.bin"] = File(b"")
+    back = Count()
     tracemalloc.start()
     try:
-        assert chr1.put(Zeros(), "x.bin") == 30_000_000
+        assert chr1.put(Zeros(), "x.bin") == size
+        lab.agent._guest_file_read = lambda handle, count: read(handle, 500_000)
+        assert chr1.get("x.bin", back) == size
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 16 << 20
+    assert back.total == size
+    assert peak < 32 << 20
 
 
 # -- power -----------------------------------------------------------------------------------------------------------
