@@ -23,6 +23,10 @@ test: system-packages $(TOOLS) ## Run every check with the oldest and the newest
 test-all: system-packages $(TOOLS) ## Run every check with every supported ansible-core
 	@$(BIN)/python tests/tools/run_sessions.py --all
 
+.PHONY: benchmark
+benchmark: $(TOOLS) ## Measure what a task and a file cost, against their floors
+	@$(BIN)/python tests/benchmark/run.py
+
 .PHONY: lint
 lint: $(TOOLS) ## Check format, style, types, licences, changelog and documentation
 	@$(BIN)/nox --session lint

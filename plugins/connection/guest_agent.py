@@ -127,8 +127,8 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, GuestError
 

@@ -93,8 +93,9 @@ def tasks(folder: Path, hosts: int, forks: int, rounds: int) -> None:
 
 def files(address: Path, size: int = 20_000_000) -> None:
     """put and get against the same chunks sent to the channel without any check."""
-    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
-    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.qemu import ChunkSize
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.qga_guest import ChunkSize
 
     guest = open_guest(GuestOptions("qemu", "chr01", 10, "auto", Path("/nonexistent"), socket=str(address)))
     content = os.urandom(size)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, OutcomeUnknown
 from ansible_collections.outofband.chr.tests.lab.qemu.guest import QemuGuest
 

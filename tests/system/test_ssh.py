@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, InvalidInput
 
 

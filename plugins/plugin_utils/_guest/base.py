@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from .errors import InvalidInput, TooLarge
 
@@ -58,6 +59,21 @@ class Job:
     id: str
     start: datetime
     exec_mode: str
+
+
+@dataclass(frozen=True)
+class GuestOptions:
+    """The options of the connection, checked for type. Times are in seconds."""
+
+    backend: str
+    vm: str
+    connect_timeout: float
+    exec_mode: str
+    runtime_directory: Path
+    """For sockets and sessions of this user that outlive a task."""
+    socket: str | None = None
+    ssh_host: str | None = None
+    ssh_args: str = ""
 
 
 class Guest(ABC):

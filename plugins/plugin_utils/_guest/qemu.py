@@ -3,436 +3,53 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""Backend ``qemu``: a guest behind a byte stream that speaks the QEMU guest agent protocol."""
+"""Backend ``qemu``: the agent channel of a QEMU process, as a socket here or behind ssh."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hashlib
-import time
-import typing as t
-from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.quoting import quote
-
-from .base import Capabilities, Guest, Job, ScriptResult, check_file_name, check_source
+from .base import Guest, GuestOptions
 from .channels.base import Channel
-from .deadline import poll_interval
-from .errors import (
-    AgentNotThere,
-    AgentRefused,
-    FileNotThere,
-    GuestError,
-    InvalidInput,
-    NotAnAgent,
-    NotPossible,
-    OutcomeUnknown,
-    TransferFailed,
-)
-from .qga import REPLY_TIMEOUT, AgentSession
-
-# A wait longer than this gives the channel back, so that a hypervisor's backup or another task can use it meanwhile.
-_HOLD = 0.1
-_TRANSFER_TIMEOUT = 60.0
-_QUESTION_TIMEOUT = 3.0
+from .channels.direct import TcpChannel, UnixChannel
+from .channels.ssh import SshChannel
+from .errors import InvalidInput
+from .qga import AgentSession
+from .qga_guest import QgaGuest
 
 
-class QemuGuest(Guest):
-    """A CHR, or for files and questions any QEMU guest agent, on *channel*.
+def open_guest(options: GuestOptions) -> Guest:
+    """Raises InvalidInput."""
+    channel = _channel(options)
+    return QgaGuest(
+        options.vm,
+        "qemu",
+        lambda timeout: AgentSession(channel, options.vm, timeout),
+        options.connect_timeout,
+        options.exec_mode,
+    )
 
-    *connect_timeout*: seconds to wait for the agent. *exec_mode*: ``auto``, ``import`` or ``path``.
-    """
 
-    backend = "qemu"
-    # 256 KiB is the largest script that a published client sends to a CHR's agent (vexa-vm); the agent's own limit is unknown.
-    capabilities = Capabilities(output=True, files=True, max_script=256 * 1024, exec_modes=("inline", "import", "path"))
-
-    def __init__(self, vm: str, channel: Channel, connect_timeout: float, exec_mode: str = "auto") -> None:
-        super().__init__(vm, connect_timeout)
-        self._channel = channel
-        self._exec_mode = exec_mode
-        self._shared: AgentSession | None = None
-
-    def _session(self, timeout: float | None = None) -> contextlib.AbstractContextManager[AgentSession]:
-        if self._shared:
-            return contextlib.nullcontext(self._shared)
-        return AgentSession(self._channel, self.vm, timeout or self.connect_timeout)
-
-    @contextlib.contextmanager
-    def exchange(self) -> t.Iterator[None]:
-        with self._session() as self._shared:
-            try:
-                yield
-            finally:
-                self._shared = None
-
-    def ping(self, timeout: float | None = None) -> None:
-        with self._session(timeout) as agent:
-            try:
-                agent.execute("guest-ping", timeout=min(timeout or REPLY_TIMEOUT, REPLY_TIMEOUT))
-            except OutcomeUnknown as error:
-                raise AgentNotThere(str(error)) from error
-
-    # -- scripts -----------------------------------------------------------------------------------------------------
-
-    def start(self, source: bytes) -> Job:
-        check_source(source, self.capabilities)
-        with self._session() as agent:
-            return self._start_inline(agent, source, "inline")
-
-    def start_file(self, name: str) -> Job:
-        with self._session() as agent:
-            return self._start_file(agent, name)
-
-    def run(self, source: bytes, timeout: float) -> ScriptResult:
-        check_source(source, self.capabilities)
-        with self._session() as agent:
-            return self._wait(agent, self._start_inline(agent, source, "inline"), timeout)
-
-    def wait(self, job: Job, timeout: float) -> ScriptResult:
-        with self._session() as agent:
-            return self._wait(agent, job, timeout)
-
-    def _start_inline(self, agent: AgentSession, source: bytes, exec_mode: str) -> Job:
-        # No "path": RouterOS then runs input-data as a script, and a stock qemu-ga refuses, so that nothing ever reaches a shell.
-        arguments = {"input-data": _encode(source.rstrip() + b"\n"), "capture-output": True}
-        try:
-            return self._start(agent, arguments, exec_mode)
-        except AgentRefused as error:
-            if "path" in error.description and "missing" in error.description:
-                raise NotAnAgent(
-                    f"The guest agent of {agent.where} is not RouterOS's: it runs programs, not RouterOS scripts "
-                    f"({error.description}). Nothing was run. Is chr_socket that of another VM?"
-                ) from error
-            raise
-
-    def _start_file(self, agent: AgentSession, name: str) -> Job:
-        """``import`` runs /import inline, which every CHR knows; ``path`` is the manual's way, which public sources dispute."""
-        if self._exec_mode != "path":
-            if not name.strip() or "\0" in name:
-                raise InvalidInput(f"guest_file {name!r} is no file name.")
-            return self._start_inline(agent, f"/import file-name={quote(name)}".encode(), "import")
-        check_file_name(name)
-        system = agent.execute("guest-get-osinfo")
-        if not isinstance(system, dict) or system.get("id") != "routeros":
-            raise NotAnAgent(
-                f"The guest agent of {agent.where} does not say that it is RouterOS, so {name!r} was not run: in exec mode 'path' "
-                "another agent would start it as a program."
-            )
-        return self._start(agent, {"path": name, "capture-output": True}, "path")
-
-    def _start(self, agent: AgentSession, arguments: dict[str, t.Any], exec_mode: str) -> Job:
-        start = datetime.now(UTC)
-        try:
-            reply = agent.execute("guest-exec", arguments)
-        except OutcomeUnknown as error:
-            raise OutcomeUnknown(
-                f"{error} Whether the script was started is unknown; it was not sent again. "
-                "Look at the router before you repeat it."
-            ) from error
-        try:
-            return Job(id=str(_integer(reply["pid"])), start=start, exec_mode=exec_mode)
-        except (KeyError, TypeError, ValueError):
-            raise OutcomeUnknown(
-                f"The guest agent of {agent.where} answered guest-exec without a job id: {str(reply)[:80]!r}."
-            ) from None
-
-    def _wait(self, agent: AgentSession, job: Job, timeout: float) -> ScriptResult:
-        began = time.monotonic()
-        while True:
-            elapsed = time.monotonic() - began
-            status = self._status(agent, job, min(REPLY_TIMEOUT, max(timeout - elapsed, 1.0)))
-            elapsed = time.monotonic() - began
-            if status is not None and _true(status.get("exited")):
-                return _result(status, job, agent)
-            if elapsed >= timeout:
-                if status is None:
-                    raise OutcomeUnknown(
-                        f"The guest agent of {agent.where} answers, but not about its job. {_lost(job)}"
-                    )
-                return ScriptResult(
-                    rc=None, output=b"", start=job.start, end=datetime.now(UTC), job=job.id, exec_mode=job.exec_mode
-                )
-            pause = min(poll_interval(elapsed), timeout - elapsed)
-            if pause > _HOLD:
-                agent.close()
-            time.sleep(pause)
-
-    def _status(self, agent: AgentSession, job: Job, patience: float) -> dict[str, t.Any] | None:
-        """One look at *job*; None when the agent did not answer within *patience* seconds but is there again."""
-        try:
-            try:
-                status = agent.execute("guest-exec-status", {"pid": int(job.id)}, timeout=patience)
-            except OutcomeUnknown:
-                agent.execute("guest-ping")
-                return None
-        except AgentRefused as error:
-            raise OutcomeUnknown(
-                f"{error}: the agent no longer knows the job (did the router restart?). {_lost(job)}"
-            ) from error
-        except GuestError as error:
-            raise OutcomeUnknown(f"{error} {_lost(job)}") from error
-        if not isinstance(status, dict):
-            raise OutcomeUnknown(
-                f"The guest agent of {agent.where} answered guest-exec-status with no status. {_lost(job)}"
-            )
-        return status
-
-    # -- files -------------------------------------------------------------------------------------------------------
-
-    def put(self, source: t.BinaryIO, name: str) -> int:
-        check_file_name(name)
-        with self._session() as agent:
-            try:
-                handle = self._open(agent, name, "w")
-            except AgentRefused as error:
-                raise TransferFailed(f"{error}. The file {name!r} was not touched.") from error
-            except OutcomeUnknown as error:
-                raise TransferFailed(f"{error} The file {name!r} may be empty now.") from error
-            try:
-                with _closing(agent, handle):
-                    size, digest = self._write(agent, handle, source)
-                self._verify(agent, name, size, digest)
-            except (GuestError, OSError) as error:
-                raise TransferFailed(f"{error} {self._discard(agent, name)}") from error
-            return size
-
-    def _open(self, agent: AgentSession, name: str, mode: str) -> int:
-        reply = agent.execute("guest-file-open", {"path": name, "mode": mode})
-        try:
-            return _integer(reply)
-        except ValueError:
-            raise OutcomeUnknown(
-                f"The guest agent of {agent.where} answered guest-file-open without a handle."
-            ) from None
-
-    def _write(self, agent: AgentSession, handle: t.Any, source: t.BinaryIO) -> tuple[int, bytes]:
-        digest = hashlib.sha256()
-        size = 0
-        chunks = ChunkSize()
-        rest = b""
-        while chunk := rest or source.read(chunks.size):
-            began = time.monotonic()
-            reply = agent.execute(
-                "guest-file-write",
-                {"handle": handle, "buf-b64": _encode(chunk), "count": len(chunk)},
-                timeout=_TRANSFER_TIMEOUT,
-            )
-            written = _count(reply, len(chunk), agent)
-            if written == 0:
-                raise TransferFailed(
-                    f"The guest agent of {agent.where} took none of {len(chunk)} bytes (is the router's disk full?)."
-                )
-            chunks.took(written, len(chunk), time.monotonic() - began)
-            digest.update(chunk[:written])
-            size += written
-            rest = chunk[written:]
-        return size, digest.digest()
-
-    def _verify(self, agent: AgentSession, name: str, size: int, digest: bytes) -> None:
-        """By the size that RouterOS reports; where that does not agree or cannot be had, by reading the file back."""
-        if self._look_up(agent, name) == (1, size):
-            return
-        found = hashlib.sha256()
-        count = self._read(agent, name, found.update)
-        if (count, found.digest()) != (size, digest):
-            raise TransferFailed(
-                f"{size} bytes were written to {name!r} on {agent.where}, but {count} bytes of other content are in the file."
-            )
-
-    def _look_up(self, agent: AgentSession, name: str) -> tuple[int, int] | None:
-        """How many files of that name RouterOS knows, and the size of the first; None where the guest is no RouterOS."""
-        script = (
-            f":local found [/file find name={quote(name)}]\n:put [:len $found]\n"
-            ":foreach one in=$found do={ :put [/file get $one size] }"
+def _channel(options: GuestOptions) -> Channel:
+    if not options.socket:
+        raise InvalidInput(
+            f"chr_socket is not set for {options.vm!r}: backend qemu needs the agent channel, as /path/to.sock or "
+            "tcp://host:port."
         )
-        try:
-            result = self._wait(agent, self._start_inline(agent, script.encode(), "inline"), REPLY_TIMEOUT)
-            count, size = (*map(int, result.output.split()), 0)[:2]
-        except (NotAnAgent, AgentRefused, ValueError):
-            return None
-        return (count, size) if result.rc == 0 else None
-
-    def _discard(self, agent: AgentSession, name: str) -> str:
-        """Take a half-written file away; what is true afterwards, as a sentence."""
-        with contextlib.suppress(GuestError):
-            script = f"/file remove [find name={quote(name)}]".encode()
-            if self._wait(agent, self._start_inline(agent, script, "inline"), REPLY_TIMEOUT).rc == 0:
-                return f"The incomplete file {name!r} was removed from the router."
-        return f"An incomplete file {name!r} is on the router now."
-
-    def get(self, name: str, target: t.BinaryIO) -> int:
-        check_file_name(name)
-        with self._session() as agent:
-            return self._read(agent, name, target.write)
-
-    def _read(self, agent: AgentSession, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
-        try:
-            handle = self._open(agent, name, "r")
-        except AgentRefused as error:
-            known = self._look_up(agent, name)
-            if known == (0, 0) or (known is None and "no such file" in error.description.lower()):
-                raise FileNotThere(f"{error}. There is no file {name!r}.") from error
-            raise TransferFailed(f"{error}. The file {name!r} was not read.") from error
-        with _closing(agent, handle):
-            return self._read_all(agent, handle, name, sink)
-
-    def _read_all(self, agent: AgentSession, handle: int, name: str, sink: t.Callable[[bytes], t.Any]) -> int:
-        known = self._look_up(agent, name)
-        limit = known[1] if known and known[0] else None
-        size = 0
-        chunks = ChunkSize()
-        while True:
-            began = time.monotonic()
-            asked = {"handle": handle, "count": chunks.size}
-            reply = agent.execute("guest-file-read", asked, timeout=_TRANSFER_TIMEOUT)
-            data = _content(reply, agent)
-            sink(data)
-            size += len(data)
-            if _true(reply.get("eof")) or (limit is not None and size > limit):
-                break
-            if not data:
-                raise TransferFailed(
-                    f"The guest agent of {agent.where} sent no data of {name!r} after {size} bytes, and no end of file."
-                )
-            chunks.took(len(data), chunks.size, time.monotonic() - began)
-        if limit is not None and size != limit:
-            raise TransferFailed(
-                f"RouterOS says that {name!r} on {agent.where} has {limit} bytes, and its agent sent {size}. "
-                "If something is writing to the file, try again when that is over."
-            )
-        return size
-
-    # -- the agent and the machine -----------------------------------------------------------------------------------
-
-    def agent_info(self) -> dict[str, t.Any]:
-        with self._session() as agent:
-            reply = agent.execute("guest-info")
-        try:
-            listed = reply.get("supported_commands", [])
-            commands = {str(command["name"]): _true(command.get("enabled", True)) for command in listed}
-            return {"version": str(reply.get("version", "")), "commands": commands}
-        except (AttributeError, KeyError, TypeError):
-            raise NotAnAgent(f"The guest agent of {self.vm!r} answered guest-info with {str(reply)[:80]!r}.") from None
-
-    def query(self, commands: list[str]) -> dict[str, t.Any]:
-        answers = {}
-        with self._session() as agent:
-            for command in commands:
-                with contextlib.suppress(AgentRefused, OutcomeUnknown):
-                    answers[command] = agent.execute(command, timeout=_QUESTION_TIMEOUT)
-        return answers
-
-    def shutdown(self, mode: str) -> None:
-        with self._session() as agent:
-            try:
-                agent.execute("guest-shutdown", {"mode": mode}, timeout=2.0)
-            except OutcomeUnknown:
-                pass  # a CHR shuts down without a reply (observed by tikoci/mikropkl)
-            except AgentRefused as error:
-                raise NotPossible(str(error)) from error
+    target = _socket(options.socket)
+    if not options.ssh_host:
+        return target
+    return SshChannel(options.ssh_host, options.ssh_args, target, options.runtime_directory)
 
 
-class ChunkSize:
-    """Bytes per read or write: grows while the agent is quick, falls back to what it takes.
-
-    The best size for a CHR is unknown (published clients use 4096 bytes to 2 MiB), so it starts small. Multiples of 3 keep
-    base64 unpadded.
-    """
-
-    START = 48 * 1024
-    LIMIT = 768 * 1024
-    LEAST = 4095
-    QUICK = 0.1
-
-    def __init__(self) -> None:
-        self.size = self.START
-        self._growth = 2
-
-    def took(self, done: int, asked: int, seconds: float) -> None:
-        """Learn from one exchange: *done* of *asked* bytes in *seconds*."""
-        if done < asked:
-            self.size = max(done, self.LEAST)
-            self._growth = 1  # it has a limit of its own; do not run into it with every other chunk
-        elif asked >= self.size and seconds < self.QUICK:
-            self.size = min(self.size * self._growth + self.LEAST * (self._growth == 1), self.LIMIT)
-
-
-@contextlib.contextmanager
-def _closing(agent: AgentSession, handle: t.Any) -> t.Iterator[None]:
-    """Close *handle* in the end; an error on the way counts more than one at closing."""
+def _socket(value: str) -> UnixChannel | TcpChannel:
+    if value.startswith("/"):
+        return UnixChannel(Path(value))
     try:
-        yield
-    except BaseException:
-        with contextlib.suppress(GuestError):
-            agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
-        raise
-    agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle}, timeout=_TRANSFER_TIMEOUT)
-
-
-def _lost(job: Job) -> str:
-    return (
-        f"Job {job.id} was started and its end was not seen, so the script may have run wholly, in part, or still be running. "
-        "It was not run again; look at the router before you repeat it."
-    )
-
-
-def _result(status: dict[str, t.Any], job: Job, agent: AgentSession) -> ScriptResult:
-    try:
-        rc = _integer(status["exitcode"])
-        output = base64.b64decode(status.get("out-data") or "", validate=True)
-    except (KeyError, TypeError, ValueError) as error:
-        raise OutcomeUnknown(
-            f"Job {job.id} on {agent.where} ended, but its result cannot be read ({type(error).__name__}). "
-            "It was not run again; look at the router before you repeat it."
-        ) from error
-    return ScriptResult(
-        rc=rc,
-        output=output,
-        start=job.start,
-        end=datetime.now(UTC),
-        job=job.id,
-        exec_mode=job.exec_mode,
-        truncated=_true(status.get("out-truncated")),
-    )
-
-
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _content(reply: t.Any, agent: AgentSession) -> bytes:
-    """The bytes in an answer to guest-file-read. Raises TransferFailed."""
-    try:
-        data = base64.b64decode(reply.get("buf-b64") or "", validate=True)
-        if _integer(reply.get("count", len(data))) != len(data):
-            raise ValueError
-    except (AttributeError, TypeError, ValueError):
-        raise TransferFailed(
-            f"The guest agent of {agent.where} answered guest-file-read with no whole block."
-        ) from None
-    return data
-
-
-def _count(reply: t.Any, asked: int, agent: AgentSession) -> int:
-    """The bytes that guest-file-write took. Raises TransferFailed."""
-    try:
-        count = _integer(reply["count"])
-        if not 0 <= count <= asked:
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise TransferFailed(
-            f"The guest agent of {agent.where} did not say how much of {asked} bytes it wrote: {str(reply)[:80]!r}."
-        ) from None
-    return count
-
-
-def _integer(value: t.Any) -> int:
-    """A JSON integer that may come as a string. Raises ValueError."""
-    return int(str(value))
-
-
-def _true(value: t.Any) -> bool:
-    """A JSON boolean that may come as a number or a string."""
-    return value is True or str(value).strip().lower() in ("1", "true", "yes")
+        url = urlsplit(value)
+        if url.scheme == "tcp" and url.hostname and url.port and not (url.path or url.query or url.username):
+            return TcpChannel(url.hostname, url.port)
+    except ValueError:
+        pass
+    raise InvalidInput(f"chr_socket {value!r} is neither an absolute path (/run/chr1.sock) nor tcp://host:port.")

@@ -16,6 +16,7 @@ import re
 import socket
 import time
 import typing as t
+from abc import ABC, abstractmethod
 
 from .channels.base import Channel, ConnectError
 from .deadline import Deadline
@@ -32,12 +33,58 @@ _RECEIVE = 256 * 1024
 _STRANGER = re.compile(rb"HTTP/\d|SSH-\d|<!doctype |<html", re.IGNORECASE)
 
 
-class AgentSession:
+class Agent(ABC):
+    """A conversation with a guest agent, whoever carries its messages; a context manager.
+
+    It connects when that is needed, and raises AgentNotThere or NotAnAgent when it cannot; the command was not sent then.
+    """
+
+    where: str
+    """The VM and the way to it, for error texts."""
+
+    def __enter__(self) -> Agent:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the channel to others; the next command opens it again."""
+
+    @abstractmethod
+    def execute(
+        self,
+        command: str,
+        arguments: dict[str, t.Any] | None = None,
+        *,
+        timeout: float = REPLY_TIMEOUT,
+    ) -> t.Any:
+        """The ``return`` value of one agent command.
+
+        Raises AgentRefused for an error reply and OutcomeUnknown when the reply did not come within *timeout* seconds, or
+        the channel closed. A late reply is never taken for the answer to a later command.
+        """
+
+    @abstractmethod
+    def execute_perhaps_unanswered(
+        self,
+        command: str,
+        arguments: dict[str, t.Any] | None = None,
+        *,
+        timeout: float = REPLY_TIMEOUT,
+    ) -> None:
+        """Run a command that some agents carry out without ever answering (guest-file-close on 7.22, says tikoci/mikropkl).
+
+        Raises as ``execute``, where it can tell.
+        """
+
+
+class AgentSession(Agent):
     """One exclusive, synchronised conversation with an agent; a context manager.
 
     QEMU serves one client per channel, so keep it short. It connects and synchronises before the first command, and again
-    after trouble, each time within *timeout* seconds, and raises AgentNotThere or NotAnAgent when it cannot (text: where,
-    how long, what was seen); the command was not sent then.
+    after trouble, each time within *timeout* seconds.
     """
 
     def __init__(self, channel: Channel, vm: str, timeout: float) -> None:
@@ -50,14 +97,7 @@ class AgentSession:
         self._synced = False
         self._pending: list[dict[str, t.Any]] = []
 
-    def __enter__(self) -> AgentSession:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Give the channel to others; the next command opens it again."""
         if self._socket:
             self._socket.close()
             self._socket = None
@@ -70,11 +110,6 @@ class AgentSession:
         *,
         timeout: float = REPLY_TIMEOUT,
     ) -> t.Any:
-        """The ``return`` value of one agent command.
-
-        Raises AgentRefused for an error reply and OutcomeUnknown when the reply did not come within *timeout* seconds, or
-        the channel closed. After the latter the next call synchronises anew, so a late reply is never taken for its own.
-        """
         self._establish(Deadline(self._timeout))
         self._synced = False
         self._send(_request(command, arguments), command)
@@ -89,10 +124,10 @@ class AgentSession:
         *,
         timeout: float = REPLY_TIMEOUT,
     ) -> None:
-        """Run a command that some agents carry out without ever answering (guest-file-close on 7.22, says tikoci/mikropkl).
+        """A sync request goes out right behind the command.
 
-        A sync request goes out right behind it: agents work in order, so its reply proves that the command is over,
-        and no time is spent on waiting for an answer that never comes. Raises as ``execute``.
+        Agents work in order, so its reply proves that the command is over, and no time is spent on waiting for an answer
+        that never comes.
         """
         self._establish(Deadline(self._timeout))
         self._synced = False

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu as qemu_module
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import GuestOptions, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qga_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
     FileNotThere,
@@ -133,7 +134,7 @@ def test_a_20_ms_script_is_seen_within_25_ms_and_5_percent_of_its_end(start):
 
 
 def test_a_long_wait_leaves_the_channel_to_others(start, monkeypatch):
-    monkeypatch.setattr(qemu_module, "_HOLD", 0.05)
+    monkeypatch.setattr(qga_guest, "_HOLD", 0.05)
     lab, chr1 = start()
     seen = []
     worker = threading.Thread(target=lambda: seen.append(chr1.run(b":delay 3", 10)))
