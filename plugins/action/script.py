@@ -35,7 +35,7 @@ class ActionModule(GuestAction):
         if source is not None:
             check_source(source, guest.capabilities)
         if reason := self._not_needed(guest, arguments, timeout):
-            return {"changed": False, "skipped_reason": reason, "rc": 0}
+            return {"changed": False, "skipped_reason": reason, "rc": 0, "stdout": "", "stdout_lines": []}
         if self._task.check_mode:
             return {"changed": True, "msg": "The script would have been run."}
         if source is not None:

@@ -94,13 +94,15 @@ rc:
   type: int
   sample: 0
 stdout:
-  description: What the script printed, with C(\n) line ends. After an error, RouterOS's text stands at the end.
-  returned: when the script was run
+  description:
+    - What the script printed, with C(\n) line ends. After an error, RouterOS's text stands at the end.
+    - Empty when O(unless) or O(only_if) made the script unnecessary.
+  returned: not in check mode
   type: str
   sample: "7.22 (stable)\n"
 stdout_lines:
   description: RV(stdout) in lines.
-  returned: when the script was run
+  returned: not in check mode
   type: list
   elements: str
   sample: ["7.22 (stable)"]

@@ -473,3 +473,28 @@ def test_times_without_end_or_sense_are_refused(lab, playbook, seconds):
         assert run.rc == 2
         assert f"{name} is" in run.of("go")["result"]["msg"]
     assert chr1.agent.log == []
+
+
+MOVE = """
+import sys
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import connection_loader, init_plugin_loader
+init_plugin_loader()
+connection = connection_loader.get("outofband.chr.guest_agent", PlayContext())
+connection.set_options(var_options={"chr_backend": "qemu", "chr_socket": sys.argv[1], "inventory_hostname": "chr1"})
+connection.put_file(sys.argv[2], "x.bin")
+connection.fetch_file("x.bin", sys.argv[3])
+print(connection.exec_command(':put "hi"'))
+"""
+
+
+def test_other_plugins_can_use_the_connection_for_commands_and_files(lab, tmp_path):
+    chr1 = lab("chr1")
+    content = os.urandom(100_000)
+    (tmp_path / "there").write_bytes(content)
+    command = [sys.executable, "-c", MOVE, chr1.address, tmp_path / "there", tmp_path / "back"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert chr1.router.files["x.bin"].data == content
+    assert (tmp_path / "back").read_bytes() == content
+    assert done.stdout == "(0, b'hi\\n', b'')\n"
