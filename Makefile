@@ -12,15 +12,15 @@ help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: demo
-demo: system-packages $(TOOLS) ## Start the lab and show the collection at work
-	$(BIN)/python tests/demo.py
+demo: packages-demo $(TOOLS) ## Start the lab and show the collection at work; KEEP=1 leaves the routers running
+	$(BIN)/python tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: system-packages $(TOOLS) ## Run every check with the oldest and the newest ansible-core; SESSIONS="lint units-2.18" for some
+test: packages-test $(TOOLS) ## Run every check with the oldest and the newest ansible-core; SESSIONS="lint units-2.18" for some
 	@$(BIN)/python tests/tools/run_sessions.py $(SESSIONS)
 
 .PHONY: test-all
-test-all: system-packages $(TOOLS) ## Run every check with every supported ansible-core
+test-all: packages-test $(TOOLS) ## Run every check with every supported ansible-core
 	@$(BIN)/python tests/tools/run_sessions.py --all
 
 .PHONY: benchmark
@@ -36,11 +36,11 @@ clean: ## Remove everything that the other commands made
 	rm -rf .venv .nox .build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output
 	find plugins tests -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: system-packages
-system-packages:
-	@tests/tools/system_packages.sh
+.PHONY: packages-demo packages-test
+packages-demo packages-test: packages-%:
+	@tests/tools/system_packages.sh $*
 
-$(TOOLS): tests/requirements/nox.txt tests/requirements/demo.txt | system-packages
+$(TOOLS): tests/requirements/nox.txt tests/requirements/demo.txt | packages-demo
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet $(^:%=--requirement %)

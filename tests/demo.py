@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from lab.qemu.guest import QemuGuest  # noqa: E402
-from lab.qemu.image import build_image  # noqa: E402
+from lab.qemu.guest import GuestError, QemuGuest  # noqa: E402
+from lab.qemu.image import ImageError, build_image  # noqa: E402
 from lab.routeros import Router  # noqa: E402
 from lab.serve import LabRouter  # noqa: E402
 
@@ -27,8 +27,19 @@ ON_SOCKETS = ("chr3", "chr4", "chr5", "chr6")
 
 
 def main() -> int:
+    try:
+        return demo()
+    except (GuestError, ImageError) as error:
+        first = str(error).splitlines()[0]
+        print(f"The demo boots its routers in QEMU, and that is not possible here: {first}", file=sys.stderr)
+        print("Debian, Ubuntu: sudo apt-get update && sudo apt-get install qemu-system-x86", file=sys.stderr)
+        return 1
+
+
+def demo() -> int:
     report = BUILD / "demo"
     report.mkdir(parents=True, exist_ok=True)
+    (report / "report.html").unlink(missing_ok=True)
     with contextlib.ExitStack() as lab, tempfile.TemporaryDirectory(prefix="chr-demo-") as temporary:
         folder = Path(temporary)
         print("Building the guests' kernel and file system (once) ...", flush=True)
@@ -49,7 +60,10 @@ def main() -> int:
             print(f"The routers stay until Ctrl-C. Inventory: {inventory}", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 time.sleep(1e9)
-    print(f"\nReport:    {report / 'report.html'}\nExports:   {report / 'exports'}\nInventory: {inventory}")
+    print()
+    for name in ("report.html", "exports"):
+        if (report / name).exists():
+            print(f"{name}: {report / name}")
     return status
 
 
@@ -72,6 +86,8 @@ def _play(inventory: Path, report: Path) -> int:
     collection.unlink(missing_ok=True)
     collection.symlink_to(ROOT)
     environment = os.environ | {
+        "ANSIBLE_HOME": str(report / "home"),
+        "ANSIBLE_REMOTE_TMP": str(report / "tmp"),
         "ANSIBLE_COLLECTIONS_PATH": str(report / "collections"),
         "ANSIBLE_FORCE_COLOR": "1" if sys.stdout.isatty() else "0",
     }

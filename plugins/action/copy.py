@@ -40,6 +40,7 @@ class ActionModule(GuestAction):
             raise InvalidInput("dest is missing: content needs the name of the file on the router.")
         with self._open(arguments) as source:
             dest = check_file_name(dest if dest is not None else Path(arguments["src"]).name)
+            guest.require_routeros()
             same = same_content(guest, dest, source)
             source.seek(0)
             digest = hashlib.sha1(usedforsecurity=False)
@@ -63,7 +64,7 @@ class ActionModule(GuestAction):
                 content = json.dumps(content)
             return io.BytesIO(to_bytes(content, nonstring="simplerepr", errors="surrogate_or_strict"))
         try:
-            path = Path(self._find_needle("files", arguments["src"]))
+            path = Path(self.local_file(arguments["src"]))
             if path.is_dir():
                 raise InvalidInput(f"src {arguments['src']!r} is a folder: a CHR's agent takes single files only.")
             source = path.open("rb")

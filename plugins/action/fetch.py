@@ -31,6 +31,7 @@ class ActionModule(GuestAction):
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         name = check_file_name(arguments["src"])
         dest = self._destination(arguments, name)
+        guest.require_routeros()
         try:
             same = self._same(guest, name, dest)
             if not same and not self._task.check_mode:

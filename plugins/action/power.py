@@ -39,9 +39,9 @@ class ActionModule(GuestAction):
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
-        guest.ping()
+        guest.require_routeros()
         if self._task.check_mode:
-            return {"changed": True, "state": arguments["state"], "msg": f"The router would be {arguments['state']}."}
+            return {"changed": True, "state": arguments["state"], "msg": f"Would be done: {arguments['state']}."}
         began = time.monotonic()
         method = arguments["method"]
         if arguments["state"] == "rebooted":

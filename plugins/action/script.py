@@ -33,7 +33,10 @@ class ActionModule(GuestAction):
         timeout = self.script_timeout(arguments)
         source = self._source(arguments)
         if source is not None:
-            check_source(source, guest.capabilities)
+            try:
+                check_source(source, guest.capabilities)
+            except InvalidInput as error:
+                raise type(error)(f"{error} (src: {arguments['src']})" if arguments["src"] else str(error)) from None
         if reason := self._not_needed(guest, arguments, timeout):
             return {"changed": False, "skipped_reason": reason, "rc": 0, "stdout": "", "stdout_lines": []}
         if self._task.check_mode:
@@ -52,7 +55,7 @@ class ActionModule(GuestAction):
             return None
         try:
             # Read in memory: a vaulted script must not lie decrypted in a temporary file.
-            content, _plain = self._loader._get_file_contents(self._find_needle("files", arguments["src"]))
+            content, _plain = self._loader._get_file_contents(self.local_file(arguments["src"]))
         except AnsibleError as error:
             raise InvalidInput(f"src {arguments['src']!r} cannot be read: {error}") from error
         return content.removeprefix(b"\xef\xbb\xbf")  # the mark that some editors put before UTF-8

@@ -31,8 +31,8 @@ options:
     description:
       - How the agent is reached.
       - V(qemu) is the agent socket of a QEMU process, as a unix socket or a TCP port, here or on another machine (see O(ssh_host)).
+      - It must be set.
     type: str
-    required: true
     vars:
       - name: chr_backend
     env:
@@ -219,7 +219,7 @@ class Connection(ConnectionBase):
     def put_file(self, in_path: str, out_path: str) -> None:
         super().put_file(in_path, out_path)
         with Path(in_path).open("rb") as source:
-            self._call(lambda guest: guest.put(source, out_path))
+            self._call(lambda guest: guest.require_routeros() or guest.put(source, out_path))
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         super().fetch_file(in_path, out_path)

@@ -45,9 +45,18 @@ EXAMPLES = r"""
   outofband.chr.facts:
     gather_subset: ["!all"]
 
-- name: Keep the configuration
+- name: Collect the configuration
   outofband.chr.facts:
     gather_subset: [config]
+
+- name: Keep it on the controller
+  ansible.builtin.copy:
+    content: "{{ ansible_facts.net_config_nonverbose }}"
+    dest: "configurations/{{ inventory_hostname }}.rsc"
+    mode: "0600"
+  delegate_to: localhost
+  vars:
+    ansible_connection: local
 """
 
 RETURN = r"""

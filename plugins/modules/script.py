@@ -96,6 +96,7 @@ rc:
 stdout:
   description:
     - What the script printed, with C(\n) line ends. After an error, RouterOS's text stands at the end.
+    - Bytes that are not UTF-8 survive into a file that M(ansible.builtin.copy) writes, and are shown as C(?).
     - Empty when O(unless) or O(only_if) made the script unnecessary.
   returned: not in check mode
   type: str

@@ -61,11 +61,11 @@ class GuestAction(ActionBase):
             result.update(unreachable=True, changed=False, msg=str(error))
         except (GuestError, AnsibleError) as error:
             result.update(failed=True, msg=str(error))
-            if self._task.no_log and isinstance(error, OutcomeUnknown):
-                result["outcome_unknown"] = True
+            if isinstance(error, OutcomeUnknown):
+                result["changed"] = True  # it may have
         if result.get("failed") and self._task.no_log:
             # Ansible shows a failed task's msg even under no_log, and ours can quote a script, an option or the router.
-            result["msg"] = HIDDEN_OUTCOME if result.get("outcome_unknown") else HIDDEN
+            result["msg"] = HIDDEN_OUTCOME if result.get("changed") and "rc" not in result else HIDDEN
         return result
 
     def _arguments(self) -> dict[str, t.Any]:
@@ -86,6 +86,16 @@ class GuestAction(ActionBase):
                 "vm", other
             )  # Ansible gives a delegated task the inventory_hostname of the host before
         return t.cast("Guest", connection.guest)
+
+    def local_file(self, src: str) -> str:
+        """The path of a file on the controller, looked for as ansible.builtin.script does it. Raises InvalidInput."""
+        try:
+            return str(self._find_needle("files", src))
+        except AnsibleError:
+            raise InvalidInput(
+                f"src {src!r} was not found on the controller: it is looked for in files/ of the role or beside the playbook, "
+                "then there itself."
+            ) from None
 
     def script_timeout(self, arguments: dict[str, t.Any]) -> float:
         """Seconds for one script: the task's ``timeout``, else the connection's."""
@@ -113,7 +123,11 @@ def failure(guest: Guest, result: ScriptResult, timeout: float) -> str:
             "output will not be collected. Give it more time (timeout, chr_script_timeout) next time, and look at the router "
             "before you run it again."
         )
-    said = message(result.output) or "no text came with it"
+    said = message(result.output)
     if result.rc == 1:
-        return f"The guest agent of {guest.vm!r} stopped the script at its own time limit. Output so far: {said}"
+        return (
+            f"The guest agent of {guest.vm!r} stopped the script at its own time limit. Split it, or let it start the work with "
+            f":execute. It had printed: {said or 'nothing'}"
+        )
+    said = said or "no text came with it"
     return f"The script failed on {guest.vm!r}: {said}"

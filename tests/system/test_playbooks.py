@@ -230,6 +230,7 @@ def test_conditions_decide_whether_a_script_runs(lab, playbook):
 
 BAD = {
     "unknown backend": ({"chr_backend": "hyperv"}, {"source": ":put 1"}, "hyperv"),
+    "no backend": ({"chr_backend": ""}, {"source": ":put 1"}, "chr_backend is not set for 'chr1'"),
     "no socket": ({"chr_socket": ""}, {"source": ":put 1"}, "chr_socket"),
     "missing socket": ({"chr_socket": "/nowhere/x.sock"}, {"source": ":put 1"}, "/nowhere/x.sock"),
     "no agent": ({"chr_socket": "/dev/null"}, {"source": ":put 1"}, "/dev/null is not a socket"),
@@ -238,7 +239,7 @@ BAD = {
     "nul": ({}, {"src": "nul.rsc"}, "NUL byte at offset 5"),
     "not utf-8": ({}, {"src": "latin1.rsc"}, "0xE9 at offset 6"),
     "1 MB": ({}, {"src": "large.rsc"}, "1048576 bytes"),
-    "no such source": ({}, {"src": "nosuch.rsc"}, "nosuch.rsc"),
+    "no such source": ({}, {"src": "nosuch.rsc"}, "src 'nosuch.rsc' was not found on the controller"),
     "no such guest file": ({}, {"guest_file": "nosuch.rsc"}, "nosuch.rsc"),
     "nothing": ({}, {}, "guest_file"),
     "too much": ({}, {"source": ":put 1", "src": "large.rsc"}, "mutually exclusive"),

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Install the programs that the lab and the tests use, where they are missing and may be installed.
+# system_packages.sh demo|test: install the programs that the one or the other uses, where they are missing and may be installed.
 # What stays missing is named; it is not an error here: the tests that need it say so.
 
 set -u
@@ -15,12 +15,12 @@ needs() { # the package, then a shell command that succeeds if it is there
 
 needs python3-venv "python3 -c 'import ensurepip, venv'"
 needs qemu-system-x86 "command -v qemu-system-x86_64"
-needs qemu-guest-agent "command -v qemu-ga"
-needs openssh-client "command -v ssh"
-needs openssh-server "command -v sshd"
-needs cpio "command -v cpio"
-needs busybox-static "command -v busybox && ! ldd \"\$(command -v busybox)\""
-needs shellcheck "command -v shellcheck"
+if [ "${1:-test}" = test ]; then
+    needs qemu-guest-agent "command -v qemu-ga"
+    needs openssh-client "command -v ssh"
+    needs openssh-server "command -v sshd"
+    needs shellcheck "command -v shellcheck"
+fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -41,5 +41,5 @@ if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
         exit 0
     fi
 fi
-echo "Missing, please install: ${missing[*]}" >&2
+echo "Missing, please install: sudo apt-get install ${missing[*]}" >&2
 exit 0

@@ -18,6 +18,8 @@ BACKENDS = ("qemu",)
 
 def open_guest(options: GuestOptions) -> Guest:
     """The guest that *options* name. Nothing is sent yet. Raises InvalidInput."""
+    if not options.backend:
+        raise InvalidInput(f"chr_backend is not set for {options.vm!r}: it is one of {', '.join(BACKENDS)}.")
     if options.backend not in BACKENDS:
         raise InvalidInput(
             f"Unknown chr_backend {options.backend!r} for {options.vm!r}: it is one of {', '.join(BACKENDS)}."

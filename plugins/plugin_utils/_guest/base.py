@@ -91,6 +91,13 @@ class Guest(ABC):
         """Return when the agent has answered, within ``connect_timeout`` or *timeout*; raise AgentNotThere otherwise."""
 
     @abstractmethod
+    def require_routeros(self) -> None:
+        """Return when the guest says that it is RouterOS; raise NotAnAgent otherwise.
+
+        For what another system's agent would do just as well, such as taking a file or shutting down.
+        """
+
+    @abstractmethod
     def start(self, source: bytes) -> Job:
         """Start *source* as a RouterOS script and do not wait for its end."""
 

@@ -161,9 +161,10 @@ class AgentSession(Agent):
                 self._synchronise(deadline)
             except (ConnectError, _Lost) as error:
                 self.close()
-                if deadline.expired:
+                # Another try with no time left could only hide what was seen.
+                if deadline.remaining <= _CONNECT_RETRY:
                     raise self._not_there(deadline, error) from None
-                time.sleep(min(_CONNECT_RETRY, deadline.remaining))
+                time.sleep(_CONNECT_RETRY)
             except BaseException:
                 self.close()
                 raise
@@ -193,13 +194,13 @@ class AgentSession(Agent):
     def _reject_stranger(self, messages: t.Iterable[dict[str, t.Any]] = ()) -> None:
         if any("QMP" in message for message in messages):
             raise NotAnAgent(
-                f"{str(self._channel).capitalize()} is QEMU's monitor (QMP), not its guest agent channel. "
+                f"What answers on {self._channel} is QEMU's monitor (QMP), not a guest agent. "
                 f"Check chr_socket of {self._vm!r}."
             )
         heard = self._decoder.garbage.lstrip()
         if _STRANGER.match(heard):
             raise NotAnAgent(
-                f"{str(self._channel).capitalize()} is no guest agent channel: it answered {_printable(heard)}. "
+                f"What answers on {self._channel} is no guest agent: it said {_printable(heard)}. "
                 f"Check chr_socket of {self._vm!r}."
             )
 

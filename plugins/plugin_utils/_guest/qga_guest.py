@@ -83,6 +83,21 @@ class QgaGuest(Guest):
             except OutcomeUnknown as error:
                 raise AgentNotThere(str(error)) from error
 
+    def require_routeros(self) -> None:
+        with self._session() as agent:
+            self._require_routeros(agent)
+
+    def _require_routeros(self, agent: Agent) -> None:
+        try:
+            system = agent.execute("guest-get-osinfo")
+        except AgentRefused:
+            system = None
+        if not isinstance(system, dict) or system.get("id") != "routeros":
+            raise NotAnAgent(
+                f"The guest agent of {agent.where} does not say that it is RouterOS, so nothing was done there. "
+                "Is chr_socket that of another VM?"
+            )
+
     # -- scripts -----------------------------------------------------------------------------------------------------
 
     def start(self, source: bytes) -> Job:
@@ -123,13 +138,13 @@ class QgaGuest(Guest):
                 raise InvalidInput(f"guest_file {name!r} is no file name.")
             return self._start_inline(agent, f"/import file-name={quote(name)}".encode(), "import")
         check_file_name(name)
-        system = agent.execute("guest-get-osinfo")
-        if not isinstance(system, dict) or system.get("id") != "routeros":
-            raise NotAnAgent(
-                f"The guest agent of {agent.where} does not say that it is RouterOS, so {name!r} was not run: in exec mode 'path' "
-                "another agent would start it as a program."
-            )
-        return self._start(agent, {"path": name, "capture-output": True}, "path")
+        self._require_routeros(agent)  # another agent would start it as a program
+        try:
+            return self._start(agent, {"path": name, "capture-output": True}, "path")
+        except AgentRefused as error:
+            raise NotPossible(
+                f"{error}. Set chr_exec_mode to 'import' to run {name!r} in the way that every CHR knows."
+            ) from error
 
     def _start(self, agent: Agent, arguments: dict[str, t.Any], exec_mode: str) -> Job:
         start = datetime.now(UTC)
@@ -258,8 +273,15 @@ class QgaGuest(Guest):
         )
         try:
             result = self._wait(agent, self._start_inline(agent, script.encode(), "inline"), REPLY_TIMEOUT)
+        except OutcomeUnknown as error:
+            raise TransferFailed(
+                f"The size of {name!r} on {agent.where} could not be looked up: the agent was lost in between."
+            ) from error
+        except (NotAnAgent, AgentRefused):
+            return None
+        try:
             count, size = (*map(int, result.output.split()), 0)[:2]
-        except (NotAnAgent, AgentRefused, ValueError):
+        except ValueError:
             return None
         return (count, size) if result.rc == 0 else None
 

@@ -296,7 +296,7 @@ def test_an_http_server_is_no_agent():
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        with pytest.raises(NotAnAgent, match="no guest agent channel"):
+        with pytest.raises(NotAnAgent, match="no guest agent: it said"):
             guest(f"tcp://127.0.0.1:{server.server_port}", 3.0).ping()
     finally:
         server.shutdown()

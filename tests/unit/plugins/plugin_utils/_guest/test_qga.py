@@ -232,7 +232,7 @@ def test_an_error_reply_carries_the_agents_words_and_no_control_characters():
 def test_a_server_that_is_no_agent_is_named_at_once(greeting):
     began = time.monotonic()
     with (
-        pytest.raises(NotAnAgent, match=re.escape("no guest agent channel")),
+        pytest.raises(NotAnAgent, match=re.escape("no guest agent: it said")),
         session(Peer(lambda r: [], greeting)) as agent,
     ):
         agent.execute("guest-ping")
