@@ -46,6 +46,8 @@ class QgaGuest(Guest):
 
     # 256 KiB is the largest script that a published client sends to a CHR's agent (vexa-vm); the agent's own limit is unknown.
     capabilities = Capabilities(output=True, files=True, max_script=256 * 1024, exec_modes=("inline", "import", "path"))
+    max_write: t.ClassVar[int] = 768 * 1024
+    """Bytes of a file in one request, at most."""
 
     def __init__(
         self,
@@ -219,7 +221,7 @@ class QgaGuest(Guest):
     def _write(self, agent: Agent, handle: t.Any, source: t.BinaryIO) -> tuple[int, bytes]:
         digest = hashlib.sha256()
         size = 0
-        chunks = ChunkSize()
+        chunks = ChunkSize(self.max_write)
         rest = b""
         while chunk := rest or source.read(chunks.size):
             began = time.monotonic()
@@ -355,8 +357,10 @@ class ChunkSize:
     LEAST = 4095
     QUICK = 0.1
 
-    def __init__(self) -> None:
-        self.size = self.START
+    def __init__(self, limit: int = LIMIT) -> None:
+        """*limit*: bytes that the way to the agent carries at once."""
+        self._limit = limit
+        self.size = min(self.START, limit)
         self._growth = 2
 
     def took(self, done: int, asked: int, seconds: float) -> None:
@@ -365,7 +369,7 @@ class ChunkSize:
             self.size = max(done, self.LEAST)
             self._growth = 1  # it has a limit of its own; do not run into it with every other chunk
         elif asked >= self.size and seconds < self.QUICK:
-            self.size = min(self.size * self._growth + self.LEAST * (self._growth == 1), self.LIMIT)
+            self.size = min(self.size * self._growth + self.LEAST * (self._growth == 1), self._limit)
 
 
 @contextlib.contextmanager
