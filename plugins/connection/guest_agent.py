@@ -82,7 +82,6 @@ options:
       - Connections that are read-only cannot be used.
     type: str
     default: qemu:///system
-    version_added: 0.1.0
     vars:
       - name: chr_libvirt_uri
     env:

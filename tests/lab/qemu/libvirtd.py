@@ -133,7 +133,14 @@ class Libvirtd:
             raise LibvirtdError(f"virsh {' '.join(arguments)}: {done.stderr.strip()}\n{self.log()}")
         return done.stdout
 
-    def define(self, name: str, *, settings: Mapping[str, str] | None = None, port: str | None = DEFAULT_PORT) -> str:
+    def define(
+        self,
+        name: str,
+        *,
+        settings: Mapping[str, str] | None = None,
+        port: str | None = DEFAULT_PORT,
+        memory_mb: int = 128,
+    ) -> str:
         """Make a domain, which is off; its UUID. *port*: name of the agent's channel, None for a domain without one."""
         identifier = str(uuid.uuid4())
         assert self._files
@@ -144,7 +151,7 @@ class Libvirtd:
 <domain type='qemu'>
   <name>{escape(name)}</name>
   <uuid>{identifier}</uuid>
-  <memory unit='MiB'>128</memory>
+  <memory unit='MiB'>{memory_mb}</memory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>
