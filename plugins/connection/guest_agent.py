@@ -31,6 +31,8 @@ options:
     description:
       - How the agent is reached.
       - V(qemu) is the agent socket of a QEMU process, as a unix socket or a TCP port, here or on another machine (see O(ssh_host)).
+      - V(libvirt) is a domain of libvirt, through libvirt's own agent command (see O(libvirt_uri)). It needs the Python package
+        C(libvirt-python) on the controller.
       - It must be set.
     type: str
     vars:
@@ -40,6 +42,7 @@ options:
   vm:
     description:
       - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages.
+      - For backend V(libvirt), the name or the UUID of the domain.
     type: str
     vars:
       - name: inventory_hostname
@@ -70,6 +73,19 @@ options:
       - name: chr_ssh_args
     env:
       - name: OUTOFBAND_SSH_ARGS
+  libvirt_uri:
+    description:
+      - For backend V(libvirt), the libvirt daemon that has the domain, for example V(qemu+ssh://root@kvm1.example.net/system).
+      - C(qemu+ssh) uses the OpenSSH client with its configuration, keys, agent and jump hosts, and asks no questions
+        (C(no_tty=1) is added). O(ssh_host) and O(ssh_args) are not used. What needs arguments of C(ssh) goes into
+        C(~/.ssh/config); C(ControlMaster auto) and C(ControlPersist) there save a login for each exchange.
+      - Connections that are read-only cannot be used.
+    type: str
+    default: qemu:///system
+    vars:
+      - name: chr_libvirt_uri
+    env:
+      - name: OUTOFBAND_LIBVIRT_URI
   connect_timeout:
     description:
       - Seconds to wait for the agent, that is for the socket to appear, for another client to leave it, and for the first answer.
@@ -104,8 +120,8 @@ options:
 """
 
 EXAMPLES = r"""
-# inventory.yml: two routers of a KVM host, reached through ssh
-all:
+# Two routers of a KVM host, reached through ssh
+sockets:
   vars:
     ansible_connection: outofband.chr.guest_agent
     chr_backend: qemu
@@ -115,6 +131,17 @@ all:
       chr_socket: /run/chr1.agent.sock
     chr2:
       chr_socket: /run/chr2.agent.sock
+
+# Two domains of libvirt
+domains:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: libvirt
+    chr_libvirt_uri: qemu+ssh://root@kvm1.example.net/system
+  hosts:
+    chr1:
+    chr2:
+      chr_vm: 6f1c2b34-5d7e-4a89-9b0c-112233445566
 """
 
 import re
@@ -167,6 +194,7 @@ class Connection(ConnectionBase):
                     socket=self.get_option("socket"),
                     ssh_host=self.get_option("ssh_host"),
                     ssh_args=self.get_option("ssh_args"),
+                    libvirt_uri=self.get_option("libvirt_uri"),
                 )
             )
         return self._guest

@@ -46,6 +46,7 @@ def main() -> int:
             tasks(folder, arguments.hosts, arguments.forks, arguments.rounds)
             sys.path.insert(0, str(folder / "collections"))
             files(folder / "lab" / "chr01.sock")
+            files_over_libvirt()
         finally:
             lab.terminate()
     return 0
@@ -103,6 +104,34 @@ def files(address: Path, size: int = 20_000_000) -> None:
     put = _seconds(lambda: guest.put(io.BytesIO(content), "bench.bin"))
     get = _seconds(lambda: guest.get("bench.bin", io.BytesIO()))
     print(f"A file of {size / 1e6:g} MB over a unix socket, the lab's own work included:")
+    for what, seconds in (("direct writes", direct), ("put, verified", put), ("get", get)):
+        print(f"  {what:<24} {size / 1e6 / seconds:6.1f} MB/s        {direct / seconds:4.2f} x direct")
+
+
+def files_over_libvirt(size: int = 10_000_000) -> None:
+    """put and get over a libvirtd of our own, against the same chunks sent to the domain's channel without it."""
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt import LibvirtGuest
+    from ansible_collections.outofband.chr.tests.lab.qemu.image import build_image
+    from ansible_collections.outofband.chr.tests.lab.qemu.libvirtd import Libvirtd
+
+    image = build_image(Path(os.environ.get("OUTOFBAND_LAB_CACHE", ROOT / ".build" / "lab")))
+    content = os.urandom(size)
+    with tempfile.TemporaryDirectory(prefix="chr-", dir="/tmp") as name, Libvirtd(Path(name), image) as daemon:
+        daemon.define("chr01", memory_mb=384)
+        daemon.virsh("start", "chr01")
+        guest = open_guest(GuestOptions("libvirt", "chr01", 90, "auto", Path("/nonexistent"), libvirt_uri=daemon.uri))
+        guest.ping()
+        put = _seconds(lambda: guest.put(io.BytesIO(content), "bench.bin"))
+        get = _seconds(lambda: guest.get("bench.bin", io.BytesIO()))
+        channel = next(Path(name).rglob("org.qemu.guest_agent.0"))
+        daemon.stop()  # it holds the channel; the domain goes on
+        try:
+            direct = _seconds(lambda: _direct(channel, content, LibvirtGuest.max_write))
+        finally:
+            daemon.start()
+    print(f"A file of {size / 1e6:g} MB over libvirt, into a guest with an emulated CPU:")
     for what, seconds in (("direct writes", direct), ("put, verified", put), ("get", get)):
         print(f"  {what:<24} {size / 1e6 / seconds:6.1f} MB/s        {direct / seconds:4.2f} x direct")
 

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from ansible_collections.outofband.chr.tests.lab.qemu.image import GuestImage, build_image
+from ansible_collections.outofband.chr.tests.lab.qemu.libvirtd import Libvirtd
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
@@ -105,3 +106,12 @@ def image() -> GuestImage:
     """Kernel and initramfs of the QEMU guest, built from the distribution's packages."""
     default = Path(__file__).parents[2] / ".build" / "lab"
     return build_image(Path(os.environ.get("OUTOFBAND_LAB_CACHE", default)))
+
+
+@pytest.fixture(scope="module")
+def libvirtd(image: GuestImage) -> t.Iterator[Libvirtd]:
+    """A libvirtd of our own. The folder's name leaves room for a unix socket's."""
+    folder = Path(tempfile.mkdtemp(prefix="chr-", dir="/tmp"))
+    with Libvirtd(folder, image) as daemon:
+        yield daemon
+    shutil.rmtree(folder, ignore_errors=True)

@@ -19,6 +19,13 @@ if [ "${1:-test}" = test ]; then
     needs qemu-guest-agent "command -v qemu-ga"
     needs openssh-client "command -v ssh"
     needs openssh-server "command -v sshd"
+    needs libvirt-daemon "command -v libvirtd"
+    needs libvirt-daemon-driver-qemu "ls /usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so"
+    needs libvirt-clients "command -v virsh"
+    needs libvirt-dev "pkg-config --exists libvirt"
+    needs pkg-config "command -v pkg-config"
+    needs gcc "command -v gcc"
+    needs libc6-dev "test -e /usr/include/stdio.h"
     needs shellcheck "command -v shellcheck"
 fi
 
@@ -34,9 +41,13 @@ if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
     echo "Installing ${missing[*]}"
     "${as_root[@]}" apt-get update -qq
     if "${as_root[@]}" apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null; then
-        # The tests start an sshd of their own; the machine does not need one.
+        # The tests start a libvirtd and an sshd of their own; the machine does not need them.
         if [[ " ${missing[*]} " == *" openssh-server "* ]] && [ -d /run/systemd/system ]; then
             "${as_root[@]}" systemctl disable --quiet --now ssh.service ssh.socket 2>/dev/null
+        fi
+        if [[ " ${missing[*]} " == *" libvirt-daemon "* ]] && [ -d /run/systemd/system ]; then
+            "${as_root[@]}" systemctl disable --quiet --now libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket \
+                2>/dev/null
         fi
         exit 0
     fi

@@ -74,6 +74,7 @@ class GuestOptions:
     socket: str | None = None
     ssh_host: str | None = None
     ssh_args: str = ""
+    libvirt_uri: str = "qemu:///system"
 
 
 class Guest(ABC):

@@ -31,6 +31,14 @@ class AgentNotThere(GuestError):
         self.silent = silent
 
 
+class VmNotThere(GuestError):
+    """The hypervisor has no such VM, or more than one. Nothing was sent to any."""
+
+
+class NotPermitted(GuestError):
+    """The hypervisor refused the login, or does not let this user do it."""
+
+
 class NotAnAgent(GuestError):
     """Something answered, but it is not a guest agent, or not a RouterOS one."""
 

@@ -46,6 +46,8 @@ class QgaGuest(Guest):
 
     # 256 KiB is the largest script that a published client sends to a CHR's agent (vexa-vm); the agent's own limit is unknown.
     capabilities = Capabilities(output=True, files=True, max_script=256 * 1024, exec_modes=("inline", "import", "path"))
+    max_write: t.ClassVar[int] = 768 * 1024
+    """Bytes of a file in one request, at most."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class QgaGuest(Guest):
         if not isinstance(system, dict) or system.get("id") != "routeros":
             raise NotAnAgent(
                 f"The guest agent of {agent.where} does not say that it is RouterOS, so nothing was done there. "
-                "Is chr_socket that of another VM?"
+                "Is this another VM than the one you meant?"
             )
 
     # -- scripts -----------------------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ class QgaGuest(Guest):
             if "path" in error.description and "missing" in error.description:
                 raise NotAnAgent(
                     f"The guest agent of {agent.where} is not RouterOS's: it runs programs, not RouterOS scripts "
-                    f"({error.description}). Nothing was run. Is chr_socket that of another VM?"
+                    f"({error.description}). Nothing was run. Is this another VM than the one you meant?"
                 ) from error
             raise
 
@@ -234,7 +236,7 @@ class QgaGuest(Guest):
     def _write(self, agent: Agent, handle: t.Any, source: t.BinaryIO) -> tuple[int, bytes]:
         digest = hashlib.sha256()
         size = 0
-        chunks = ChunkSize()
+        chunks = ChunkSize(self.max_write)
         rest = b""
         while chunk := rest or source.read(chunks.size):
             began = time.monotonic()
@@ -377,8 +379,10 @@ class ChunkSize:
     LEAST = 4095
     QUICK = 0.1
 
-    def __init__(self) -> None:
-        self.size = self.START
+    def __init__(self, limit: int = LIMIT) -> None:
+        """*limit*: bytes that the way to the agent carries at once."""
+        self._limit = limit
+        self.size = min(self.START, limit)
         self._growth = 2
 
     def took(self, done: int, asked: int, seconds: float) -> None:
@@ -387,7 +391,7 @@ class ChunkSize:
             self.size = max(done, self.LEAST)
             self._growth = 1  # it has a limit of its own; do not run into it with every other chunk
         elif asked >= self.size and seconds < self.QUICK:
-            self.size = min(self.size * self._growth + self.LEAST * (self._growth == 1), self.LIMIT)
+            self.size = min(self.size * self._growth + self.LEAST * (self._growth == 1), self._limit)
 
 
 @contextlib.contextmanager

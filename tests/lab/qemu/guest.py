@@ -230,7 +230,7 @@ class QemuGuest:
         if provision_agent is not None:
             self._channels["provision"] = (PROVISION_PORT, provision_agent)
         self._chardevs = {label: _chardev(label, address) for label, (_port, address) in self._channels.items()}
-        self._command_line = _command_line(
+        self._command_line = command_line(
             [port for port, _address in self._channels.values()], settings or {}, kernel_args
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -486,7 +486,8 @@ def _chardev(label: str, address: str) -> str:
     raise ValueError(f"not an agent address (unix:/path or tcp:host:port): {address!r}")
 
 
-def _command_line(ports: Sequence[str], settings: Mapping[str, str], more: Sequence[str]) -> str:
+def command_line(ports: Sequence[str], settings: Mapping[str, str], more: Sequence[str]) -> str:
+    """The guest's kernel command line. Raises ValueError for a malformed or too long setting."""
     words = [_KERNEL_ARGS, "labports=" + ",".join(ports)]
     for key, value in settings.items():
         if not _NAME.fullmatch(key) or "\0" in value:
