@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -74,6 +74,15 @@ class GuestOptions:
     socket: str | None = None
     ssh_host: str | None = None
     ssh_args: str = ""
+    api_host: str | None = None
+    api_port: int | None = None
+    api_user: str | None = None
+    api_password: str | None = field(default=None, repr=False)
+    api_token_id: str | None = None
+    api_token_secret: str | None = field(default=None, repr=False)
+    validate_certs: bool = True
+    ca_path: str | None = None
+    node: str | None = None
 
 
 class Guest(ABC):

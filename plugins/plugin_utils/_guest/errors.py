@@ -35,6 +35,14 @@ class NotAnAgent(GuestError):
     """Something answered, but it is not a guest agent, or not a RouterOS one."""
 
 
+class VmNotThere(GuestError):
+    """The hypervisor knows no such VM, or more than one of that name; nothing was sent to any."""
+
+
+class NotPermitted(GuestError):
+    """The hypervisor knows us not, or does not let us do this."""
+
+
 class AgentRefused(GuestError):
     """The agent answered a command with an error object.
 
