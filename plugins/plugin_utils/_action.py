@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import proxmox as _proxmox  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu as _qemu  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
@@ -25,7 +26,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 
 TRANSPORT = "outofband.chr.guest_agent"
 # Ansible imports actions before it forks its workers, and connections after. Reading a connection's documentation takes longer
-# than a whole task, so it is done here, once for all workers; and so is the import of the backend without libraries.
+# than a whole task, so it is done here, once for all workers; and so is the import of the backends without libraries.
 connection_loader.get(TRANSPORT, class_only=True)
 
 HIDDEN = "The task failed. The reason is not shown because no_log is set."

@@ -35,7 +35,6 @@ REPLY_TIMEOUT = 40.0
 FORM_LIMIT = 60_000
 """Bytes of a form body; with its header it must stay below the 64 KiB that pve-http-server before 5.2.1 takes."""
 _IDLE = 2.0  # the server closes a connection after 5 s without a request
-_MAX_REPLY = 64 * 1024 * 1024
 
 
 class ApiError(GuestError):
@@ -92,6 +91,7 @@ class Api:
         self._idle: list[tuple[http.client.HTTPSConnection, float]] = []
         self._ticket: tuple[str, str] | None = None
         self._lock = threading.Lock()
+        self._login_lock = threading.Lock()
         self._version: tuple[int, int] | None = None
 
     def version(self, timeout: float) -> tuple[int, int]:
@@ -128,7 +128,7 @@ class Api:
             status, reason, body = self._exchange(method, path, values, as_json, headers, deadline, patience)
             if status != 401:
                 break
-            with self._lock:
+            with self._login_lock:
                 self._ticket = None  # tickets end after two hours, and when the server says so
             if self.access.token or attempt == 2:
                 raise NotPermitted(self._not_known(reason))
@@ -139,7 +139,7 @@ class Api:
     def _credentials(self, method: str, deadline: Deadline, patience: float) -> dict[str, str]:
         if self.access.token:
             return {"Authorization": f"PVEAPIToken={self.access.token}={self.access.token_secret or ''}"}
-        with self._lock:
+        with self._login_lock:
             if self._ticket is None:
                 self._ticket = self._log_in(deadline, patience)
             ticket, prevention = self._ticket
@@ -204,8 +204,7 @@ class Api:
             connection.sock.settimeout(patience)
             connection.request(method, url, body, {"Accept": "application/json", **headers})
             answer = connection.getresponse()
-            content = answer.read(_MAX_REPLY)
-            result = answer.status, answer.reason, content
+            result = answer.status, answer.reason, answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Interrupted(
@@ -276,7 +275,7 @@ class Api:
             answer = None
         if 200 <= status < 300:
             if not isinstance(answer, dict) or "data" not in answer:
-                raise GuestError(f"{self.where} answered {request} with something else than Proxmox VE's JSON.")
+                raise Interrupted(f"{self.where} answered {request} with something else than Proxmox VE's JSON.")
             return answer["data"]
         said = _said(reason, answer)
         if status == 403:

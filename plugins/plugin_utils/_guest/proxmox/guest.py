@@ -303,8 +303,8 @@ class ProxmoxGuest(Guest):
                 self._vm.write(name, data)
                 if self._look_up(name) == (1, len(data)):
                     return
-            except AgentRefused:
-                pass  # it may not know the mode "wb", which is the only one that Proxmox VE uses
+            except (AgentRefused, TooLarge):
+                pass  # it may not know the mode "wb", which is the only one that Proxmox VE uses; or see Vm.write
         self._put_by_script(data, name)
 
     def _put_by_script(self, data: bytes, name: str) -> None:

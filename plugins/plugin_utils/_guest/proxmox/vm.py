@@ -232,7 +232,8 @@ class Vm:
     def write(self, name: str, data: bytes) -> None:
         """Write the file *name* with one ``file-write``; whether all of it arrived, the caller must find out.
 
-        Before qemu-server 7.1-5 there is no ``encode``; the server takes characters below 256 as bytes then.
+        Before qemu-server 7.1-5 there is no ``encode``; the server takes characters below 256 as bytes then, which in JSON
+        can be too large for it.
         """
         values: dict[str, t.Any] = {"file": name}
         if self.version >= (7, 2):
