@@ -21,6 +21,7 @@ from .routeros import Outcome, Router
 from .switches import Switches
 
 VERSION = "2.10.50"
+ABSENT = object()
 
 COMMANDS = (
     "guest-exec",
@@ -196,7 +197,7 @@ class Agent:
 
     def _guest_exec(
         self,
-        path: t.Any = ...,
+        path: t.Any = ABSENT,
         input_data: str | None = None,
         capture_output: bool = False,
         arg: list[str] | None = None,
@@ -206,8 +207,8 @@ class Agent:
         if path is None:
             if not self.switches.accepts_null_path:
                 raise Refused("Invalid parameter type for 'path', expected: string")
-            path = ...
-        if path is not ...:
+            path = ABSENT
+        if path is not ABSENT:
             if self.switches.path_mode != "works" or (arg is not None and not self.switches.accepts_path_with_arg):
                 raise Refused("Invalid parameter 'path'")
             if path not in self.router.files:

@@ -33,7 +33,7 @@ from ..errors import (
     TransferFailed,
 )
 from .api import PORT, REPLY_TIMEOUT, Access, ApiError, shared_api
-from .vm import AgentSilent, Vm
+from .vm import AgentSilent, Vm, VmOff
 from .ways import MAX_WRITE, AsFile, Inline, Json, Memory, Qm, Socket, Way, needs_ssh, removal
 
 MODES = ("inline", "json", "file", "qm", "socket")
@@ -258,10 +258,10 @@ class ProxmoxGuest(Guest):
             raise OutcomeUnknown(
                 f"{error}: the agent no longer knows the job (did the router restart?). {_lost(job)}"
             ) from error
-        except AgentNotThere as error:
-            if error.silent:
-                return None
+        except VmOff as error:
             raise OutcomeUnknown(f"{error} {_lost(job)}") from error
+        except AgentNotThere:
+            return None  # it may be back in time; where an answer got lost on the way, the agent says that the job is unknown
         except ApiError as error:
             if "got timeout" in error.said:
                 return None

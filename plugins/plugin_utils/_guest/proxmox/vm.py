@@ -36,6 +36,10 @@ class AgentSilent(OutcomeUnknown):
     """The agent took a command from Proxmox VE and did not answer it in time."""
 
 
+class VmOff(AgentNotThere):
+    """The VM is not running."""
+
+
 class Vm:
     """The VM that ``chr_vm`` names, found once and again when it has moved. Times are in seconds."""
 
@@ -117,9 +121,12 @@ class Vm:
         changes: bool = False,
         as_json: bool = False,
         timeout: float | None = None,
+        connect: float = 1.0,
         patience: float = REPLY_TIMEOUT,
     ) -> t.Any:
         """The answer to ``.../agent/<command>``; waits up to *timeout* for an agent that is not running.
+
+        The server has the longer of *timeout* and *connect* to take a connection.
 
         *changes*: it is not harmless, so a lost answer is OutcomeUnknown. Raises AgentNotThere, AgentRefused, NotPermitted,
         NotPossible, TooLarge, VmNotThere, OutcomeUnknown; ApiError for what the server itself refused, of which nothing
@@ -131,7 +138,7 @@ class Vm:
             vmid, node = self.locate()
             path = f"/nodes/{node}/qemu/{vmid}/agent/{command}"
             try:
-                left = max(deadline.remaining, 1.0)
+                left = max(deadline.remaining, connect)
                 answer = self.api.call(method, path, values, as_json=as_json, timeout=left, patience=patience)
             except NotPermitted as error:
                 raise self._forbidden(error, command, vmid) from None
@@ -167,7 +174,7 @@ class Vm:
                 silent=True,
             )
         if _OFF.search(said):
-            return AgentNotThere(f"{self} is off: {said}. Start the VM.")
+            return VmOff(f"{self} is off: {said}. Start the VM.")
         if "No QEMU guest agent configured" in said or "guest agent configured" in said.lower():
             return NotPossible(
                 f"The guest agent is not enabled in the options of {self}: {said}. Set agent: 1 (type virtio), and stop and "
@@ -224,7 +231,9 @@ class Vm:
 
     def status(self, job: str, patience: float) -> dict[str, t.Any]:
         """One look at a job, as the server gives it. Raises as ``agent``."""
-        answer = self.agent("GET", "exec-status", {"pid": job}, timeout=0.5, patience=patience)
+        answer = self.agent(
+            "GET", "exec-status", {"pid": job}, timeout=0.5, connect=self._connect_timeout, patience=patience
+        )
         if not isinstance(answer, dict):
             raise OutcomeUnknown(f"{self.api.where} answered exec-status with no status.")
         return answer

@@ -116,7 +116,11 @@ class AsFile(Way):
         self._check_system()
         name = f"outofband-{secrets.token_hex(6)}.rsc"
         content = _guarded(name, source)
-        self._vm.write(name, content)
+        try:
+            self._vm.write(name, content)
+        except OutcomeUnknown:
+            self.left.append(name)
+            raise
         try:
             as_list = self._vm.version >= (8, 0)
             job = self._vm.execute({"command": [name] if as_list else name}, as_json=as_list)
