@@ -84,6 +84,7 @@ def works(version: str) -> dict[str, object]:
 
 
 def test_the_schemas_are_at_hand():
+    """Without them, the lab's other checks still work; what it sends is then not checked against Proxmox VE's own words."""
     if not schema_file():
         pytest.skip("not run: the reference schemas are not beside the checkout")
 
@@ -552,6 +553,29 @@ def test_a_job_that_the_agent_forgot(cluster, reach):
     vm.lab.agent.forget()
     with pytest.raises(OutcomeUnknown, match="no longer knows the job"):
         chr1.wait(job, 5)
+
+
+@pytest.mark.parametrize(
+    "fault", ["595 No route to host", "500 VM 100 qmp command 'guest-exec-status' failed - got timeout"]
+)
+def test_a_look_that_fails_is_repeated_while_there_is_time(cluster, reach, fault):
+    pve = cluster()
+    pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100")
+    job = chr1.start(b':put "done"')
+    pve.faults["exec-status"] = fault
+    threading.Timer(0.7, pve.faults.clear).start()
+    assert chr1.wait(job, 10).output == b"done\r\n"
+
+
+def test_a_vm_that_goes_off_under_a_script_leaves_the_outcome_unknown(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100")
+    job = chr1.start(b":delay 20s")
+    vm.lab.stop()
+    with pytest.raises(OutcomeUnknown, match="is off.*its end was not seen"):
+        chr1.wait(job, 10)
 
 
 def test_a_long_script_is_reported_with_its_job(cluster, reach):
