@@ -33,6 +33,7 @@ options:
       - V(qemu) is the agent socket of a QEMU process, as a unix socket or a TCP port, here or on another machine (see O(ssh_host)).
       - V(libvirt) is a domain of libvirt, through libvirt's own agent command (see O(libvirt_uri)). It needs the Python package
         C(libvirt-python) on the controller.
+      - V(proxmox) is the REST interface of Proxmox VE 6.2 to 9, with O(api_host) and a token or a password.
       - It must be set.
     type: str
     vars:
@@ -43,6 +44,7 @@ options:
     description:
       - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages.
       - For backend V(libvirt), the name or the UUID of the domain.
+      - For backend V(proxmox) the vmid or the name. A name that two VMs have is refused.
     type: str
     vars:
       - name: inventory_hostname
@@ -59,6 +61,8 @@ options:
       - The machine on which O(socket) is to be opened, as in C(ssh <ssh_host>). Without it, the socket is opened on the controller.
       - The OpenSSH client is used, so its configuration, keys, agent and jump hosts apply. One connection is kept and shared
         by all tasks and routers. It asks no questions (C(BatchMode=yes)).
+      - For backend V(proxmox), the node on which the VM runs, as root. It opens the ways V(qm) and V(socket) of O(exec_mode), and
+        files of any size.
     type: str
     vars:
       - name: chr_ssh_host
@@ -104,15 +108,91 @@ options:
       - name: chr_script_timeout
     env:
       - name: OUTOFBAND_SCRIPT_TIMEOUT
+  api_host:
+    description:
+      - For backend V(proxmox), the name or address of any node of the cluster.
+    type: str
+    vars:
+      - name: chr_api_host
+    env:
+      - name: PROXMOX_HOST
+  api_port:
+    description:
+      - The port of O(api_host). For backend V(proxmox) it is 8006 when left out.
+    type: int
+    vars:
+      - name: chr_api_port
+    env:
+      - name: PROXMOX_PORT
+  api_user:
+    description:
+      - For backend V(proxmox), the user with its realm, as in V(automation@pve).
+    type: str
+    vars:
+      - name: chr_api_user
+    env:
+      - name: PROXMOX_USER
+  api_password:
+    description:
+      - The password of O(api_user). It is not used where O(api_token_id) is given.
+    type: str
+    vars:
+      - name: chr_api_password
+    env:
+      - name: PROXMOX_PASSWORD
+  api_token_id:
+    description:
+      - For backend V(proxmox), the API token, V(user@realm!name), or only its name beside O(api_user).
+    type: str
+    vars:
+      - name: chr_api_token_id
+    env:
+      - name: PROXMOX_TOKEN_ID
+  api_token_secret:
+    description:
+      - The secret of O(api_token_id).
+    type: str
+    vars:
+      - name: chr_api_token_secret
+    env:
+      - name: PROXMOX_TOKEN_SECRET
+  validate_certs:
+    description:
+      - Whether the certificate of O(api_host) must be trusted, and be for that name.
+    type: bool
+    default: true
+    vars:
+      - name: chr_validate_certs
+    env:
+      - name: PROXMOX_VALIDATE_CERTS
+  ca_path:
+    description:
+      - A file or a folder with the certificates of the authorities to trust, in place of the system's.
+        For Proxmox VE that is C(/etc/pve/pve-root-ca.pem) of a node.
+    type: path
+    vars:
+      - name: chr_ca_path
+  node:
+    description:
+      - For backend V(proxmox), the node on which the VM must be. It is found by itself when left out.
+    type: str
+    vars:
+      - name: chr_node
   exec_mode:
     description:
-      - How a script file on the router is run. Script text is always handed over inline.
-      - V(auto), V(import) and V(inline) run C(/import) inline, which every RouterOS knows.
-      - V(path) gives the agent the file's name, as the vendor's manual describes it. Public sources disagree on whether a CHR
-        takes that. The agent must name itself RouterOS, because any other agent would start a program of that name.
+      - How a script is handed over where there is more than one way, and how a script file on the router is run.
+      - For backend V(proxmox), V(auto) takes the first of these that a harmless probe shows to work, and remembers it for the VM.
+        V(inline) sends the text without a command (Proxmox VE 6.2 to 7.4). V(json) sends it with an empty command (8 and later).
+        V(file) writes a file and gives the agent its name. V(qm) runs C(qm guest exec) on O(ssh_host), V(socket) opens the
+        agent's socket there. Script files are run with C(/import).
+      - For backend V(qemu), script text is always handed over inline.
+        V(auto), V(import) and V(inline) run script files with C(/import) inline, which every RouterOS knows.
+      - V(path), for backend V(qemu), gives the agent the name of a script file, as the vendor's manual describes it. Public
+        sources disagree on whether a CHR takes that. The agent must name itself RouterOS, because any other agent would start a
+        program of that name.
     type: str
     default: auto
-    choices: [auto, inline, import, path]
+    choices: [auto, inline, import, path, json, file, qm, socket]
     vars:
       - name: chr_exec_mode
     env:
@@ -195,6 +275,15 @@ class Connection(ConnectionBase):
                     ssh_host=self.get_option("ssh_host"),
                     ssh_args=self.get_option("ssh_args"),
                     libvirt_uri=self.get_option("libvirt_uri"),
+                    api_host=self.get_option("api_host"),
+                    api_port=self.get_option("api_port"),
+                    api_user=self.get_option("api_user"),
+                    api_password=self.get_option("api_password"),
+                    api_token_id=self.get_option("api_token_id"),
+                    api_token_secret=self.get_option("api_token_secret"),
+                    validate_certs=self.get_option("validate_certs"),
+                    ca_path=self.get_option("ca_path"),
+                    node=self.get_option("node"),
                 )
             )
         return self._guest

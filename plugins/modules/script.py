@@ -138,7 +138,7 @@ backend:
   type: str
   sample: qemu
 exec_mode:
-  description: How the script was handed over, V(inline), V(import) or V(path).
+  description: How the script was handed over, a value of O(outofband.chr.guest_agent#connection:exec_mode).
   returned: when the script was run
   type: str
   sample: inline

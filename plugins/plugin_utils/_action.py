@@ -13,6 +13,7 @@ from ansible.plugins.loader import connection_loader
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import libvirt as _libvirt
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import proxmox as _proxmox  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu as _qemu  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds

@@ -21,6 +21,7 @@ from .routeros import Outcome, Router
 from .switches import Switches
 
 VERSION = "2.10.50"
+ABSENT = object()
 
 COMMANDS = (
     "guest-exec",
@@ -196,15 +197,19 @@ class Agent:
 
     def _guest_exec(
         self,
-        path: str | None = None,
+        path: t.Any = ABSENT,
         input_data: str | None = None,
         capture_output: bool = False,
         arg: list[str] | None = None,
         env: list[str] | None = None,
     ) -> dict[str, t.Any]:
-        del arg, env  # "not used", says the manual
-        if path is not None:
-            if self.switches.path_mode != "works":
+        del env  # "not used", says the manual
+        if path is None:
+            if not self.switches.accepts_null_path:
+                raise Refused("Invalid parameter type for 'path', expected: string")
+            path = ABSENT
+        if path is not ABSENT:
+            if self.switches.path_mode != "works" or (arg is not None and not self.switches.accepts_path_with_arg):
                 raise Refused("Invalid parameter 'path'")
             if path not in self.router.files:
                 raise Refused(f"file not found: {path}")

@@ -21,6 +21,10 @@ class Switches:
     """guest-shutdown with mode reboot reboots. The vendor's sample says so in a comment; nobody published a proof."""
     path_mode: str = "refused"
     """guest-exec with ``path``: ``works`` (the manual), ``refused`` (a hypervisor's developers in 2020)."""
+    accepts_null_path: bool = False
+    """guest-exec with ``"path": null, "arg": []`` and input-data counts as one without ``path``. Stock agents refuse it."""
+    accepts_path_with_arg: bool = False
+    """Where ``path_mode`` is ``works``: also beside ``"arg": []``, which Proxmox VE always sends."""
     numbers_as_strings: bool = False
     delimiter: bool = True
     """0xFF before the reply to guest-sync-delimited."""

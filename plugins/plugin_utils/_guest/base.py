@@ -10,11 +10,11 @@ from __future__ import annotations
 import typing as t
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from .errors import InvalidInput, TooLarge
+from .errors import InvalidInput, NotAnAgent, TooLarge
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,15 @@ class GuestOptions:
     ssh_host: str | None = None
     ssh_args: str = ""
     libvirt_uri: str = "qemu:///system"
+    api_host: str | None = None
+    api_port: int | None = None
+    api_user: str | None = None
+    api_password: str | None = field(default=None, repr=False)
+    api_token_id: str | None = None
+    api_token_secret: str | None = field(default=None, repr=False)
+    validate_certs: bool = True
+    ca_path: str | None = None
+    node: str | None = None
 
 
 class Guest(ABC):
@@ -91,12 +100,17 @@ class Guest(ABC):
     def ping(self, timeout: float | None = None) -> None:
         """Return when the agent has answered, within ``connect_timeout`` or *timeout*; raise AgentNotThere otherwise."""
 
-    @abstractmethod
     def require_routeros(self) -> None:
         """Return when the guest says that it is RouterOS; raise NotAnAgent otherwise.
 
         For what another system's agent would do just as well, such as taking a file or shutting down.
         """
+        system = self.query(["guest-get-osinfo"]).get("guest-get-osinfo")
+        if not isinstance(system, dict) or system.get("id") != "routeros":
+            raise NotAnAgent(
+                f"The guest agent of {self.vm!r} does not say that it is RouterOS, so nothing was done there. "
+                "Is this another VM than the one you meant?"
+            )
 
     @abstractmethod
     def start(self, source: bytes) -> Job:

@@ -72,11 +72,17 @@ class QgaGuest(Guest):
 
     @contextlib.contextmanager
     def exchange(self) -> t.Iterator[None]:
-        with self._session() as self._shared:
-            try:
-                yield
-            finally:
-                self._shared = None
+        with self._session() as agent, self._sharing(agent):
+            yield
+
+    @contextlib.contextmanager
+    def _sharing(self, agent: Agent) -> t.Iterator[None]:
+        """Inside it, *agent* is the session of all calls."""
+        before, self._shared = self._shared, agent
+        try:
+            yield
+        finally:
+            self._shared = before
 
     def ping(self, timeout: float | None = None) -> None:
         with self._session(timeout) as agent:
@@ -84,21 +90,6 @@ class QgaGuest(Guest):
                 agent.execute("guest-ping", timeout=min(timeout or REPLY_TIMEOUT, REPLY_TIMEOUT))
             except OutcomeUnknown as error:
                 raise AgentNotThere(str(error)) from error
-
-    def require_routeros(self) -> None:
-        with self._session() as agent:
-            self._require_routeros(agent)
-
-    def _require_routeros(self, agent: Agent) -> None:
-        try:
-            system = agent.execute("guest-get-osinfo")
-        except AgentRefused:
-            system = None
-        if not isinstance(system, dict) or system.get("id") != "routeros":
-            raise NotAnAgent(
-                f"The guest agent of {agent.where} does not say that it is RouterOS, so nothing was done there. "
-                "Is this another VM than the one you meant?"
-            )
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 
@@ -140,7 +131,8 @@ class QgaGuest(Guest):
                 raise InvalidInput(f"guest_file {name!r} is no file name.")
             return self._start_inline(agent, f"/import file-name={quote(name)}".encode(), "import")
         check_file_name(name)
-        self._require_routeros(agent)  # another agent would start it as a program
+        with self._sharing(agent):
+            self.require_routeros()  # another agent would start it as a program
         try:
             return self._start(agent, {"path": name, "capture-output": True}, "path")
         except AgentRefused as error:

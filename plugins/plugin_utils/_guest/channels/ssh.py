@@ -100,16 +100,54 @@ class SshChannel(Channel):
         request = ["-O", "forward", "-L", f"{self._local.path}:{self._remote}"]
         if self._ssh(request, deadline) is None:
             return
-        failure = self._ssh(
-            ["-f", "-N", "-o", "ControlMaster=yes", "-o", f"ControlPersist={PERSIST}"]
-            + ["-o", f"ConnectTimeout={max(1, int(deadline.remaining))}"],
-            deadline,
-        ) or self._ssh(request, deadline)
+        failure = self._ssh(self._background(deadline), deadline) or self._ssh(request, deadline)
         if failure is not None:
             raise AgentNotThere(
                 f"ssh {self._destination} failed, so {self._target} behind it cannot be reached: {failure}. "
                 f"Try 'ssh {self._destination}' by hand; ssh runs without prompts here (BatchMode), so it needs a key or an agent."
             )
+
+    def run(self, command: list[str], stdin: bytes, deadline: Deadline) -> tuple[int, bytes, bytes]:
+        """Run a program on the machine: (exit status, output, errors); 255 when ssh failed on the way.
+
+        Raises AgentNotThere or ConnectError when ssh could not connect (nothing was run), TimeoutError when the program did
+        not end before *deadline*.
+        """
+        with self._lock(deadline):
+            if self._ssh(["-O", "check"], deadline) is not None:
+                self._log_in(deadline)
+        line = ["ssh", *self._arguments, "-o", "BatchMode=yes", "-o", f"ControlPath={self._master}"]
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            given.write(stdin)
+            given.seek(0)
+            remote = shlex.join(command)
+            process = subprocess.Popen(
+                [*line, "--", self._destination, remote], stdin=given, stdout=output, stderr=errors
+            )
+            try:
+                status = process.wait(max(deadline.remaining, 0.1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise TimeoutError(f"no answer within {deadline.seconds:g} s") from None
+            output.seek(0)
+            errors.seek(0)
+            return status, output.read(), errors.read()
+
+    def _log_in(self, deadline: Deadline) -> None:
+        """Raises AgentNotThere."""
+        failure = self._ssh(self._background(deadline), deadline)
+        if failure is not None:
+            raise AgentNotThere(
+                f"ssh {self._destination} failed: {failure}. Try 'ssh {self._destination}' by hand; ssh runs without prompts "
+                "here (BatchMode), so it needs a key or an agent."
+            )
+
+    def _background(self, deadline: Deadline) -> list[str]:
+        return [
+            *("-f", "-N", "-o", "ControlMaster=yes", "-o", f"ControlPersist={PERSIST}"),
+            *("-o", f"ConnectTimeout={max(1, int(deadline.remaining))}"),
+        ]
 
     def _ssh(self, arguments: list[str], deadline: Deadline) -> str | None:
         """Run one ssh command; None when it succeeded, else what it said."""

@@ -1,0 +1,324 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The REST interface of Proxmox VE, on one kept connection a thread.
+
+Why http.client and no library: proxmoxer cannot send the JSON bodies that a list without members needs, and hides whether a
+request had left when a connection broke; that decides here between "try again" and "outcome unknown". requests hides the
+latter too, and its import costs every task of every host more than the exchange itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+import typing as t
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from ..deadline import Deadline
+from ..errors import AgentNotThere, GuestError, InvalidInput, NotPermitted
+
+PORT = 8006
+REPLY_TIMEOUT = 40.0
+"""Seconds for a reply: the proxy between the nodes gives up after 30."""
+FORM_LIMIT = 60_000
+"""Bytes of a form body; with its header it must stay below the 64 KiB that pve-http-server before 5.2.1 takes."""
+_IDLE = 2.0  # the server closes a connection after 5 s without a request
+
+
+class ApiError(GuestError):
+    """The server answered with an error.
+
+    Attributes: ``status`` (HTTP), ``said`` (the server's own text: status line, message, parameter errors).
+    """
+
+    def __init__(self, where: str, request: str, status: int, said: str) -> None:
+        super().__init__(f"{where} answered {request} with {status}: {said or 'no text came with it'}")
+        self.status = status
+        self.said = said
+
+
+class Interrupted(GuestError):
+    """The request was sent, and no whole answer came back."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to get in. Nothing secret in the representation."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None = field(repr=False)
+    token_id: str | None
+    token_secret: str | None = field(repr=False)
+    validate_certs: bool
+    ca_path: str | None
+
+    @property
+    def token(self) -> str | None:
+        """``user@realm!id`` of the API token; None: log in with the password."""
+        if not self.token_id:
+            return None
+        return self.token_id if "!" in self.token_id else f"{self.user}!{self.token_id}"
+
+    @property
+    def login(self) -> str:
+        """Who we are, for messages."""
+        return f"token {self.token}" if self.token else self.user
+
+
+class Api:
+    """Calls to one server as one user. Safe to use from several threads. Times are in seconds."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.where = f"Proxmox VE at {access.host}:{access.port}"
+        self.round_trip = 0.0
+        """Seconds that the last exchange took."""
+        self._context: ssl.SSLContext | None = None
+        self._idle: list[tuple[http.client.HTTPSConnection, float]] = []
+        self._ticket: tuple[str, str] | None = None
+        self._lock = threading.Lock()
+        self._login_lock = threading.Lock()
+        self._version: tuple[int, int] | None = None
+
+    def version(self, timeout: float) -> tuple[int, int]:
+        """(major, minor) of the server."""
+        if self._version is None:
+            answer = self.call("GET", "/version", timeout=timeout)
+            try:
+                numbers = str(answer["version"]).replace("-", ".").split(".")
+                self._version = (int(numbers[0]), int(numbers[1]))
+            except (KeyError, TypeError, ValueError, IndexError):
+                raise GuestError(f"{self.where} does not say its version: is that Proxmox VE?") from None
+        return self._version
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        values: dict[str, t.Any] | None = None,
+        *,
+        as_json: bool = False,
+        timeout: float = 30.0,
+        patience: float = REPLY_TIMEOUT,
+    ) -> t.Any:
+        """The ``data`` of one call, connected to within *timeout* and answered within *patience*.
+
+        *values* travel as a JSON object or a form (GET: the query).
+
+        Raises AgentNotThere when the request did not leave, Interrupted when it did and its fate is unknown, ApiError for
+        an answer with an error, NotPermitted for 401 and 403, InvalidInput for a certificate that is not trusted.
+        """
+        deadline = Deadline(timeout)
+        for attempt in (1, 2):
+            headers = self._credentials(method, deadline, patience)
+            status, reason, body = self._exchange(method, path, values, as_json, headers, deadline, patience)
+            if status != 401:
+                break
+            with self._login_lock:
+                self._ticket = None  # tickets end after two hours, and when the server says so
+            if self.access.token or attempt == 2:
+                raise NotPermitted(self._not_known(reason))
+        return self._data(f"{method} {path}", status, reason, body)
+
+    # -- who we are --------------------------------------------------------------------------------------------------
+
+    def _credentials(self, method: str, deadline: Deadline, patience: float) -> dict[str, str]:
+        if self.access.token:
+            return {"Authorization": f"PVEAPIToken={self.access.token}={self.access.token_secret or ''}"}
+        with self._login_lock:
+            if self._ticket is None:
+                self._ticket = self._log_in(deadline, patience)
+            ticket, prevention = self._ticket
+        headers = {"Cookie": f"PVEAuthCookie={ticket}"}
+        return headers if method == "GET" else {**headers, "CSRFPreventionToken": prevention}
+
+    def _log_in(self, deadline: Deadline, patience: float) -> tuple[str, str]:
+        values = {"username": self.access.user, "password": self.access.password or ""}
+        try:
+            status, reason, body = self._exchange("POST", "/access/ticket", values, False, {}, deadline, patience)
+        except Interrupted as error:
+            raise AgentNotThere(str(error)) from None  # the request that needs the ticket was not sent
+        if status == 401:
+            raise NotPermitted(
+                f"{self.where} refused the password of {self.access.user!r} (401 {reason}). Check chr_api_user, which needs "
+                "its realm (root@pam), and chr_api_password."
+            )
+        data = self._data("POST /access/ticket", status, reason, body)
+        try:
+            if data.get("NeedTFA"):
+                raise NotPermitted(
+                    f"{self.where} wants a second factor of {self.access.user!r}: use an API token (chr_api_token_id, "
+                    "chr_api_token_secret) instead of the password."
+                )
+            return str(data["ticket"]), str(data["CSRFPreventionToken"])
+        except (AttributeError, KeyError, TypeError):
+            raise GuestError(f"{self.where} answered the login without a ticket.") from None
+
+    def _not_known(self, reason: str) -> str:
+        if self.access.token:
+            return (
+                f"{self.where} does not accept the API token {self.access.token!r} (401 {reason}): it does not exist, has "
+                "expired, or chr_api_token_secret is wrong."
+            )
+        return f"{self.where} logged {self.access.user!r} in and then refused its ticket (401 {reason})."
+
+    # -- HTTP --------------------------------------------------------------------------------------------------------
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        values: dict[str, t.Any] | None,
+        as_json: bool,
+        headers: dict[str, str],
+        deadline: Deadline,
+        patience: float,
+    ) -> tuple[int, str, bytes]:
+        body = None
+        url = f"/api2/json{path}"
+        if method == "GET":
+            url += f"?{urlencode(values)}" if values else ""
+        elif as_json:
+            body, kind = json.dumps(values or {}).encode("ascii"), "application/json"
+        else:
+            body, kind = urlencode(values or {}).encode("ascii"), "application/x-www-form-urlencoded"
+        if body is not None:
+            headers = {**headers, "Content-Type": kind}
+        connection = self._connection(deadline)
+        began = time.monotonic()
+        try:
+            connection.sock.settimeout(patience)
+            connection.request(method, url, body, {"Accept": "application/json", **headers})
+            answer = connection.getresponse()
+            result = answer.status, answer.reason, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Interrupted(
+                f"{self.where} did not answer {method} {path} to its end: {_words(error, patience)}."
+            ) from None
+        except BaseException:
+            connection.close()
+            raise
+        self.round_trip = time.monotonic() - began
+        if answer.will_close:
+            connection.close()
+        else:
+            with self._lock:
+                self._idle.append((connection, time.monotonic()))
+        return result
+
+    def _connection(self, deadline: Deadline) -> http.client.HTTPSConnection:
+        """An idle connection that still stands, or a new one within *deadline*. Raises AgentNotThere, InvalidInput."""
+        with self._lock:
+            while self._idle:
+                connection, since = self._idle.pop()
+                # readable without a question: the server's end of the connection
+                if time.monotonic() - since < _IDLE and not select.select([connection.sock], [], [], 0)[0]:
+                    return connection
+                connection.close()
+            context = self._trust()
+        connection = http.client.HTTPSConnection(
+            self.access.host, self.access.port, timeout=max(deadline.remaining, 0.5), context=context
+        )
+        try:
+            connection.connect()
+        except ssl.SSLCertVerificationError as error:
+            raise InvalidInput(
+                f"The certificate of {self.where} is not trusted: {error.verify_message}. Give chr_ca_path the authority that "
+                "signed it (on a node: /etc/pve/pve-root-ca.pem), and name the server as its certificate does; "
+                "chr_validate_certs: false gives the check up, and whoever is in between can read the password."
+            ) from None
+        except OSError as error:
+            raise AgentNotThere(
+                f"{self.where} cannot be reached: {_words(error, deadline.seconds)}. Check chr_api_host and chr_api_port."
+            ) from None
+        with contextlib.suppress(OSError):
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def _trust(self) -> ssl.SSLContext:
+        if self._context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if not self.access.validate_certs:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            elif self.access.ca_path:
+                path = os.path.expanduser(self.access.ca_path)  # noqa: PTH111 - a missing home is no error here
+                try:
+                    folder = os.path.isdir(path)  # noqa: PTH112
+                    context.load_verify_locations(capath=path) if folder else context.load_verify_locations(path)
+                except (OSError, ssl.SSLError) as error:
+                    raise InvalidInput(f"chr_ca_path {self.access.ca_path!r} cannot be used: {error}.") from None
+            else:
+                context.load_default_certs()
+            self._context = context
+        return self._context
+
+    def _data(self, request: str, status: int, reason: str, body: bytes) -> t.Any:
+        try:
+            answer = json.loads(body) if body else {}
+        except ValueError:
+            answer = None
+        if 200 <= status < 300:
+            if not isinstance(answer, dict) or "data" not in answer:
+                raise Interrupted(f"{self.where} answered {request} with something else than Proxmox VE's JSON.")
+            return answer["data"]
+        said = _said(reason, answer)
+        if status == 403:
+            raise NotPermitted(f"{self.where} does not let {self.access.login} do this (403 {said}).")
+        raise ApiError(self.where, request, status, said)
+
+
+def _said(reason: str, answer: t.Any) -> str:
+    """The server's words: the status line, and from the body ``message`` (pve-http-server 5.2.0) and ``errors``."""
+    parts = [reason.strip()]
+    if isinstance(answer, dict):
+        parts.append(str(answer.get("message") or "").strip())
+        if isinstance(errors := answer.get("errors"), dict):
+            parts += [f"{name}: {str(text).strip()}" for name, text in errors.items()]
+    kept: list[str] = []
+    for part in parts:
+        if part and part not in kept:
+            kept.append(part)
+    text = "; ".join(kept)
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:500]
+
+
+def _words(error: Exception, seconds: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {seconds:g} s"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(error, http.client.IncompleteRead):
+        return "it closed the connection in the middle of its answer"
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+_apis: dict[tuple[t.Any, ...], Api] = {}
+_apis_lock = threading.Lock()
+
+
+def shared_api(access: Access) -> Api:
+    """The one session of this process with that server as that user; a fork starts its own."""
+    secrets = hashlib.sha256(json.dumps([access.password, access.token_secret]).encode()).digest()
+    key = (os.getpid(), access.host, access.port, access.login, access.validate_certs, access.ca_path, secrets)
+    with _apis_lock:
+        if key not in _apis:
+            _apis[key] = Api(access)
+        return _apis[key]

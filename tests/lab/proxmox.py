@@ -1,0 +1,450 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Proxmox VE's REST interface in front of lab routers, as qemu-server 6.2 to 9.2.6 and pve-http-server behave.
+
+Every request is checked against the API schema of the simulated version, where that reference data is at hand.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import json
+import os
+import re
+import secrets
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+import typing as t
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .qga import HangUp
+from .routeros import Router
+from .serve import LabRouter
+from .switches import Switches
+
+_VM_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/agent/([a-z-]+)$")
+_SIMPLE = {
+    "ping": ("POST", "guest-ping"),
+    "info": ("GET", "guest-info"),
+    "get-time": ("GET", "guest-get-time"),
+    "get-timezone": ("GET", "guest-get-timezone"),
+    "get-osinfo": ("GET", "guest-get-osinfo"),
+    "get-host-name": ("GET", "guest-get-host-name"),
+    "network-get-interfaces": ("GET", "guest-network-get-interfaces"),
+    "get-users": ("GET", "guest-get-users"),
+    "fsfreeze-status": ("POST", "guest-fsfreeze-status"),
+    "fsfreeze-freeze": ("POST", "guest-fsfreeze-freeze"),
+    "fsfreeze-thaw": ("POST", "guest-fsfreeze-thaw"),
+    "shutdown": ("POST", "guest-shutdown"),
+}
+_AUDIT = {
+    "ping",
+    "info",
+    "get-time",
+    "get-timezone",
+    "get-osinfo",
+    "get-host-name",
+    "network-get-interfaces",
+    "get-users",
+}
+EVERYTHING = frozenset({"VM.Audit", "VM.Monitor", "VM.PowerMgmt", "VM.GuestAgent.Unrestricted"})
+
+
+def schema_file() -> Path | None:
+    """The reference data beside the checkout (``../shared/schemas``) or where OUTOFBAND_SCHEMAS says."""
+    name = "pve_schema_by_version.json"
+    places = [Path(folder) / "shared" / "schemas" for folder in Path(__file__).resolve().parents]
+    if given := os.environ.get("OUTOFBAND_SCHEMAS"):
+        places.insert(0, Path(given))
+    return next((place / name for place in places if (place / name).is_file()), None)
+
+
+@functools.cache
+def _schemas() -> dict[str, t.Any]:
+    found = schema_file()
+    return json.loads(found.read_text()) if found else {}
+
+
+@functools.cache
+def _schema(version: str) -> dict[str, t.Any]:
+    return next((one["paths"] for key, one in _schemas().items() if key.startswith(f"{version} ")), {})
+
+
+class Died(Exception):
+    """A handler's answer other than 200."""
+
+    def __init__(self, status: int, reason: str, errors: dict[str, str] | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.errors = status, reason, errors
+
+
+class LabVm:
+    """One VM: its agent (of a lab router) and its place."""
+
+    def __init__(self, vmid: int, name: str, node: str, router: LabRouter) -> None:
+        self.vmid, self.name, self.node, self.lab = vmid, name, node, router
+        self.kind = "qemu"
+        self.agent_enabled = True
+        self.lock = threading.Lock()
+        self.wire: list[dict[str, t.Any]] = []
+        """What reached the agent, in order."""
+
+    @property
+    def router(self) -> Router:
+        return self.lab.router
+
+    @property
+    def running(self) -> bool:
+        return self.lab._listener is not None
+
+
+class LabProxmox:
+    """A cluster of that *version* with the nodes pve1 and pve2, and an HTTPS server; a context manager.
+
+    *folder* gets the certificate and the agents' sockets (``<vmid>.qga``). *agent_timeout*, in seconds, stands for the 5 (ping:
+    3) of a real node.
+    """
+
+    def __init__(self, folder: Path, version: str = "9.1", agent_timeout: float = 0.3) -> None:
+        self.folder, self.version, self.agent_timeout = folder, version, agent_timeout
+        self.number = tuple(map(int, version.split(".")))
+        self.vms: dict[int, LabVm] = {}
+        self.passwords = {"root@pam": "pass-w0rd"}
+        self.tokens = {"root@pam!chr": "t0ken-secret"}
+        self.privileges: dict[str, frozenset[str]] = {}
+        """Of a login; everything where it is not listed."""
+        self.offline: set[str] = set()
+        self.faults: dict[str, str] = {}
+        """A part of a path -> ``hang``, ``reset``, ``cut`` or ``<status> <reason>``."""
+        self.log: list[tuple[str, str, dict[str, t.Any]]] = []
+        self.invalid: list[str] = []
+        """Requests that the schema refuses."""
+        self.logins = 0
+        self._tickets: dict[str, str] = {}
+        self.certificate = folder / "pve.pem"
+        _make_certificate(self.certificate)
+
+    def add(self, vmid: int, name: str, node: str = "pve1", **switches: t.Any) -> LabVm:
+        behaviour = Switches(**switches)
+        router = Router(identity=name, output_newline=behaviour.output_newline)
+        lab = LabRouter(router, f"unix:{self.folder / str(vmid)}.qga", behaviour).start()
+        self.vms[vmid] = LabVm(vmid, name, node, lab)
+        return self.vms[vmid]
+
+    def expire_tickets(self) -> None:
+        self._tickets.clear()
+
+    def __enter__(self) -> LabProxmox:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate)
+        lab = self
+
+        class Handler(_Handler):
+            proxmox = lab
+
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 128
+
+            def handle_error(self, request: t.Any, client_address: t.Any) -> None:
+                """Clients go away; that is no news."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        for vm in self.vms.values():
+            vm.lab.stop()
+
+    # -- one request -------------------------------------------------------------------------------------------------
+
+    def answer(self, method: str, path: str, values: dict[str, t.Any], headers: t.Mapping[str, str]) -> t.Any:
+        """The ``data``. Raises Died."""
+        self.log.append((method, path, values))
+        if path == "/access/ticket":
+            return self._log_in(values)
+        login = self._login(method, headers)
+        self._check(method, path, values)
+        if path == "/version":
+            return {"version": f"{self.version}.1" if self.number >= (8, 0) else f"{self.version}-3"}
+        if path == "/cluster/resources":
+            if "VM.Audit" not in self._privileges(login):
+                return []
+            return [
+                {"type": vm.kind, "vmid": vm.vmid, "name": vm.name, "node": vm.node, "id": f"{vm.kind}/{vm.vmid}"}
+                for vm in self.vms.values()
+            ]
+        if found := _VM_PATH.match(path):
+            return self._agent_call(method, found[1], int(found[2]), found[3], values, login)
+        raise Died(501, f"Method '{method} {path}' not implemented")
+
+    def _privileges(self, login: str) -> frozenset[str]:
+        return self.privileges.get(login, EVERYTHING)
+
+    def _log_in(self, values: dict[str, t.Any]) -> t.Any:
+        self._check("POST", "/access/ticket", values)
+        if self.passwords.get(values["username"]) != values["password"]:
+            raise Died(401, "authentication failure")
+        self.logins += 1
+        ticket = f"PVE:{values['username']}:{secrets.token_hex(8)}"
+        self._tickets[ticket] = values["username"]
+        return {"ticket": ticket, "CSRFPreventionToken": f"csrf-{ticket}", "username": values["username"]}
+
+    def _login(self, method: str, headers: t.Mapping[str, str]) -> str:
+        given = headers.get("Authorization", "")
+        if given.startswith("PVEAPIToken="):
+            login, _unused, secret = given.removeprefix("PVEAPIToken=").partition("=")
+            if login not in self.tokens:
+                raise Died(401, "no such token")
+            if self.tokens[login] != secret:
+                raise Died(401, "invalid token value!")
+            return login
+        ticket = headers.get("Cookie", "").removeprefix("PVEAuthCookie=")
+        if ticket not in self._tickets:
+            raise Died(401, "permission denied - invalid PVE ticket" if ticket else "No ticket")
+        if method != "GET" and headers.get("CSRFPreventionToken") != f"csrf-{ticket}":
+            raise Died(401, "Permission denied - invalid csrf token")
+        return self._tickets[ticket]
+
+    def _check(self, method: str, path: str, values: dict[str, t.Any]) -> None:
+        """Against the schema of this version, where we have it."""
+        place = _VM_PATH.match(path)
+        template = f"/nodes/{{node}}/qemu/{{vmid}}/agent/{place[3]}" if place else path
+        schema = _schema(self.version).get(template)
+        if schema is None:
+            return
+        if method not in schema:
+            raise Died(501, f"Method '{method} {path}' not implemented")
+        properties = schema[method].get("parameters", {}).get("properties", {})
+        known = {**values, **({"node": place[1], "vmid": place[2]} if place else {})}
+        errors = {}
+        for name, rule in properties.items():
+            if name not in known:
+                if not rule.get("optional"):
+                    errors[name] = "property is missing and it is not optional"
+                continue
+            value = known[name]
+            if rule["type"] == "array" and not isinstance(value, list):
+                errors[name] = "type check ('array') failed"
+            elif rule["type"] == "string" and not isinstance(value, str):
+                errors[name] = "type check ('string') failed"
+            elif rule["type"] == "integer" and not str(value).lstrip("-").isdigit():
+                errors[name] = f"type check ('integer') failed - got '{value}'"
+            elif rule["type"] == "boolean" and str(value) not in ("0", "1", "True", "False"):
+                errors[name] = f"type check ('boolean') failed - got '{value}'"
+            elif isinstance(value, str) and len(value) > rule.get("maxLength", 1 << 40):
+                errors[name] = f"value may only be {rule['maxLength']} characters long"
+        for name in known.keys() - properties.keys():
+            errors[name] = "property is not defined in schema and the schema does not allow additional properties"
+        if errors:
+            self.invalid.append(f"{method} {path}: {errors}")
+            raise Died(400, "Parameter verification failed.", errors)
+
+    # -- the agent's part --------------------------------------------------------------------------------------------
+
+    def _agent_call(
+        self, method: str, node: str, vmid: int, command: str, values: dict[str, t.Any], login: str
+    ) -> t.Any:
+        self._permit(login, vmid, command)
+        if node in self.offline:
+            raise Died(595, "No route to host")
+        vm = self.vms.get(vmid)
+        if vm is None or vm.node != node:
+            raise Died(500, f"Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist")
+        if not vm.agent_enabled:
+            raise Died(500, "No QEMU guest agent configured")
+        if not vm.running:
+            raise Died(500, f"VM {vmid} is not running")
+        if self._tell(vm, "guest-ping") is None:
+            raise Died(500, "QEMU guest agent is not running")
+        if command in _SIMPLE:
+            reply = self._tell(vm, _SIMPLE[command][1])
+            if reply is None and command == "shutdown":
+                return {"result": {}}
+            if reply is None:
+                raise self._timeout(vm, _SIMPLE[command][1])
+            if "error" in reply:
+                return {"result": {"error": reply["error"]}}
+            return {"result": reply["return"]}
+        handler = getattr(self, "_" + command.replace("-", "_"), None)
+        if handler is None:
+            raise Died(501, f"Method '{method} .../{command}' not implemented")
+        return handler(vm, values)
+
+    def _permit(self, login: str, vmid: int, command: str) -> None:
+        if command == "shutdown":
+            needed = "VM.PowerMgmt"
+        elif self.number < (9, 0):
+            needed = "VM.Monitor"
+        else:
+            needed = "VM.GuestAgent.Audit" if command in _AUDIT else "VM.GuestAgent.Unrestricted"
+        if not self._privileges(login) & {needed, "VM.GuestAgent.Unrestricted" if self.number >= (9, 0) else needed}:
+            raise Died(403, f"Permission check failed (/vms/{vmid}, {needed})")
+
+    def _tell(self, vm: LabVm, command: str, arguments: dict[str, t.Any] | None = None) -> dict[str, t.Any] | None:
+        """The agent's reply; None when it stayed silent for its time."""
+        request = {"execute": command, **({"arguments": arguments} if arguments else {})}
+        with vm.lock:
+            vm.wire.append(request)
+            try:
+                away = time.monotonic() < vm.lab._away_until
+                reply = b"" if away else vm.lab.agent.answer(json.dumps(request).encode())
+            except HangUp:
+                reply = b""
+        if not reply:
+            time.sleep(self.agent_timeout)
+            return None
+        decoded: dict[str, t.Any] = json.loads(reply.lstrip(b"\xff"))
+        return decoded
+
+    def _agent(self, vm: LabVm, command: str, arguments: dict[str, t.Any] | None = None) -> t.Any:
+        reply = self._tell(vm, command, arguments)
+        if reply is None:
+            raise self._timeout(vm, command)
+        if "error" in reply:
+            raise Died(500, f"Agent error: {reply['error']['desc']}")
+        return reply["return"]
+
+    def _timeout(self, vm: LabVm, command: str) -> Died:
+        kind = "qga" if self.number >= (9, 1) else "qmp"
+        return Died(500, f"VM {vm.vmid} {kind} command '{command}' failed - got timeout")
+
+    def _exec(self, vm: LabVm, values: dict[str, t.Any]) -> t.Any:
+        command = values.get("command")
+        if self.number >= (8, 0):
+            if command is None:
+                errors = {"command": "property is missing and it is not optional"}
+                raise Died(400, "Parameter verification failed.", errors)
+        elif command is not None:
+            command = command.split("\0") if "\0" in command else command.split()
+        arguments: dict[str, t.Any] = {"capture-output": True}
+        if command is not None:
+            arguments |= {"path": command[0] if command else None, "arg": command[1:]}
+        if "input-data" in values:
+            arguments["input-data"] = base64.b64encode(_octets(values["input-data"])).decode()
+        return {"pid": self._agent(vm, "guest-exec", arguments)["pid"]}
+
+    def _exec_status(self, vm: LabVm, values: dict[str, t.Any]) -> t.Any:
+        status = self._agent(vm, "guest-exec-status", {"pid": int(values["pid"])})
+        shown = {**status, "exited": int(str(status["exited"]) in ("True", "1"))}
+        if "out-data" in status:
+            shown["out-data"] = base64.b64decode(status["out-data"]).decode("latin-1")
+        return shown
+
+    def _file_write(self, vm: LabVm, values: dict[str, t.Any]) -> None:
+        if "encode" in values and self.number < (7, 2):
+            raise Died(400, "Parameter verification failed.", {"encode": "property is not defined in schema"})
+        content = values["content"]
+        if str(values.get("encode", 1)) in ("1", "True"):
+            content = base64.b64encode(_octets(content)).decode()
+        handle = self._agent(vm, "guest-file-open", {"path": values["file"], "mode": "wb"})
+        self._agent(vm, "guest-file-write", {"handle": handle, "buf-b64": content})
+        self._agent(vm, "guest-file-close", {"handle": handle})
+
+    def _file_read(self, vm: LabVm, values: dict[str, t.Any]) -> t.Any:
+        handle = self._agent(vm, "guest-file-open", {"path": values["file"]})
+        reply = self._agent(vm, "guest-file-read", {"handle": handle, "count": 1024 * 1024})
+        self._agent(vm, "guest-file-close", {"handle": handle})
+        data = base64.b64decode(reply["buf-b64"])
+        return {"content": data.decode("latin-1"), "bytes-read": len(data)}
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    proxmox: LabProxmox
+
+    def log_message(self, format: str, *args: t.Any) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        self._serve("GET", url.path, dict(parse_qsl(url.query, keep_blank_values=True)))
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        if length > (64 if self.proxmox.number < (8, 4) else 512) * 1024:
+            self.rfile.read(length)
+            self._send(501, "for data too large", {"data": None})
+            return
+        body = self.rfile.read(length)
+        try:
+            if "json" in self.headers.get("Content-Type", ""):
+                values = json.loads(body)
+            else:
+                values = {}
+                for key, value in parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=99):
+                    values[key] = f"{values[key]}\0{value}" if key in values else value
+        except ValueError:
+            self._send(400, "bad body", {"data": None})
+            return
+        self._serve("POST", urlsplit(self.path).path, values)
+
+    def _serve(self, method: str, path: str, values: dict[str, t.Any]) -> None:
+        path = unquote(path).removeprefix("/api2/json")
+        for part, fault in self.proxmox.faults.items():
+            if part in path and self._fail(fault):
+                return
+        try:
+            data = self.proxmox.answer(method, path, values, dict(self.headers.items()))
+        except Died as error:
+            body: dict[str, t.Any] = {"data": None}
+            if error.errors:
+                body["errors"] = error.errors
+            if self.proxmox.number >= (8, 4):
+                body["message"] = f"{error.reason}\n"
+            self._send(error.status, error.reason, body)
+        else:
+            self._send(200, "OK", {"data": data})
+
+    def _fail(self, fault: str) -> bool:
+        if fault == "hang":
+            time.sleep(60)
+        if fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif fault == "cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{")
+        elif fault != "hang":
+            status, _unused, reason = fault.partition(" ")
+            self._send(int(status), reason, {"data": None})
+            return True
+        self.close_connection = True
+        self.connection.close()
+        return True
+
+    def _send(self, status: int, reason: str, body: dict[str, t.Any]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status, reason)
+        self.send_header("Content-Type", "application/json;charset=UTF-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _octets(text: str) -> bytes:
+    """As Perl does it: characters below 256 are bytes."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise Died(500, "Wide character in subroutine entry at /usr/share/perl5/PVE/QemuServer/Agent.pm") from None
+
+
+def _make_certificate(path: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(path), "-out", f"{path}.crt", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(command, check=True, capture_output=True)
+    with path.open("a") as file:
+        file.write(Path(f"{path}.crt").read_text())

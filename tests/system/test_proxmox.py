@@ -1,0 +1,256 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backend proxmox as its users run it: ansible-playbook against the lab's Proxmox VE, and OpenSSH to its node."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+from test_ssh import Sshd
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import NotPossible, TooLarge
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox import ways
+from ansible_collections.outofband.chr.tests.lab import qm
+from ansible_collections.outofband.chr.tests.lab.proxmox import LabProxmox
+
+SECRETS = ("pass-w0rd", "t0ken-secret", "wr0ng-secret")
+NAME = ":put [/system identity get name]"
+
+
+@pytest.fixture
+def cluster(short_path):
+    running = []
+
+    def start(version: str = "9.1"):
+        running.append(LabProxmox(short_path, version).__enter__())
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.__exit__()
+
+
+def access(pve, **more):
+    return {
+        "chr_backend": "proxmox",
+        "ansible_host": "192.0.2.1",
+        "chr_api_host": "localhost",
+        "chr_api_port": pve.port,
+        "chr_api_token_id": "root@pam!chr",
+        "chr_api_token_secret": "t0ken-secret",
+        "chr_ca_path": str(pve.certificate),
+        "chr_connect_timeout": 20,
+    } | more
+
+
+TASKS = [
+    {"name": "wait", "outofband.chr.wait_for_agent": None},
+    {"name": "name", "outofband.chr.script": {"source": NAME}, "changed_when": False},
+    {"name": "note", "outofband.chr.script": {"source": '/system note set note="Zoë {{ inventory_hostname }}"'}},
+    {"name": "copy", "outofband.chr.copy": {"content": "# {{ inventory_hostname }}\n", "dest": "x.rsc"}},
+    {"name": "fetch", "outofband.chr.fetch": {"src": "x.rsc", "dest": "got/"}},
+    {"name": "facts", "outofband.chr.facts": None},
+    {"name": "info", "outofband.chr.guest_info": None},
+    {"name": "raw", "ansible.builtin.raw": NAME},
+    {"name": "reboot", "outofband.chr.power": {"state": "rebooted"}},
+    {"name": "off", "outofband.chr.power": {"state": "shutdown"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "switches"),
+    [
+        ("7.4", "inline", {}),
+        ("8.4", "json", {"accepts_null_path": True}),
+        ("9.1", "file", {"path_mode": "works", "accepts_path_with_arg": True, "write_modes": ("w", "wb")}),
+    ],
+)
+def test_the_same_playbook_passes_on_each_way(cluster, playbook, tmp_path, version, mode, switches):
+    pve = cluster(version)
+    vms = [pve.add(100 + number, f"chr{number}", f"pve{number % 2 + 1}", **switches) for number in range(2)]
+    run = playbook(TASKS, {vm.name: access(pve) for vm in vms})
+    assert run.rc == 0, run.output
+    for vm in vms:
+        assert run.of("name", vm.name)["result"]["stdout"] == f"{vm.name}\n"
+        assert run.of("name", vm.name)["result"]["exec_mode"] == mode
+        assert run.of("raw", vm.name)["result"]["stdout"] == f"{vm.name}\n"
+        assert run.of("info", vm.name)["result"]["host_name"] == vm.name
+        assert run.of("info", vm.name)["result"]["backend"] == "proxmox"
+        assert run.of("facts", vm.name)["result"]["ansible_facts"]["ansible_net_hostname"] == vm.name
+        assert (tmp_path / "got" / vm.name / "x.rsc").read_text() == f"# {vm.name}\n"
+        assert vm.router.run(":put [/system note get note]").output == f"Zoë {vm.name}\r\n".encode()
+        assert not vm.running
+    assert pve.invalid == []
+
+
+def test_twenty_hosts_with_one_ansible_host_reach_their_own_vm_each(cluster, playbook):
+    pve = cluster()
+    vms = [
+        pve.add(100 + number, f"chr{number}", f"pve{number % 2 + 1}", accepts_null_path=True) for number in range(20)
+    ]
+    hosts = {f"host{vm.vmid}": access(pve, chr_vm=vm.name if vm.vmid % 2 else vm.vmid) for vm in vms}
+    tasks = [
+        {"name": "note", "outofband.chr.script": {"source": '/system note set note="{{ inventory_hostname }}"'}},
+        {"name": "name", "outofband.chr.script": {"source": NAME}},
+    ]
+    run = playbook(tasks, hosts, "--forks=20")
+    assert run.rc == 0, run.output
+    for vm in vms:
+        assert run.of("name", f"host{vm.vmid}")["result"]["stdout"] == f"{vm.name}\n"
+        assert vm.router.run(":put [/system note get note]").output == f"host{vm.vmid}\r\n".encode()
+
+
+def test_only_the_host_concerned_fails_and_secrets_are_nowhere(cluster, playbook, tmp_path):
+    pve = cluster()
+    for number, name in enumerate(("good", "password", "off", "twin", "twin")):
+        pve.add(100 + number, name, accepts_null_path=True)
+    pve.vms[102].lab.stop()
+    by_password = {"chr_api_token_id": "", "chr_api_user": "root@pam"}
+    hosts = {
+        "good": access(pve),
+        "password": access(pve, **by_password, chr_api_password="pass-w0rd"),
+        "wrong": access(pve, chr_vm="good", **by_password, chr_api_password="wr0ng-secret"),
+        "expired": access(pve, chr_vm="good", chr_api_token_secret="wr0ng-secret"),
+        "off": access(pve),
+        "twin": access(pve),
+        "unknown": access(pve),
+        "untrusted": access(pve, chr_vm="good", chr_ca_path=None),
+    }
+    run = playbook([{"name": "go", "outofband.chr.script": {"source": NAME}}], hosts, "-vvvvv")
+    says = {
+        "wrong": "refused the password",
+        "expired": "does not accept the API token",
+        "off": "is off",
+        "twin": "more than one VM",
+        "unknown": "no VM with the vmid or name 'unknown'",
+        "untrusted": "is not trusted",
+    }
+    for host in hosts:
+        record = run.of("go", host)
+        assert record["status"] == ("unreachable" if host == "off" else "failed" if host in says else "ok"), host
+        assert says.get(host, "") in record["result"].get("msg", "")
+    assert not any(secret in run.output for secret in SECRETS)
+    kept = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert not any(secret.encode() in path.read_bytes() for path in kept for secret in SECRETS)
+
+
+def test_the_environment_variables_of_the_ecosystem_are_read(cluster, playbook, monkeypatch):
+    pve = cluster("7.4")
+    pve.add(100, "chr1")
+    for name, value in {
+        "HOST": "localhost",
+        "PORT": pve.port,
+        "TOKEN_ID": "chr",
+        "USER": "root@pam",
+        "TOKEN_SECRET": "t0ken-secret",
+        "VALIDATE_CERTS": "false",
+    }.items():
+        monkeypatch.setenv(f"PROXMOX_{name}", str(value))
+    run = playbook([{"name": "go", "outofband.chr.script": {"source": NAME}}], {"chr1": {"chr_backend": "proxmox"}})
+    assert run.rc == 0, run.output
+
+
+# -- over ssh -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def node(short_path):
+    """sshd of a node, with a ``qm`` and the agents' sockets of the cluster."""
+    programs = short_path / "bin"
+    programs.mkdir()
+    (programs / "qm").write_text(f'#!/bin/sh\nLAB_QGA_FOLDER={short_path} exec {sys.executable} {qm.__file__} "$@"\n')
+    (programs / "qm").chmod(0o755)
+    server = Sshd(short_path)
+    server.start(f"SetEnv PATH={programs}:/usr/bin:/bin")
+    yield server
+    for master in (short_path / "run").glob("chr-????????????????"):
+        subprocess.run(["ssh", "-o", f"ControlPath={master}", "-O", "exit", "x"], capture_output=True, check=False)
+    server.stop()
+
+
+@pytest.fixture
+def reach(node, short_path, monkeypatch):
+    monkeypatch.setattr(ways, "SOCKETS", str(short_path))
+
+    def one(pve, exec_mode="auto", vm="100"):
+        return open_guest(
+            GuestOptions(
+                *("proxmox", vm, 5.0, exec_mode, short_path / "run"),
+                ssh_host="hypervisor",
+                ssh_args=node.options,
+                api_host="localhost",
+                api_port=pve.port,
+                api_token_id="root@pam!chr",
+                api_token_secret="t0ken-secret",
+                ca_path=str(pve.certificate),
+            )
+        )
+
+    return one
+
+
+@pytest.mark.parametrize("version", ["8.0", "9.1"])
+@pytest.mark.parametrize("mode", ["auto", "qm", "socket"])
+def test_where_rest_takes_no_script_the_node_does(cluster, reach, version, mode):
+    pve = cluster(version)
+    pve.add(100, "chr1")
+    chr1 = reach(pve, mode)
+    result = chr1.run(':put "Zoë é"'.encode(), 10)
+    assert (result.rc, result.output) == (0, ':put "Zoë é"'[6:-1].encode() + b"\r\n")
+    assert result.exec_mode == ("qm" if mode == "auto" else mode)
+    size = 200_000
+    assert chr1.run(b":put 1\n#" + b"x" * size, 20).rc == 0
+    failed = chr1.run(b':error "no luck"', 5)
+    assert failed.rc == -1
+    assert b"no luck" in failed.output
+
+
+def test_what_a_refused_file_probe_left_is_taken_away_by_the_next_way(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", write_modes=("w", "wb"))
+    assert reach(pve).run(NAME.encode(), 10).exec_mode == "qm"
+    vm.router.run(":delay 200ms")
+    assert vm.router.files == {}
+
+
+def test_large_files_go_through_the_socket(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", accepts_null_path=True)
+    chr1 = reach(pve)
+    content = os.urandom(1_000_000)
+    assert chr1.put(io.BytesIO(content), "big.bin") == len(content)
+    assert vm.router.files["big.bin"].data == content
+    back = io.BytesIO()
+    chr1.get("big.bin", back)
+    assert back.getvalue() == content
+
+
+@pytest.mark.parametrize("mode", ["qm", "socket"])
+def test_a_node_of_another_cluster_with_a_vm_of_the_same_number_is_found_out(
+    cluster, reach, tmp_path, mode, monkeypatch
+):
+    """Both clusters have a VM 100; ssh leads to the other one. Only the harmless probe reaches it."""
+    other = cluster()  # the one whose sockets and qm are behind ssh
+    wrong = other.add(100, "other")
+    folder = tmp_path / "pve"
+    folder.mkdir()
+    with LabProxmox(folder) as pve:
+        right = pve.add(100, "chr1")
+        right.lab.agent._next = 500
+        with pytest.raises(NotPossible, match=mode):
+            reach(pve, mode).run(b'/system note set note="x"', 5)
+    assert wrong.router.run(":put [/system note get note]").output == b"\r\n"
+
+
+def test_a_script_beyond_one_mebibyte_is_refused(cluster, reach):
+    pve = cluster()
+    pve.add(100, "chr1")
+    with pytest.raises(TooLarge, match="1048577 bytes"):
+        reach(pve).run(b"#" * (1024 * 1024 + 1), 5)

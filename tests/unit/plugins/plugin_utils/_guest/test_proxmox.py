@@ -1,0 +1,594 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backend proxmox against the lab's Proxmox VE, in every version and every position of the switches."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    AgentNotThere,
+    FileNotThere,
+    GuestError,
+    InvalidInput,
+    NotPermitted,
+    NotPossible,
+    OutcomeUnknown,
+    TooLarge,
+    VmNotThere,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox import api
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox.escape import ascii_source
+from ansible_collections.outofband.chr.tests.lab.proxmox import LabProxmox, schema_file
+from ansible_collections.outofband.chr.tests.lab.routeros import File
+
+VERSIONS = ["6.2", "7.4", "8.0", "8.4", "9.1"]
+SECRETS = ("pass-w0rd", "t0ken-secret", "wr0ng-secret")
+NAME = b":put [/system identity get name]"
+# The switches with which each way is the one that works.
+WORKING = {
+    "inline": {},
+    "json": {"accepts_null_path": True},
+    "file": {"path_mode": "works", "accepts_path_with_arg": True, "write_modes": ("w", "wb")},
+}
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Start a cluster: ``cluster("8.4")``."""
+    running = []
+
+    def start(version: str = "9.1", **more):
+        folder = tmp_path / f"pve{len(running)}"
+        folder.mkdir()
+        running.append(LabProxmox(folder, version, **more).__enter__())
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.__exit__()
+
+
+@pytest.fixture
+def reach(tmp_path):
+    """A guest of a cluster: ``reach(pve, "100")``."""
+
+    def one(pve, vm, exec_mode: str = "auto", connect_timeout: float = 2.0, **more):
+        values = {
+            "api_host": "localhost",
+            "api_port": pve.port,
+            "api_token_id": "root@pam!chr",
+            "api_token_secret": "t0ken-secret",
+            "ca_path": str(pve.certificate),
+        } | more
+        return open_guest(GuestOptions("proxmox", vm, connect_timeout, exec_mode, tmp_path / "run", **values))
+
+    return one
+
+
+def works(version: str) -> dict[str, object]:
+    return WORKING["inline" if version < "8" else "json"]
+
+
+# -- the ways ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_schemas_are_at_hand():
+    """Without them, the lab's other checks still work; what it sends is then not checked against Proxmox VE's own words."""
+    if not schema_file():
+        pytest.skip("not run: the reference schemas are not beside the checkout")
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["close silent", "close answers"])
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("way", ["inline", "json", "file"])
+def test_each_way_is_found_in_each_version_and_leaves_nothing(cluster, reach, version, way, closes):
+    pve = cluster(version)
+    vm = pve.add(100, "chr1", close_answers=closes, **WORKING[way])
+    chr1 = reach(pve, "chr1")
+    expected = {"inline": version < "8", "json": version >= "8", "file": True}[way]
+    if way == "json" and version < "8":
+        expected = False
+    if version < "8":
+        # the way without a command always works there
+        result = chr1.run(NAME, 5)
+        assert result.exec_mode == "inline"
+    elif expected:
+        result = chr1.run(NAME, 5)
+        assert result.exec_mode == way
+    else:
+        with pytest.raises(NotPossible, match="No way to hand a script.*json: .*file: .*chr_ssh_host"):
+            chr1.run(NAME, 5)
+        return
+    assert (result.rc, result.output) == (0, b"chr1\r\n")
+    assert [name for name in vm.router.files if name.startswith("outofband")] == []
+    assert pve.invalid == []
+
+
+@pytest.mark.parametrize("way", ["json", "file"])
+def test_what_worked_is_remembered_for_this_user_only_and_probed_once(cluster, reach, tmp_path, way):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **WORKING[way])
+    reach(pve, "100").run(NAME, 5)
+    before = len([one for one in vm.wire if one["execute"] == "guest-exec"])
+    assert reach(pve, "100").run(NAME, 5).exec_mode == way
+    assert len([one for one in vm.wire if one["execute"] == "guest-exec"]) == before + 1
+    (memory,) = (tmp_path / "run").glob("chr-pve-*.json")
+    assert memory.stat().st_mode & 0o777 == 0o600
+    assert json.loads(memory.read_text())["ways"] == [way]
+    assert not any(secret in memory.read_text() for secret in SECRETS)
+    memory.write_text("{broken")
+    assert reach(pve, "100").run(NAME, 5).exec_mode == way
+
+
+def test_a_remembered_way_that_is_refused_later_is_forgotten(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **WORKING["json"], **WORKING["file"])
+    assert reach(pve, "100").run(NAME, 5).exec_mode == "json"
+    vm.lab.switches.accepts_null_path = False
+    with pytest.raises(GuestError, match="path"):
+        reach(pve, "100").run(NAME, 5)
+    assert reach(pve, "100").run(NAME, 5).exec_mode == "file"
+
+
+@pytest.mark.parametrize("way", ["json", "file"])
+def test_a_way_can_be_forced(cluster, reach, way):
+    pve = cluster()
+    pve.add(100, "chr1", **WORKING["json"], **WORKING["file"])
+    assert reach(pve, "100", way).run(NAME, 5).exec_mode == way
+    with pytest.raises(NotPossible, match=r"inline: .* from 8 on"):
+        reach(pve, "100", "inline").run(NAME, 5)
+    with pytest.raises(InvalidInput, match="import.*not one of the ways"):
+        reach(pve, "100", "import")
+    with pytest.raises(InvalidInput, match="qm needs chr_ssh_host"):
+        reach(pve, "100", "qm")
+
+
+def test_what_reaches_the_agent_on_7_4_is_what_the_manual_wants(cluster, reach):
+    pve = cluster("7.4")
+    vm = pve.add(100, "chr1")
+    reach(pve, "100").run(NAME, 5)
+    sent = [one["arguments"] for one in vm.wire if one["execute"] == "guest-exec"]
+    assert [set(one) for one in sent] == [{"input-data", "capture-output"}] * 2
+
+
+def test_a_script_file_is_imported_and_a_failing_script_keeps_its_output(cluster, reach):
+    for way in ("json", "file"):
+        pve = cluster()
+        vm = pve.add(100, "chr1", **WORKING[way])
+        vm.router.files["x.rsc"] = File(b':put "from file"')
+        chr1 = reach(pve, "100")
+        assert chr1.wait(chr1.start_file("x.rsc"), 5).output.startswith(b"from file\r\n")
+        failed = chr1.run(b':put "before"\n:error "no luck"', 5)
+        assert failed.rc == -1
+        assert failed.output.startswith(b"before\r\n")
+        assert b"no luck" in failed.output
+        broken = chr1.run(b"# comment\n:put (((", 5)
+        assert broken.rc == -1
+        deadline = time.monotonic() + 3
+        while any(name.startswith("outofband") for name in vm.router.files) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(vm.router.files) == ["x.rsc"]
+
+
+def test_a_script_that_arrives_cut_short_is_not_run(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **WORKING["file"])
+    chr1 = reach(pve, "100")
+    chr1.ping()
+    chr1.run(NAME, 5)
+    vm.lab.switches.max_write = 400
+    result = chr1.run(b'/system note set note="gone wrong"\n' * 40, 5)
+    assert result.rc == -1
+    assert vm.router.run(":put [/system note get note]").output == b"\r\n"
+
+
+@pytest.mark.parametrize("version", ["7.4", "9.1"])
+def test_bytes_survive_both_ways(cluster, reach, version):
+    pve = cluster(version)
+    vm = pve.add(100, "chr1", **works(version))
+    result = reach(pve, "100").run('# für\n/system note set note="Café €"\n:put "Zoë \\FF"'.encode(), 5)
+    assert result.output == "Zoë ".encode() + b"\xff\r\n"
+    assert vm.router.run(":put [/system note get note]").output == "Café €\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "escaped"),
+    [
+        ('# é\n:put "é"', '# ??\n:put "\\C3\\A9"'),
+        (':put "a\\"é$[:len "é"]é"', ':put "a\\"\\C3\\A9$[:len "\\C3\\A9"]\\C3\\A9"'),
+        (':if (1=1) do={\n  # ü\n  :put "ü" }', ':if (1=1) do={\n  # ??\n  :put "\\C3\\BC" }'),
+    ],
+)
+def test_escaping(source, escaped):
+    assert ascii_source(source.encode()) == escaped
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("/ip address\nset 0 comment=Café", "Line 2.*outside double quotes"),
+        (':put "$[:put é]"', "outside double quotes"),
+        (':put "\\é"', "follows a backslash"),
+        (':put 1 # it"s é', "behind a '#'"),
+        (':put 1 # it"s\n:put "é"', "behind a '#'"),
+    ],
+)
+def test_what_cannot_be_escaped_safely_is_refused(source, says):
+    with pytest.raises(InvalidInput, match=says):
+        ascii_source(source.encode())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_scripts_up_to_the_limit_arrive_or_are_refused_with_the_limit(cluster, reach, version):
+    pve = cluster(version)
+    pve.add(100, "chr1", **works(version))
+    chr1 = reach(pve, "100")
+    assert chr1.run(b':put "x"\n#' + b"x" * 60_000, 20).rc == 0
+    with pytest.raises(TooLarge, match="65537 bytes.*65536"):
+        chr1.run(b"#" * 65_537, 5)
+    almost = b':put "x"\n#' + b"x" * 65_526
+    if version < "8.4":  # the body may have 64 KiB there, and the script is not all of it
+        with pytest.raises(TooLarge, match="for data too large.*nothing reached"):
+            chr1.run(almost, 20)
+    else:
+        assert chr1.run(almost, 20).rc == 0
+
+
+def test_a_stock_agent_is_told_apart_and_gets_no_file(cluster, reach):
+    pve = cluster("9.1")
+    vm = pve.add(100, "linux", **WORKING["file"])
+    vm.lab.agent._guest_get_osinfo = lambda: {"id": "debian"}
+    with pytest.raises(NotPossible, match="file: .*does not say that it is RouterOS"):
+        reach(pve, "100").run(NAME, 5)
+    assert vm.router.files == {}
+
+
+# -- files, questions, power --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["close silent", "close answers"])
+@pytest.mark.parametrize("wb", [False, True], ids=["no wb", "wb"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_files(cluster, reach, version, wb, closes):
+    pve = cluster(version)
+    modes = ("w", "wb") if wb else ("w",)
+    vm = pve.add(100, "chr1", close_answers=closes, write_modes=modes, **works(version))
+    chr1 = reach(pve, "100")
+    for size in (0, 1, 5000, 46_080, 46_081, 61_440):
+        content = os.urandom(size)
+        assert chr1.put(io.BytesIO(content), "x.bin") == size
+        assert vm.router.files["x.bin"].data == content
+        back = io.BytesIO()
+        assert chr1.get("x.bin", back) == size
+        assert back.getvalue() == content
+    with pytest.raises(TooLarge, match="more than 61440 bytes.*chr_ssh_host"):
+        chr1.put(io.BytesIO(b"x" * 61_441), "x.bin")
+    vm.router.files["big"] = File(b"x" * 70_000)
+    with pytest.raises(NotPossible, match="70000 bytes.*chr_exec_mode: socket"):
+        chr1.get("big", io.BytesIO())
+    with pytest.raises(FileNotThere):
+        chr1.get("none", io.BytesIO())
+    assert pve.invalid == []
+
+
+def test_a_short_write_is_noticed_and_mended(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", max_write=1000, write_modes=("w", "wb"), **works("9.1"))
+    content = os.urandom(3000)
+    reach(pve, "100").put(io.BytesIO(content), "x.bin")
+    assert vm.router.files["x.bin"].data == content
+
+
+def test_questions_and_shutdown(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1")
+    chr1 = reach(pve, "chr1")
+    chr1.ping()
+    assert chr1.agent_info()["version"] == "2.10.50"
+    answers = chr1.query(["guest-get-osinfo", "guest-get-host-name", "guest-fsfreeze-status", "guest-get-users"])
+    assert answers["guest-get-osinfo"]["id"] == "routeros"
+    assert answers["guest-get-host-name"] == {"host-name": "chr1"}
+    assert answers["guest-fsfreeze-status"] == "thawed"
+    assert "guest-get-users" not in answers
+    with pytest.raises(NotPossible, match="method: script"):
+        chr1.shutdown("reboot")
+    chr1.shutdown("powerdown")
+    time.sleep(0.3)
+    assert not vm.running
+    with pytest.raises(AgentNotThere, match="is off"):
+        chr1.ping()
+
+
+def test_an_error_inside_http_200_is_seen(cluster, reach):
+    pve = cluster()
+    pve.add(100, "chr1", commands_off=("guest-info",))
+    with pytest.raises(GuestError, match="refused info: Command not supported"):
+        reach(pve, "100").agent_info()
+
+
+# -- logins -------------------------------------------------------------------------------------------------------------
+
+
+def by_password(password: str = "pass-w0rd") -> dict[str, object]:
+    return {"api_user": "root@pam", "api_password": password, "api_token_id": None, "api_token_secret": None}
+
+
+def test_a_password_logs_in_once_and_again_when_the_ticket_ends(cluster, reach):
+    pve = cluster()
+    pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100", **by_password())
+    chr1.run(NAME, 5)
+    reach(pve, "100", **by_password()).run(NAME, 5)
+    assert pve.logins == 1
+    pve.expire_tickets()
+    chr1.run(NAME, 5)
+    assert pve.logins == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (by_password("wr0ng-secret"), "refused the password of 'root@pam'"),
+        ({"api_token_secret": "wr0ng-secret"}, "does not accept the API token 'root@pam!chr'"),
+        ({"api_token_id": "root@pam!other"}, "does not accept the API token 'root@pam!other'"),
+    ],
+)
+def test_a_wrong_login_says_so_and_shows_no_secret(cluster, reach, options, says):
+    pve = cluster()
+    pve.add(100, "chr1")
+    with pytest.raises(NotPermitted, match=says) as caught:
+        reach(pve, "100", **options).ping()
+    assert not any(secret in str(caught.value) for secret in SECRETS)
+
+
+@pytest.mark.parametrize(("version", "privilege"), [("8.4", "VM.Monitor"), ("9.1", "VM.GuestAgent.Unrestricted")])
+def test_a_missing_privilege_is_named(cluster, reach, version, privilege):
+    pve = cluster(version)
+    pve.privileges["root@pam!chr"] = frozenset({"VM.Audit"})
+    pve.add(100, "chr1", **works(version))
+    with pytest.raises(NotPermitted, match=f"privilege {privilege} on /vms/100"):
+        reach(pve, "100").run(NAME, 5)
+
+
+def test_secrets_are_in_no_representation():
+    options = GuestOptions("proxmox", "x", 1, "auto", None, api_password="pass-w0rd", api_token_secret="t0ken-secret")
+    access = api.Access("h", 1, "u", "pass-w0rd", "t", "t0ken-secret", True, None)
+    assert not any(secret in f"{options!r} {access!r} {vars(api.Api(access))!r}" for secret in SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"api_host": None}, "chr_api_host is not set"),
+        ({"api_host": "https://pve:8006/"}, "no host name"),
+        ({"api_port": 0}, "no TCP port"),
+        ({"api_token_secret": None}, "chr_api_token_secret is not"),
+        ({"api_token_id": "chr"}, "user@realm!name"),
+        ({"api_token_id": None}, "No login"),
+        ({"api_token_secret": "a\r\nX: y"}, "no API token has"),
+        (by_password() | {"api_user": "root"}, "needs its realm"),
+    ],
+)
+def test_options_that_cannot_be_right_are_refused(cluster, reach, options, says):
+    with pytest.raises(InvalidInput, match=says):
+        reach(cluster(), "100", **options)
+
+
+# -- the right VM ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_vm_two_of_one_name_and_a_container_are_refused(cluster, reach):
+    pve = cluster()
+    pve.add(100, "twin")
+    pve.add(101, "twin", "pve2")
+    pve.add(102, "box").kind = "lxc"
+    pve.add(103, "100")
+    with pytest.raises(VmNotThere, match="no VM with the vmid or name 'nobody'.*VM.Audit"):
+        reach(pve, "nobody").run(NAME, 5)
+    with pytest.raises(VmNotThere, match=r"vmid 100 \('twin'\) on node pve1 and vmid 101 \('twin'\) on node pve2"):
+        reach(pve, "twin").run(NAME, 5)
+    with pytest.raises(VmNotThere, match="container 102"):
+        reach(pve, "box").run(NAME, 5)
+    with pytest.raises(VmNotThere, match="vmid 100 .* and vmid 103"):
+        reach(pve, "100").run(NAME, 5)
+    assert not any(vm.wire for vm in pve.vms.values())
+
+
+def test_the_wrong_node_is_told_and_a_vm_that_moves_is_found_again(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **works("9.1"))
+    with pytest.raises(VmNotThere, match="on node 'pve1'.*chr_node is 'pve2'"):
+        reach(pve, "100", node="pve2").ping()
+    chr1 = reach(pve, "100")
+    chr1.run(NAME, 5)
+    vm.node = "pve2"
+    assert chr1.run(NAME, 5).output == b"chr1\r\n"
+    del pve.vms[100]
+    with pytest.raises(VmNotThere):
+        chr1.run(NAME, 5)
+
+
+def test_twenty_in_parallel_reach_their_own_vm_each(cluster, reach):
+    pve = cluster()
+    for number in range(20):
+        pve.add(100 + number, f"chr{number}", f"pve{number % 2 + 1}", **WORKING["json" if number % 3 else "file"])
+    failures = []
+
+    def work(number: int) -> None:
+        chr_n = reach(pve, f"chr{number}" if number % 2 else str(100 + number), connect_timeout=20)
+        for turn in range(3):
+            chr_n.run(f'/system note set note="{number}-{turn}"'.encode(), 20)
+            if chr_n.run(NAME, 20).output != f"chr{number}\r\n".encode():
+                failures.append(number)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    assert failures == []
+    for number in range(20):
+        assert pve.vms[100 + number].router.run(":put [/system note get note]").output == f"{number}-2\r\n".encode()
+
+
+# -- trouble --------------------------------------------------------------------------------------------------------------
+
+
+def test_vm_off_agent_not_enabled_agent_not_running(cluster, reach):
+    pve = cluster()
+    off, plain, silent = pve.add(100, "off"), pve.add(101, "plain"), pve.add(102, "silent", mute=("guest-ping",))
+    off.lab.stop()
+    plain.agent_enabled = False
+    with pytest.raises(AgentNotThere, match="is off: VM 100 is not running"):
+        reach(pve, "off").run(NAME, 5)
+    with pytest.raises(NotPossible, match="not enabled in the options of 'plain'.*agent: 1"):
+        reach(pve, "plain").run(NAME, 5)
+    began = time.monotonic()
+    with pytest.raises(AgentNotThere, match="did not answer within 1 s") as caught:
+        reach(pve, "silent", connect_timeout=1).run(NAME, 5)
+    assert caught.value.silent
+    assert 0.9 < time.monotonic() - began < 3
+    silent.lab.switches.mute = ()
+
+
+def test_a_booting_router_is_waited_for(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", boot_seconds=1.0, **works("9.1"))
+    vm.lab._reboot()
+    assert reach(pve, "100", connect_timeout=10).run(NAME, 5).rc == 0
+
+
+def test_a_certificate_that_is_not_trusted(cluster, reach):
+    pve = cluster()
+    pve.add(100, "chr1")
+    with pytest.raises(InvalidInput, match="certificate of .* is not trusted: .*chr_ca_path"):
+        reach(pve, "100", ca_path=None).ping()
+    with pytest.raises(InvalidInput, match="chr_ca_path '/none' cannot be used"):
+        reach(pve, "100", ca_path="/none").ping()
+    with pytest.raises(InvalidInput, match="not trusted"):
+        reach(pve, "100", api_host="127.0.0.1").ping()
+    reach(pve, "100", ca_path=None, validate_certs=False).ping()
+    assert pve.log[0][1] == "/cluster/resources"
+
+
+def test_a_host_that_refuses_or_hangs(cluster, reach):
+    pve = cluster()
+    silent = socket.create_server(("127.0.0.1", 0))
+    port = silent.getsockname()[1]
+    with pytest.raises(AgentNotThere, match="cannot be reached: no answer within 1 s"):
+        reach(pve, "100", api_port=port, connect_timeout=1).ping()
+    silent.close()
+    with pytest.raises(AgentNotThere, match="cannot be reached: Connection refused"):
+        reach(pve, "100", api_port=port).ping()
+    with pytest.raises(AgentNotThere, match="name cannot be resolved"):
+        reach(pve, "100", api_host="nobody.invalid").ping()
+
+
+@pytest.mark.parametrize("fault", ["reset", "cut", "596 Broken pipe"])
+def test_an_answer_that_is_lost_leaves_the_outcome_unknown_and_nothing_is_sent_again(cluster, reach, fault):
+    pve = cluster()
+    pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100")
+    chr1.run(NAME, 5)
+    pve.faults["/agent/exec"] = fault
+    with pytest.raises(OutcomeUnknown, match="not sent again"):
+        chr1.run(NAME, 5)
+    pve.faults = {"exec-status": fault}
+    with pytest.raises(OutcomeUnknown, match="its end was not seen"):
+        chr1.run(NAME, 5)
+    pve.faults = {"/cluster/": fault}
+    with pytest.raises(AgentNotThere):
+        reach(pve, "100").run(NAME, 5)
+
+
+def test_a_server_that_hangs_in_an_answer(cluster, reach, monkeypatch):
+    pve = cluster()
+    pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100")
+    chr1.run(NAME, 5)
+    pve.faults["/agent/exec"] = "hang"
+    monkeypatch.setattr(api.Api.call, "__kwdefaults__", {**api.Api.call.__kwdefaults__, "patience": 1.0})
+    monkeypatch.setattr(
+        type(chr1._vm).agent, "__kwdefaults__", {**type(chr1._vm).agent.__kwdefaults__, "patience": 1.0}
+    )
+    with pytest.raises(OutcomeUnknown, match="no answer within 1 s"):
+        chr1.run(NAME, 5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "says"),
+    [
+        ("500 something odd", OutcomeUnknown, "something odd.*unknown"),
+        ("501 Method not implemented", NotPossible, "too old"),
+        ("595 No route to host", AgentNotThere, "node of 'chr1'.*cannot be reached"),
+        ("501 for data too large", TooLarge, "nothing reached"),
+    ],
+)
+def test_http_errors(cluster, reach, fault, kind, says):
+    pve = cluster()
+    pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "chr1")
+    chr1.run(NAME, 5)
+    pve.faults["/agent/exec"] = fault
+    with pytest.raises(kind, match=says):
+        chr1.run(NAME, 5)
+
+
+def test_a_job_that_the_agent_forgot(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100")
+    job = chr1.start(b":delay 5s")
+    vm.lab.agent.forget()
+    with pytest.raises(OutcomeUnknown, match="no longer knows the job"):
+        chr1.wait(job, 5)
+
+
+@pytest.mark.parametrize(
+    "fault", ["595 No route to host", "500 VM 100 qmp command 'guest-exec-status' failed - got timeout"]
+)
+def test_a_look_that_fails_is_repeated_while_there_is_time(cluster, reach, fault):
+    pve = cluster()
+    pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100")
+    job = chr1.start(b':put "done"')
+    pve.faults["exec-status"] = fault
+    threading.Timer(0.7, pve.faults.clear).start()
+    assert chr1.wait(job, 10).output == b"done\r\n"
+
+
+def test_a_vm_that_goes_off_under_a_script_leaves_the_outcome_unknown(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "100")
+    job = chr1.start(b":delay 20s")
+    vm.lab.stop()
+    with pytest.raises(OutcomeUnknown, match="is off.*its end was not seen"):
+        chr1.wait(job, 10)
+
+
+def test_a_long_script_is_reported_with_its_job(cluster, reach):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **works("9.1"))
+    result = reach(pve, "100").run(b':delay 700ms\n/system note set note="done"', 0.2)
+    assert (result.rc, result.timed_out) == (None, True)
+    time.sleep(1)
+    assert vm.router.run(":put [/system note get note]").output == b"done\r\n"
+
+
+def test_the_api_may_not_be_proxmox(cluster, reach):
+    pve = cluster()
+    pve.faults["/"] = "200 OK"
+    with pytest.raises(GuestError, match="no list of VMs"):
+        reach(pve, "100").ping()
