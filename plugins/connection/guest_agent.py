@@ -30,6 +30,8 @@ options:
   backend:
     description:
       - How the agent is reached.
+      - V(vmware) is VMware's guest operations, through a vCenter or an ESXi host (see O(api_host)). A script's output and files
+        cannot be had that way. Values, conditions and some facts are read all the same, by jobs that succeed or fail.
       - V(qemu) is the agent socket of a QEMU process, as a unix socket or a TCP port, here or on another machine (see O(ssh_host)).
     type: str
     required: true
@@ -40,6 +42,8 @@ options:
   vm:
     description:
       - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages.
+      - For backend V(vmware), its name, BIOS or instance uuid, managed object id (V(vm-123)) or path (V([datastore] chr/chr.vmx)).
+        Two VMs that answer to it are an error.
     type: str
     vars:
       - name: inventory_hostname
@@ -94,13 +98,73 @@ options:
       - V(auto), V(import) and V(inline) run C(/import) inline, which every RouterOS knows.
       - V(path) gives the agent the file's name, as the vendor's manual describes it. Public sources disagree on whether a CHR
         takes that. The agent must name itself RouterOS, because any other agent would start a program of that name.
+      - For backend V(vmware), V(inline) and V(console) are the two program names that the vendor's manual has for script text, and
+        V(import) its program for files. V(auto) takes V(inline) and V(import). When the guest refuses the name, so that nothing
+        was started, the other way is taken, and remembered for that VM.
     type: str
     default: auto
-    choices: [auto, inline, import, path]
+    choices: [auto, inline, console, import, path]
     vars:
       - name: chr_exec_mode
     env:
       - name: OUTOFBAND_EXEC_MODE
+  api_host:
+    description: For backend V(vmware), the vCenter or ESXi host.
+    type: str
+    vars:
+      - name: chr_api_host
+    env:
+      - name: VMWARE_HOST
+  api_port:
+    description: The port of the API, for backend V(vmware) V(443) where nothing is set.
+    type: int
+    vars:
+      - name: chr_api_port
+    env:
+      - name: VMWARE_PORT
+  api_user:
+    description:
+      - The user of the API. For backend V(vmware) it needs C(VirtualMachine.GuestOperations.Execute) and
+        C(VirtualMachine.GuestOperations.Query) on the VM, and C(VirtualMachine.Interact.PowerOff) to shut it down.
+      - All hosts and tasks of a run share one login. The session's key is kept below the Ansible home of the user, in a file that
+        only that user can read, until it ends or C(reset_connection) of M(ansible.builtin.meta) forgets it.
+    type: str
+    vars:
+      - name: chr_api_user
+    env:
+      - name: VMWARE_USER
+  api_password:
+    description: The password of O(api_user).
+    type: str
+    vars:
+      - name: chr_api_password
+    env:
+      - name: VMWARE_PASSWORD
+  validate_certs:
+    description: Whether the certificate of O(api_host) must be trusted.
+    type: bool
+    default: true
+    vars:
+      - name: chr_validate_certs
+    env:
+      - name: VMWARE_VALIDATE_CERTS
+  ca_path:
+    description: A file or folder with certificates that are trusted besides those of the system.
+    type: path
+    vars:
+      - name: chr_ca_path
+  guest_user:
+    description: For backend V(vmware), the RouterOS user that scripts run as.
+    type: str
+    default: admin
+    vars:
+      - name: chr_guest_user
+  guest_password:
+    description: The password of O(guest_user). It is empty on a new router.
+    type: str
+    default: ""
+    vars:
+      - name: chr_guest_password
 """
 
 EXAMPLES = r"""
@@ -115,8 +179,22 @@ all:
       chr_socket: /run/chr1.agent.sock
     chr2:
       chr_socket: /run/chr2.agent.sock
+
+# vmware.yml: two routers of a vCenter; its password comes from the environment (VMWARE_PASSWORD)
+all:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: vmware
+    chr_api_host: vcenter.example.net
+    chr_api_user: ansible@vsphere.local
+    chr_guest_password: "{{ vault_router_password }}"
+  hosts:
+    chr3:
+    chr4:
+      chr_vm: vm-1204
 """
 
+import contextlib
 import re
 import typing as t
 from pathlib import Path
@@ -167,6 +245,14 @@ class Connection(ConnectionBase):
                     socket=self.get_option("socket"),
                     ssh_host=self.get_option("ssh_host"),
                     ssh_args=self.get_option("ssh_args"),
+                    api_host=self.get_option("api_host"),
+                    api_port=self.get_option("api_port"),
+                    api_user=self.get_option("api_user"),
+                    api_password=self.get_option("api_password"),
+                    validate_certs=self.get_option("validate_certs"),
+                    ca_path=self.get_option("ca_path"),
+                    guest_user=self.get_option("guest_user"),
+                    guest_password=self.get_option("guest_password"),
                 )
             )
         return self._guest
@@ -184,6 +270,8 @@ class Connection(ConnectionBase):
         self._connected = False
 
     def reset(self) -> None:
+        with contextlib.suppress(GuestError):  # what is wrong is told by the next task
+            self.guest.reset()
         self.close()
 
     def transport_test(self, connect_timeout: float) -> None:
