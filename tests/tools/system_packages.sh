@@ -20,6 +20,8 @@ needs openssh-client "command -v ssh"
 needs openssh-server "command -v sshd"
 needs cpio "command -v cpio"
 needs busybox-static "command -v busybox && ! ldd \"\$(command -v busybox)\""
+# go 1.23 or newer builds the vCenter simulator; one that is elsewhere on PATH will do.
+needs golang "PATH=\"\$PATH:/usr/local/go/bin\" go version | grep -E 'go(1\.(2[3-9]|[3-9][0-9])|[2-9])'"
 needs shellcheck "command -v shellcheck"
 
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -226,17 +226,7 @@ class Vsphere:
     def _new_stub(self, session: str) -> t.Any:
         adapter = importlib.import_module("pyVmomi.SoapAdapter")
         library()
-
-        class Stub(adapter.SoapStubAdapter):  # type: ignore[misc]
-            """Tells a connection that could not be made from a call that was lost."""
-
-            def GetConnection(self) -> t.Any:
-                try:
-                    return super().GetConnection()
-                except OSError as error:
-                    raise NotSent(error) from error
-
-        return Stub(
+        stub = adapter.SoapStubAdapter(
             host=self.endpoint.host,
             port=self.endpoint.port,
             version=_API,
@@ -246,6 +236,17 @@ class Vsphere:
             connectionPoolTimeout=_IDLE,
             sessionId=session or None,
         )
+        connected = stub.GetConnection
+
+        def connect() -> t.Any:
+            """Tells a connection that could not be made from a call that was lost."""
+            try:
+                return connected()
+            except OSError as error:
+                raise NotSent(error) from error
+
+        stub.GetConnection = connect
+        return stub
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
@@ -254,7 +255,7 @@ class Vsphere:
                 if self.endpoint.ca_path:
                     path = Path(self.endpoint.ca_path).expanduser()
                     self._context.load_verify_locations(
-                        **({"capath": str(path)} if path.is_dir() else {"cafile": str(path)})  # type: ignore[arg-type]
+                        **({"capath": str(path)} if path.is_dir() else {"cafile": str(path)})
                     )
             except (OSError, ssl.SSLError) as error:
                 raise InvalidInput(f"chr_ca_path {self.endpoint.ca_path!r} cannot be used: {_words(error)}.") from error
