@@ -4,7 +4,8 @@
 """Backend vmware through ansible-playbook: pyvmomi against govmomi's simulator with the lab's routers behind it.
 
 The manual's section "VMware": programs ``inline`` and ``import`` (its sample: ``console``), jobs by id, ``endTime`` and exit
-codes 0 and -1, one minute or one look until a job is forgotten, 120 s for a script, a file with the output of one that failed, no files.
+codes 0 and -1, one minute or one look until a job is forgotten, 120 s for a script, a file with the output of one that failed,
+no files.
 """
 
 from __future__ import annotations
