@@ -149,7 +149,7 @@ options:
     env:
       - name: VMWARE_VALIDATE_CERTS
   ca_path:
-    description: A file or folder with certificates that are trusted besides those of the system.
+    description: A file or folder with the certificates that are trusted, instead of those of the system.
     type: path
     vars:
       - name: chr_ca_path

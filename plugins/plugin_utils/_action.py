@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -15,6 +14,7 @@ from ansible.plugins.loader import connection_loader
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu as _qemu  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vmware as _vmware  # noqa: F401
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vsphere as _vsphere
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, encoded, failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
@@ -31,7 +31,7 @@ TRANSPORT = "outofband.chr.guest_agent"
 # than a whole task, so it is done here, once for all workers; and so is the import of the backend without libraries.
 connection_loader.get(TRANSPORT, class_only=True)
 with contextlib.suppress(ImportError):  # 0.13 s of work; it is there only where somebody installed it for VMware
-    importlib.import_module("pyVmomi")
+    _vsphere.warm_up()
 
 HIDDEN = "The task failed. The reason is not shown because no_log is set."
 HIDDEN_OUTCOME = (

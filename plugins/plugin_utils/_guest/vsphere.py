@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import http.client
 import importlib
@@ -78,6 +79,36 @@ def library() -> t.Any:
         ) from error
 
 
+@functools.cache
+def _system_context() -> ssl.SSLContext:
+    """Checks against the system's authorities, which take 20 ms to load; never changed, so that endpoints can share it."""
+    return ssl.create_default_context()
+
+
+def warm_up() -> None:
+    """Do once, in the process that forks the workers, what every task would do again. Raises ImportError without pyvmomi."""
+    types = importlib.import_module("pyVmomi")
+    importlib.import_module("pyVmomi.SoapAdapter")
+    vim, collector = types.vim, types.vmodl.query.PropertyCollector
+    process = vim.vm.guest.ProcessManager  # pyvmomi makes a type when it is first asked for
+    _made: tuple[t.Any, ...] = (
+        vim.Folder,
+        vim.Datacenter,
+        vim.VirtualApp,
+        vim.VirtualMachine,
+        vim.vm.guest.NamePasswordAuthentication,
+    )
+    _made += (
+        process.ProgramSpec,
+        process.ProcessInfo,
+        collector.FilterSpec,
+        collector.TraversalSpec,
+        collector.ObjectSpec,
+    )
+    _made += (collector.PropertySpec, collector.RetrieveOptions, collector.RetrieveResult, vim.fault.NotAuthenticated)
+    _system_context()
+
+
 class Vsphere:
     """Calls to one endpoint, with a session that is shared through a file. All errors are GuestError."""
 
@@ -88,7 +119,6 @@ class Vsphere:
         self._stub: t.Any = None
         self._session = ""
         self._refs: dict[str, str] = {}
-        self._context: ssl.SSLContext | None = None
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -249,20 +279,21 @@ class Vsphere:
         return stub
 
     def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
-            try:
-                self._context = ssl.create_default_context()
-                if self.endpoint.ca_path:
-                    path = Path(self.endpoint.ca_path).expanduser()
-                    self._context.load_verify_locations(
-                        **({"capath": str(path)} if path.is_dir() else {"cafile": str(path)})
-                    )
-            except (OSError, ssl.SSLError) as error:
-                raise InvalidInput(f"chr_ca_path {self.endpoint.ca_path!r} cannot be used: {_words(error)}.") from error
-            if not self.endpoint.validate_certs:
-                self._context.check_hostname = False
-                self._context.verify_mode = ssl.CERT_NONE
-        return self._context
+        endpoint = self.endpoint
+        if not endpoint.validate_certs:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context
+        if not endpoint.ca_path:
+            return _system_context()
+        path = Path(endpoint.ca_path).expanduser()
+        try:
+            if path.is_dir():
+                return ssl.create_default_context(capath=str(path))
+            return ssl.create_default_context(cafile=str(path))
+        except OSError as error:  # ssl.SSLError is one
+            raise InvalidInput(f"chr_ca_path {endpoint.ca_path!r} cannot be used: {_words(error)}.") from error
 
     def forget(self) -> None:
         """Log in anew next time, here and in every other task."""
