@@ -35,6 +35,7 @@ class ActionModule(GuestAction):
     REQUIRED_ONE_OF = [("src", "content")]
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        guest.check_files()
         dest = arguments["dest"]
         if dest is None and arguments["src"] is None:
             raise InvalidInput("dest is missing: content needs the name of the file on the router.")

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros import facts
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, ScriptFailed
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.bits import time
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotPossible, ScriptFailed
 
 
 class ActionModule(GuestAction):
@@ -23,6 +26,9 @@ class ActionModule(GuestAction):
             names = facts.subsets(arguments["gather_subset"])
         except ValueError as error:
             raise InvalidInput(f"gather_subset: {error}.") from error
+
+        if not guest.capabilities.output:
+            return self._by_values(guest, arguments["gather_subset"], timeout)
 
         def read(script: str) -> bytes:
             return self.read(guest, script, timeout)
@@ -39,4 +45,27 @@ class ActionModule(GuestAction):
                 gathered = facts.gather(names, read, maybe)
         except ValueError as error:
             raise ScriptFailed(f"The facts of {guest.vm!r} cannot be read: {error}.") from error
-        return {"changed": False, "ansible_facts": {f"ansible_net_{key}": value for key, value in gathered.items()}}
+        return _result(gathered)
+
+    def _by_values(self, guest: Guest, asked: list[str], timeout: float) -> dict[str, t.Any]:
+        """What can be read where a script's output cannot: single values of the subset ``default``."""
+        if more := sorted(name for name in asked if not name.startswith("!") and name not in ("default", "all")):
+            raise NotPossible(
+                f"Backend {guest.backend} reads single values only, so gather_subset {', '.join(more)} cannot be had from "
+                f"{guest.vm!r}: use 'default'."
+            )
+
+        def value(expression: str, likely: t.Sequence[bytes]) -> str | None:
+            try:
+                return readable(guest.read(expression, timeout, likely))
+            except ScriptFailed:
+                return None  # this RouterOS has no such property
+
+        gathered = facts.gather_values(value)
+        with contextlib.suppress(ScriptFailed):
+            gathered["uptime"] = time(int(guest.read_seconds("[/system resource get uptime]", timeout)))
+        return _result(gathered)
+
+
+def _result(gathered: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {"changed": False, "ansible_facts": {f"ansible_net_{key}": value for key, value in gathered.items()}}

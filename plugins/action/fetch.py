@@ -29,6 +29,7 @@ class ActionModule(GuestAction):
     }
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        guest.check_files()
         name = check_file_name(arguments["src"])
         dest = self._destination(arguments, name)
         guest.require_routeros()

@@ -32,10 +32,12 @@ class ActionModule(GuestAction):
             "agent_version": _readable(agent["version"]),
             "agent_commands": enabled,
             "backend": guest.backend,
+            **agent.get("extra", {}),
         }
+        questions = agent.get("questions", enabled)
         # An agent may stay silent on a command it does not have, so only those it lists are asked.
         with guest.exchange():
-            answers = guest.query([command for _key, command, _convert in _QUESTIONS if command in enabled])
+            answers = guest.query([command for _key, command, _convert in _QUESTIONS if command in questions])
         for key, command, convert in _QUESTIONS:
             result[key] = None
             if command in answers:

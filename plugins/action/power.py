@@ -55,6 +55,9 @@ class ActionModule(GuestAction):
         return {"changed": True, "state": arguments["state"], "method": method, "elapsed": elapsed}
 
     def _reboot(self, guest: Guest, method: str, deadline: Deadline) -> None:
+        if not guest.capabilities.output:
+            self._reboot_by_conditions(guest, method, deadline)
+            return
         before = self._uptime(guest)
         if before < _SETTLED:  # else an uptime could not tell the new boot from the old one
             time.sleep(_SETTLED - before)
@@ -70,6 +73,26 @@ class ActionModule(GuestAction):
                 if uptime < before + (time.monotonic() - asked) - 2:
                     return
                 last = NotPossible(f"it answers, and has been up for {uptime:g} s: it did not reboot")
+            except GuestError as error:
+                last = error
+        kind = AgentNotThere if isinstance(last, AgentNotThere) else NotPossible
+        raise kind(f"{guest.vm!r} was told to reboot, and is not back after {deadline.seconds:g} s: {last}")
+
+    def _reboot_by_conditions(self, guest: Guest, method: str, deadline: Deadline) -> None:
+        """The same where only a condition can be read: up for longer than _SETTLED before, and for less than since then after."""
+        while not guest.condition(f"[/system resource get uptime] > {_SETTLED:.0f}s", 10.0):
+            time.sleep(0.5)
+        asked = time.monotonic()
+        self._ask(guest, method, "reboot", "/system reboot")
+        last: GuestError = AgentNotThere("it was not reached again")
+        while not deadline.expired:
+            time.sleep(0.25)
+            try:
+                guest.ping(_LOOK)
+                since = int(time.monotonic() - asked) + 1
+                if guest.condition(f"[/system resource get uptime] < {since}s", 10.0):
+                    return
+                last = NotPossible(f"it answers, and has been up for {since} s or more: it did not reboot")
             except GuestError as error:
                 last = error
         kind = AgentNotThere if isinstance(last, AgentNotThere) else NotPossible

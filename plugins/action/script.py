@@ -12,7 +12,7 @@ from ansible.module_utils.common.text.converters import to_bytes
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, ScriptResult, check_source
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, ScriptFailed
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotBoolean, ScriptFailed
 
 
 class ActionModule(GuestAction):
@@ -68,15 +68,14 @@ class ActionModule(GuestAction):
 
     def _condition(self, guest: Guest, name: str, expression: str, timeout: float) -> bool:
         try:
-            answer = text(self.read(guest, f":put ({expression.strip()})", timeout)).strip()
+            return guest.condition(expression, timeout)
         except ScriptFailed as error:
             raise ScriptFailed(f"The condition {name} ({expression}) cannot be evaluated. {error}") from error
-        if answer not in ("true", "false"):
+        except NotBoolean as error:
             raise InvalidInput(
-                f"{name} must be a RouterOS expression that is true or false; {expression!r} gave {answer[:80]!r}. "
+                f"{name} must be a RouterOS expression that is true or false. {error} "
                 "Example: [:len [/ip address find interface=ether1]] > 0"
-            )
-        return answer == "true"
+            ) from error
 
     def _report(self, guest: Guest, result: ScriptResult, timeout: float) -> dict[str, t.Any]:
         output = text(result.output)

@@ -30,6 +30,8 @@ options:
   backend:
     description:
       - How the agent is reached.
+      - V(vmware) is VMware's guest operations, through a vCenter or an ESXi host (see O(api_host)). A script's output and files
+        cannot be had that way. Values, conditions and some facts are read all the same, by jobs that succeed or fail.
       - V(qemu) is the agent socket of a QEMU process, as a unix socket or a TCP port, here or on another machine (see O(ssh_host)).
       - V(libvirt) is a domain of libvirt, through libvirt's own agent command (see O(libvirt_uri)). It needs the Python package
         C(libvirt-python) on the controller.
@@ -45,6 +47,8 @@ options:
       - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages.
       - For backend V(libvirt), the name or the UUID of the domain.
       - For backend V(proxmox) the vmid or the name. A name that two VMs have is refused.
+      - For backend V(vmware), its name, BIOS or instance uuid, managed object id (V(vm-123)) or path (V([datastore] chr/chr.vmx)).
+        Two VMs that answer to it are an error.
     type: str
     vars:
       - name: inventory_hostname
@@ -110,61 +114,53 @@ options:
       - name: OUTOFBAND_SCRIPT_TIMEOUT
   api_host:
     description:
-      - For backend V(proxmox), the name or address of any node of the cluster.
+      - For backend V(proxmox), the name or address of any node of the cluster. For backend V(vmware), the vCenter or ESXi host.
+      - When left out, it comes from the environment variable that the backend's own collections use, E(PROXMOX_HOST) or
+        E(VMWARE_HOST). So do the other options of the API, such as E(PROXMOX_TOKEN_SECRET) and E(VMWARE_PASSWORD).
     type: str
     vars:
       - name: chr_api_host
-    env:
-      - name: PROXMOX_HOST
   api_port:
     description:
-      - The port of O(api_host). For backend V(proxmox) it is 8006 when left out.
+      - The port of O(api_host). When left out, it is 8006 for backend V(proxmox) and 443 for V(vmware).
     type: int
     vars:
       - name: chr_api_port
-    env:
-      - name: PROXMOX_PORT
   api_user:
     description:
       - For backend V(proxmox), the user with its realm, as in V(automation@pve).
+      - For backend V(vmware), it needs C(VirtualMachine.GuestOperations.Execute) and C(VirtualMachine.GuestOperations.Query) on the
+        VM, and C(VirtualMachine.Interact.PowerOff) to shut it down. All hosts and tasks of a run share one login. The session's key
+        is kept below the Ansible home of the user, in a file that only that user can read, until it ends or C(reset_connection) of
+        M(ansible.builtin.meta) forgets it.
     type: str
     vars:
       - name: chr_api_user
-    env:
-      - name: PROXMOX_USER
   api_password:
     description:
       - The password of O(api_user). It is not used where O(api_token_id) is given.
     type: str
     vars:
       - name: chr_api_password
-    env:
-      - name: PROXMOX_PASSWORD
   api_token_id:
     description:
       - For backend V(proxmox), the API token, V(user@realm!name), or only its name beside O(api_user).
     type: str
     vars:
       - name: chr_api_token_id
-    env:
-      - name: PROXMOX_TOKEN_ID
   api_token_secret:
     description:
       - The secret of O(api_token_id).
     type: str
     vars:
       - name: chr_api_token_secret
-    env:
-      - name: PROXMOX_TOKEN_SECRET
   validate_certs:
     description:
       - Whether the certificate of O(api_host) must be trusted, and be for that name.
+      - It is true when left out.
     type: bool
-    default: true
     vars:
       - name: chr_validate_certs
-    env:
-      - name: PROXMOX_VALIDATE_CERTS
   ca_path:
     description:
       - A file or a folder with the certificates of the authorities to trust, in place of the system's.
@@ -190,13 +186,28 @@ options:
       - V(path), for backend V(qemu), gives the agent the name of a script file, as the vendor's manual describes it. Public
         sources disagree on whether a CHR takes that. The agent must name itself RouterOS, because any other agent would start a
         program of that name.
+      - For backend V(vmware), V(inline) and V(console) are the two program names that the vendor's manual has for script text, and
+        V(import) its program for files. V(auto) takes V(inline) and V(import). When the guest refuses the name, so that nothing
+        was started, the other way is taken, and remembered for that VM.
     type: str
     default: auto
-    choices: [auto, inline, import, path, json, file, qm, socket]
+    choices: [auto, inline, import, path, json, file, qm, socket, console]
     vars:
       - name: chr_exec_mode
     env:
       - name: OUTOFBAND_EXEC_MODE
+  guest_user:
+    description: For backend V(vmware), the RouterOS user that scripts run as.
+    type: str
+    default: admin
+    vars:
+      - name: chr_guest_user
+  guest_password:
+    description: The password of O(guest_user). It is empty on a new router.
+    type: str
+    default: ""
+    vars:
+      - name: chr_guest_password
 """
 
 EXAMPLES = r"""
@@ -222,8 +233,23 @@ domains:
     chr1:
     chr2:
       chr_vm: 6f1c2b34-5d7e-4a89-9b0c-112233445566
+
+# Two routers of a vCenter; its password comes from the environment (VMWARE_PASSWORD)
+virtual_machines:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: vmware
+    chr_api_host: vcenter.example.net
+    chr_api_user: ansible@vsphere.local
+    chr_guest_password: "{{ vault_router_password }}"
+  hosts:
+    chr3:
+    chr4:
+      chr_vm: vm-1204
 """
 
+import contextlib
+import os
 import re
 import typing as t
 from pathlib import Path
@@ -231,13 +257,14 @@ from pathlib import Path
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.connection import ConnectionBase
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, GuestError
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, GuestError, InvalidInput
 
 # How Ansible's own machinery begins a command for a POSIX shell; no RouterOS script begins so.
 _SHELL_COMMANDS = re.compile(r"\( ?umask |echo ~|rm -f |chmod |test -|mkdir -|setfacl |chown ")
@@ -275,18 +302,34 @@ class Connection(ConnectionBase):
                     ssh_host=self.get_option("ssh_host"),
                     ssh_args=self.get_option("ssh_args"),
                     libvirt_uri=self.get_option("libvirt_uri"),
-                    api_host=self.get_option("api_host"),
-                    api_port=self.get_option("api_port"),
-                    api_user=self.get_option("api_user"),
-                    api_password=self.get_option("api_password"),
-                    api_token_id=self.get_option("api_token_id"),
-                    api_token_secret=self.get_option("api_token_secret"),
-                    validate_certs=self.get_option("validate_certs"),
+                    api_host=self._api("api_host"),
+                    api_port=self._api("api_port", int),
+                    api_user=self._api("api_user"),
+                    api_password=self._api("api_password"),
+                    api_token_id=self._api("api_token_id"),
+                    api_token_secret=self._api("api_token_secret"),
+                    validate_certs=self._api("validate_certs", boolean, True),
                     ca_path=self.get_option("ca_path"),
                     node=self.get_option("node"),
+                    guest_user=self.get_option("guest_user"),
+                    guest_password=self.get_option("guest_password"),
                 )
             )
         return self._guest
+
+    def _api(self, option: str, convert: t.Callable[[str], t.Any] = str, default: t.Any = None) -> t.Any:
+        """An option of the API, else the environment variable of the backend's own collections (PROXMOX_HOST, VMWARE_HOST).
+
+        Not left to Ansible, which would give one backend's variables to the hosts of the other.
+        """
+        value = self.get_option(option)
+        variable = f"{str(self.get_option('backend')).upper()}_{option.removeprefix('api_').upper()}"
+        if value is None and self.get_option("backend") in ("proxmox", "vmware") and os.environ.get(variable):
+            try:
+                value = convert(os.environ[variable])
+            except (TypeError, ValueError):
+                raise InvalidInput(f"The environment variable {variable} has no usable value.") from None
+        return default if value is None else value
 
     def set_become_plugin(self, plugin: t.Any) -> None:
         """There is nobody to become."""
@@ -301,6 +344,8 @@ class Connection(ConnectionBase):
         self._connected = False
 
     def reset(self) -> None:
+        with contextlib.suppress(GuestError):  # what is wrong is told by the next task
+            self.guest.reset()
         self.close()
 
     def transport_test(self, connect_timeout: float) -> None:

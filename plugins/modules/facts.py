@@ -18,6 +18,8 @@ options:
     description:
       - Which facts to collect, V(all), V(hardware), V(interfaces), V(routing), V(config), or one of these with a C(!)
         before it to leave it out. V(default) is always collected.
+      - Backend C(vmware) carries no output. Only V(default) can be had there, without the load, by some 250 jobs that succeed or
+        fail.
     type: list
     elements: str
     default: ["!config"]

@@ -52,6 +52,21 @@ agent_commands:
   type: list
   elements: str
   sample: [guest-exec, guest-exec-status, guest-ping]
+moid:
+  description: For backend C(vmware), the VM's managed object id.
+  returned: with backend C(vmware)
+  type: str
+  sample: vm-1204
+power_state:
+  description: For backend C(vmware), the VM's power state.
+  returned: with backend C(vmware)
+  type: str
+  sample: poweredOn
+tools_status:
+  description: For backend C(vmware), whether the tools in the guest run.
+  returned: with backend C(vmware)
+  type: str
+  sample: guestToolsRunning
 os:
   description: The operating system. V(id) is V(routeros) on a CHR. Null when the agent does not tell, as all that follows.
   returned: success

@@ -143,7 +143,8 @@ exec_mode:
   type: str
   sample: inline
 output_available:
-  description: Whether this way to the agent carries a script's output.
+  description:
+    - Whether this way to the agent carries a script's output. It is V(false) for backend C(vmware), and RV(stdout) is empty then.
   returned: when the script was run
   type: bool
   sample: true

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from ansible_collections.outofband.chr.tests.lab.qemu.libvirtd import Libvirtd
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
+from ansible_collections.outofband.chr.tests.lab.vcenter import NoGo, Vcenter, build_vcsim
 
 CONNECTION = {"ansible_connection": "outofband.chr.guest_agent", "chr_backend": "qemu", "chr_connect_timeout": 5}
 
@@ -101,11 +103,39 @@ def playbook(tmp_path: Path) -> t.Callable[..., Run]:
     return run
 
 
+def cache() -> Path:
+    """The folder for what is built once: images, programs."""
+    return Path(os.environ.get("OUTOFBAND_LAB_CACHE", Path(__file__).parents[2] / ".build" / "lab"))
+
+
+@pytest.fixture(scope="session")
+def vcsim() -> Path:
+    """The vCenter simulator, built with the Go on PATH; without one the test fails under CI and is skipped elsewhere."""
+    try:
+        return build_vcsim(cache())
+    except NoGo as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def vcenter(vcsim: Path, short_path: Path) -> t.Iterator[t.Callable[..., Vcenter]]:
+    """Start a vCenter with router VMs: ``vcenter("chr1", "chr2", retention=2)``."""
+    with contextlib.ExitStack() as running:
+
+        def start(*names: str, **settings: t.Any) -> Vcenter:
+            return running.enter_context(
+                Vcenter(vcsim, short_path / f"{len(running._exit_callbacks)}", names, **settings)
+            )
+
+        yield start
+
+
 @pytest.fixture(scope="session")
 def image() -> GuestImage:
     """Kernel and initramfs of the QEMU guest, built from the distribution's packages."""
-    default = Path(__file__).parents[2] / ".build" / "lab"
-    return build_image(Path(os.environ.get("OUTOFBAND_LAB_CACHE", default)))
+    return build_image(cache())
 
 
 @pytest.fixture(scope="module")

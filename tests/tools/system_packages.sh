@@ -26,6 +26,8 @@ if [ "${1:-test}" = test ]; then
     needs pkg-config "command -v pkg-config"
     needs gcc "command -v gcc"
     needs libc6-dev "test -e /usr/include/stdio.h"
+    # go 1.23 or newer builds the vCenter simulator; one that is elsewhere on PATH will do.
+    needs golang "PATH=\"\$PATH:/usr/local/go/bin\" go version | grep -E 'go(1\.(2[3-9]|[3-9][0-9])|[2-9])'"
     needs shellcheck "command -v shellcheck"
 fi
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from .errors import InvalidInput, NotAnAgent, TooLarge
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message, text
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.values import seconds
+
+from .errors import InvalidInput, NotAnAgent, NotBoolean, NotPossible, ScriptFailed, TooLarge
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class GuestOptions:
     validate_certs: bool = True
     ca_path: str | None = None
     node: str | None = None
+    guest_user: str = "admin"
+    guest_password: str = field(default="", repr=False)
 
 
 class Guest(ABC):
@@ -95,6 +100,14 @@ class Guest(ABC):
     def __init__(self, vm: str, connect_timeout: float) -> None:
         self.vm = vm
         self.connect_timeout = connect_timeout
+
+    def check_files(self) -> None:
+        """Raises NotPossible, with what to do instead, where ``capabilities.files`` says that no files can be moved."""
+        if not self.capabilities.files:
+            raise NotPossible(
+                f"Backend {self.backend} moves no files to or from a RouterOS guest ({self.vm!r}). Run the text with "
+                "outofband.chr.script (source or src), or let the router fetch the file itself (/tool fetch)."
+            )
 
     @abstractmethod
     def ping(self, timeout: float | None = None) -> None:
@@ -128,6 +141,37 @@ class Guest(ABC):
         """Run *source* to its end. Raises as ``start`` and ``wait``."""
         return self.wait(self.start(source), timeout)
 
+    def condition(self, expression: str, timeout: float) -> bool:
+        """Whether the boolean RouterOS *expression* is true. Raises ScriptFailed, NotBoolean."""
+        answer = text(self._output(f":put ({expression.strip()})", timeout)).strip()
+        if answer not in ("true", "false"):
+            raise NotBoolean(f"{expression!r} gave {answer[:80]!r}, which is neither true nor false.")
+        return answer == "true"
+
+    def read(self, expression: str, timeout: float, likely: t.Sequence[bytes] = ()) -> bytes:
+        """The value of a RouterOS *expression* as text. Raises ScriptFailed.
+
+        Where it must be read bit by bit, *likely* values are cheap; elsewhere they mean nothing.
+        """
+        return self._output(f":put ({expression})", timeout).removesuffix(b"\n").removesuffix(b"\r")
+
+    def read_seconds(self, expression: str, timeout: float) -> float:
+        """The value of a RouterOS *expression* that is a span of time, in seconds. Raises ScriptFailed."""
+        try:
+            return seconds(text(self.read(expression, timeout)))
+        except ValueError as error:
+            raise ScriptFailed(f"The value of {expression!r} on {self.vm!r} cannot be read: {error}.") from error
+
+    def _output(self, source: str, timeout: float) -> bytes:
+        result = self.run(encoded(source), timeout)
+        if result.rc != 0:
+            raise ScriptFailed(failure(self, result, timeout))
+        return result.output
+
+    def reset(self) -> None:
+        """Forget what outlives a task, such as a session."""
+        return
+
     @abstractmethod
     def put(self, source: t.BinaryIO, name: str) -> int:
         """Write a file on the router and verify it; the number of bytes. Raises InvalidInput, TransferFailed."""
@@ -138,7 +182,10 @@ class Guest(ABC):
 
     @abstractmethod
     def agent_info(self) -> dict[str, t.Any]:
-        """The agent itself: ``version`` (str), ``commands`` (dict of name to enabled)."""
+        """The agent itself: ``version`` (str), ``commands`` (dict of name to enabled).
+
+        Also ``questions``, what ``query`` answers (without it, the enabled commands), and ``extra``, more results.
+        """
 
     @abstractmethod
     def query(self, commands: list[str]) -> dict[str, t.Any]:
@@ -151,6 +198,41 @@ class Guest(ABC):
     @abstractmethod
     def shutdown(self, mode: str) -> None:
         """Ask the agent to ``powerdown``, ``halt`` or ``reboot``. Returns when the request was taken."""
+
+
+def encoded(source: str) -> bytes:
+    """*source* as UTF-8. Raises InvalidInput."""
+    try:
+        return source.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{source!r} is not valid UTF-8.") from None
+
+
+def failure(guest: Guest, result: ScriptResult, timeout: float) -> str:
+    """One sentence on a script that did not end well, with RouterOS's own words."""
+    if result.rc is None:
+        return (
+            f"The script did not end within {timeout:g} s on {guest.vm!r} and goes on as job {result.job} on the router; its "
+            "output will not be collected. Give it more time (timeout, chr_script_timeout) next time, and look at the router "
+            "before you run it again."
+        )
+    if not guest.capabilities.output:
+        if result.rc == 1:
+            return (
+                f"The router stopped the script on {guest.vm!r} at its own limit of 120 s, and keeps no output of it. Split the "
+                "script, or let it start a script of the router with /system script run from a scheduler."
+            )
+        return (
+            f"The script failed on {guest.vm!r}. VMware gives no text of it: RouterOS writes the reason to the file "
+            f"'vix_job_{result.job} .txt' on the router (the blank is part of the name in the vendor's manual)."
+        )
+    said = message(result.output)
+    if result.rc == 1:
+        return (
+            f"The guest agent of {guest.vm!r} stopped the script at its own time limit. Split it, or let it start the work with "
+            f":execute. It had printed: {said or 'nothing'}"
+        )
+    return f"The script failed on {guest.vm!r}: {said or 'no text came with it'}"
 
 
 def check_source(source: bytes, capabilities: Capabilities) -> None:

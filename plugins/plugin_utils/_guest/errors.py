@@ -63,6 +63,10 @@ class ScriptFailed(GuestError):
     """A script that the collection itself needed ended with an error, or with output it cannot read."""
 
 
+class NotBoolean(InvalidInput):
+    """A condition has a value that is neither true nor false."""
+
+
 class TooLarge(InvalidInput):
     """More bytes than the way to the guest can carry; nothing was sent."""
 

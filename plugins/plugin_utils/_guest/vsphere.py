@@ -1,0 +1,487 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""A vCenter or an ESXi host: one session for all hosts and tasks of a run, finding VMs, and errors in words.
+
+pyvmomi is imported when it is needed. What lies in the session file gives the rights of the API user until the session ends,
+so the file is for its owner only (0600) and nothing of it is ever shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import http.client
+import importlib
+import json
+import os
+import re
+import secrets
+import ssl
+import sys
+import tempfile
+import time
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from .deadline import Deadline
+from .errors import AgentNotThere, GuestError, InvalidInput, NotPossible, OutcomeUnknown
+
+# The API of vSphere 6.5: the oldest release that can run a CHR has it, and every later one still answers to it.
+_API = "vim.version.version11"
+# Seconds in which a refused password is not sent again by other hosts: vCenter locks an account after a few failures.
+_REFUSED = 60.0
+_IDLE = 5.0  # seconds until an idle connection is not used again: the server may have closed it meanwhile
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_MOID = re.compile(r"(vm-)?\d+")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the API is and who asks. Times are in seconds."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    validate_certs: bool
+    ca_path: str | None
+    connect_timeout: float
+    directory: Path
+
+    @property
+    def where(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class NotSent(Exception):
+    """The connection could not be made, so the call did not leave this machine."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def library() -> t.Any:
+    """The module pyVmomi. Raises NotPossible."""
+    try:
+        return importlib.import_module("pyVmomi")
+    except ImportError as error:
+        raise NotPossible(
+            f"Backend vmware needs the Python library pyvmomi, 9 or newer, and {sys.executable} has none ({error}). Install it "
+            "with: pip install 'pyvmomi>=9'"
+        ) from error
+
+
+@functools.cache
+def _system_context() -> ssl.SSLContext:
+    """Checks against the system's authorities, which take 20 ms to load; never changed, so that endpoints can share it."""
+    return ssl.create_default_context()
+
+
+def warm_up() -> None:
+    """Do once, in the process that forks the workers, what every task would do again. Raises ImportError without pyvmomi."""
+    types = importlib.import_module("pyVmomi")
+    importlib.import_module("pyVmomi.SoapAdapter")
+    vim, collector = types.vim, types.vmodl.query.PropertyCollector
+    process = vim.vm.guest.ProcessManager  # pyvmomi makes a type when it is first asked for
+    _made: tuple[t.Any, ...] = (
+        vim.Folder,
+        vim.Datacenter,
+        vim.VirtualApp,
+        vim.VirtualMachine,
+        vim.vm.guest.NamePasswordAuthentication,
+    )
+    _made += (
+        process.ProgramSpec,
+        process.ProcessInfo,
+        collector.FilterSpec,
+        collector.TraversalSpec,
+        collector.ObjectSpec,
+    )
+    _made += (collector.PropertySpec, collector.RetrieveOptions, collector.RetrieveResult, vim.fault.NotAuthenticated)
+    _system_context()
+
+
+class Vsphere:
+    """Calls to one endpoint, with a session that is shared through a file. All errors are GuestError."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        identity = f"{endpoint.host}\n{endpoint.port}\n{endpoint.user}".encode()
+        self._path = endpoint.directory / f"vsphere-{hashlib.sha256(identity).hexdigest()[:20]}.json"
+        self._stub: t.Any = None
+        self._session = ""
+        self._refs: dict[str, str] = {}
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def object(self, kind: str, moid: str) -> t.Any:
+        """The managed object *kind* (as ``VirtualMachine``) of that id, for use in ``call``."""
+        return getattr(library().vim, kind)(moid, self._stub)
+
+    def guest_processes(self) -> t.Any:
+        return library().vim.vm.guest.ProcessManager(self._refs["processes"], self._stub)
+
+    def call(self, what: str, function: t.Callable[[], t.Any], *, changes: bool = False) -> t.Any:
+        """The value of *function*, which makes one API call with objects that it asks for by ``object``.
+
+        A session that the server refuses is replaced, once: such a call was not carried out. *what* names the call in messages.
+        Faults of the API come out as they are (``vmodl.MethodFault``); connection errors as AgentNotThere, or as OutcomeUnknown
+        where *changes* says that the call changes something and it had left this machine.
+        """
+        fault = library().vim.fault
+        self._open()
+        for attempt in (1, 2):
+            try:
+                return function()
+            except fault.NotAuthenticated as error:
+                if attempt == 2:
+                    raise NotPossible(
+                        f"{self.endpoint.where} accepted the login of {self.endpoint.user!r} and still says that nobody is logged "
+                        f"in ({what}). Is something between here and the server that drops cookies?"
+                    ) from error
+                self._open(refused=self._session)
+            except NotSent as error:
+                raise self.unreachable(error.reason, what) from error
+            except (OSError, http.client.HTTPException) as error:
+                if changes:
+                    raise OutcomeUnknown(
+                        f"{self.endpoint.where} was lost after {what} was sent ({_words(error)}). Whether it was carried out is "
+                        "unknown; it was not sent again. Look at the router before you repeat it."
+                    ) from error
+                raise self.unreachable(error, what) from error
+        raise AssertionError("not reached")
+
+    def unreachable(self, error: Exception, what: str) -> GuestError:
+        """A connection error as a sentence that says what to do."""
+        endpoint = self.endpoint
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return NotPossible(
+                f"The certificate of {endpoint.where} is not trusted: {error.verify_message}. Name the authority's file in "
+                "chr_ca_path, or a host name that the certificate has in chr_api_host; chr_validate_certs: false does without "
+                "the check."
+            )
+        if isinstance(error, ssl.SSLError):
+            return AgentNotThere(f"No TLS with {endpoint.where}: {error.reason or error}. Is that port a vCenter's?")
+        if isinstance(error, TimeoutError):
+            return AgentNotThere(
+                f"{endpoint.where} did not answer within {endpoint.connect_timeout:g} s ({what}). Is chr_api_host right, and is "
+                "it busy? chr_connect_timeout gives it more time.",
+                silent=True,
+            )
+        return AgentNotThere(
+            f"{endpoint.where} cannot be reached ({what}): {_words(error)}. Check chr_api_host and port."
+        )
+
+    # -- the session -------------------------------------------------------------------------------------------------
+
+    def _open(self, refused: str | None = None) -> None:
+        """Have a stub with a session: the shared one, or a new one where there is none or it is the *refused* one."""
+        if self._stub is not None and refused is None:
+            return
+        known = self._load()
+        if self._usable(known, refused):
+            self._use(known)
+            return
+        with self._lock():
+            known = self._load()
+            if self._usable(known, refused):
+                self._use(known)
+                return
+            self._login(known)
+
+    def _usable(self, known: dict[str, t.Any], refused: str | None) -> bool:
+        return (
+            bool(known.get("session") and known.get("refs"))
+            and known["session"] != refused
+            and known.get("check") == self._check(known)
+        )
+
+    def _use(self, known: dict[str, t.Any]) -> None:
+        session = known["session"]
+        self._refs = known["refs"]
+        stub = self._new_stub(session)
+        if self._stub is None:
+            self._stub = stub
+        else:  # objects in use keep their stub
+            self._stub.DropConnections()
+            self._stub.SetSessionId(session)
+        self._session = session
+
+    def _login(self, known: dict[str, t.Any]) -> None:
+        endpoint = self.endpoint
+        at_refusal = known.get("refused_at", 0.0)
+        if known.get("check") == self._check(known) and 0 <= time.time() - at_refusal < _REFUSED:
+            raise self._wrong_password(" The same password was refused a moment ago, so it was not sent again.")
+        stub = self._new_stub("")
+        vim = library().vim
+        known = {"modes": known.get("modes", {}), "salt": secrets.token_hex(16)}
+        known["check"] = self._check(known)
+        try:
+            content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            content.sessionManager.Login(endpoint.user, endpoint.password, None)
+            known["refs"] = {
+                "root": content.rootFolder._moId,
+                "collector": content.propertyCollector._moId,
+                "search": content.searchIndex._moId,
+                "processes": content.guestOperationsManager.processManager._moId,
+            }
+        except vim.fault.InvalidLogin:
+            self._save({**known, "refused_at": time.time()})
+            raise self._wrong_password("") from None
+        except NotSent as error:
+            raise self.unreachable(error.reason, "login") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self.unreachable(error, "login") from error
+        except library().vmodl.MethodFault as error:
+            raise NotPossible(f"{endpoint.where} did not log {endpoint.user!r} in: {fault_words(error)}.") from error
+        session = stub.GetSessionId()
+        known["session"] = session
+        self._save(known)
+        self._use(known)
+
+    def _wrong_password(self, more: str) -> NotPossible:
+        return NotPossible(
+            f"{self.endpoint.where} refused the login of {self.endpoint.user!r}: wrong user or password (chr_api_user, "
+            f"chr_api_password).{more}"
+        )
+
+    def _new_stub(self, session: str) -> t.Any:
+        adapter = importlib.import_module("pyVmomi.SoapAdapter")
+        library()
+        stub = adapter.SoapStubAdapter(
+            host=self.endpoint.host,
+            port=self.endpoint.port,
+            version=_API,
+            poolSize=8,
+            sslContext=self._tls(),  # without one, pyvmomi does not check certificates on this machine
+            httpConnectionTimeout=self.endpoint.connect_timeout,
+            connectionPoolTimeout=_IDLE,
+            sessionId=session or None,
+        )
+        connected = stub.GetConnection
+
+        def connect() -> t.Any:
+            """Tells a connection that could not be made from a call that was lost."""
+            try:
+                return connected()
+            except OSError as error:
+                raise NotSent(error) from error
+
+        stub.GetConnection = connect
+        return stub
+
+    def _tls(self) -> ssl.SSLContext:
+        endpoint = self.endpoint
+        if not endpoint.validate_certs:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context
+        if not endpoint.ca_path:
+            return _system_context()
+        path = Path(endpoint.ca_path).expanduser()
+        try:
+            if path.is_dir():
+                return ssl.create_default_context(capath=str(path))
+            return ssl.create_default_context(cafile=str(path))
+        except OSError as error:  # ssl.SSLError is one
+            raise InvalidInput(f"chr_ca_path {endpoint.ca_path!r} cannot be used: {_words(error)}.") from error
+
+    def forget(self) -> None:
+        """Log in anew next time, here and in every other task."""
+        self._stub = None
+        with self._lock():
+            known = self._load()
+            if known:
+                self._save({"modes": known.get("modes", {})})
+
+    # -- what tasks leave for the next -------------------------------------------------------------------------------
+
+    def remembered_mode(self, moid: str) -> str | None:
+        """The way of handing over script text that worked for that VM."""
+        mode = self._load().get("modes", {}).get(moid)
+        return mode if isinstance(mode, str) else None
+
+    def remember_mode(self, moid: str, mode: str) -> None:
+        with self._lock():
+            known = self._load()
+            if known.setdefault("modes", {}).get(moid) != mode:
+                known["modes"][moid] = mode
+                self._save(known)
+
+    def _check(self, known: dict[str, t.Any]) -> str:
+        """A few bits of the password: enough to see that it was changed, too few to learn it from the file."""
+        salt = str(known.get("salt", "")).encode()[:64]
+        return hashlib.blake2b(self.endpoint.password.encode(), key=salt, digest_size=2).hexdigest()
+
+    @contextlib.contextmanager
+    def _lock(self) -> t.Iterator[None]:
+        """One process at a time, waiting for a login that is under way at most two connect timeouts."""
+        try:
+            self.endpoint.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise NotPossible(
+                f"The session of {self.endpoint.where} cannot be kept in {error.filename}: {_words(error)}."
+            ) from error
+        try:
+            deadline = Deadline(2 * self.endpoint.connect_timeout)
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if deadline.expired:
+                        raise AgentNotThere(
+                            f"Another task has been logging in to {self.endpoint.where} for {deadline.seconds:g} s."
+                        ) from None
+                    time.sleep(0.01)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _load(self) -> dict[str, t.Any]:
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(descriptor) as source:
+                status = os.fstat(source.fileno())
+                if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+                    return {}  # somebody else could have put a session of theirs there
+                known = json.load(source)
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _save(self, known: dict[str, t.Any]) -> None:
+        try:
+            descriptor, beside = tempfile.mkstemp(dir=self.endpoint.directory, prefix=".vsphere.")  # mode 0600
+            with os.fdopen(descriptor, "w") as target:
+                json.dump(known, target)
+            Path(beside).replace(self._path)
+        except OSError as error:
+            raise NotPossible(
+                f"The session of {self.endpoint.where} cannot be kept in {self._path}: {_words(error)}."
+            ) from error
+
+    # -- finding a VM ------------------------------------------------------------------------------------------------
+
+    def find(self, vm: str) -> str:
+        """The managed object id of the one VM that *vm* names. Raises InvalidInput for none and for several.
+
+        A uuid is looked up in the server's index, as BIOS and as instance uuid. Everything else is compared with one property of
+        all VMs that the user may see, fetched in one call; an id is compared along with the names, as a VM can be named like
+        the id of another.
+        """
+        if _UUID.fullmatch(vm):
+            found = self._by_uuid(vm)
+            if found:
+                return self._one(vm, found, "uuid")
+        path = vm.startswith("[")
+        listed = self._list("summary.config.vmPathName" if path else "name")
+        wanted = [(moid, value) for moid, value in listed if vm in (value, unquote(value))]
+        if _MOID.fullmatch(vm):
+            wanted += [(moid, value) for moid, value in listed if moid == vm and (moid, value) not in wanted]
+        if not wanted:
+            kind = "path" if path else "name, uuid or id"
+            raise InvalidInput(
+                f"{self.endpoint.where} has no VM with the {kind} {vm!r} among the {len(listed)} that {self.endpoint.user!r} may "
+                "see. Check chr_vm and the user's permissions."
+            )
+        return self._one(vm, wanted, "path" if path else "name")
+
+    def _one(self, vm: str, found: list[tuple[str, str]], kind: str) -> str:
+        if len(found) > 1:
+            names = ", ".join(f"{moid} ({name!r})" for moid, name in sorted(found))
+            raise InvalidInput(
+                f"{len(found)} VMs of {self.endpoint.where} answer to the {kind} {vm!r}: {names}. Nothing was sent to any of them. "
+                "Name one by its id (as vm-123) or its uuid in chr_vm."
+            )
+        return found[0][0]
+
+    def _by_uuid(self, uuid: str) -> list[tuple[str, str]]:
+        found: dict[str, str] = {}
+        for instance in (False, True):
+            refs = self.call(
+                "FindAllByUuid",
+                lambda instance=instance: self.object("SearchIndex", self._refs["search"]).FindAllByUuid(
+                    None, uuid, True, instance
+                ),  # type: ignore[misc]
+            )
+            found.update({ref._moId: f"{'instance' if instance else 'BIOS'} uuid" for ref in refs or []})
+        return list(found.items())
+
+    def _list(self, prop: str) -> list[tuple[str, str]]:
+        """(id, value of *prop*) of all VMs in the inventory, also those in vApps."""
+        vim, vmodl = library().vim, library().vmodl
+        collector = vmodl.query.PropertyCollector
+
+        def step(name: str, kind: t.Any, path: str, then: tuple[str, ...]) -> t.Any:
+            selections = [collector.SelectionSpec(name=one) for one in then]
+            return collector.TraversalSpec(name=name, type=kind, path=path, skip=False, selectSet=selections)
+
+        def filter_spec() -> t.Any:
+            self._open()
+            every = ("folder", "datacenter", "vapp")
+            steps = [
+                step("folder", vim.Folder, "childEntity", every),
+                step("datacenter", vim.Datacenter, "vmFolder", every),
+                step("vapp", vim.VirtualApp, "vm", ()),
+            ]
+            root = self.object("Folder", self._refs["root"])
+            return collector.FilterSpec(
+                propSet=[collector.PropertySpec(type=vim.VirtualMachine, pathSet=[prop], all=False)],
+                objectSet=[collector.ObjectSpec(obj=root, skip=True, selectSet=steps)],
+            )
+
+        spec = filter_spec()
+        return [(moid, values[prop]) for moid, values in self._retrieve(spec) if isinstance(values.get(prop), str)]
+
+    def _retrieve(self, spec: t.Any) -> t.Iterator[tuple[str, dict[str, t.Any]]]:
+        vmodl = library().vmodl
+        options = vmodl.query.PropertyCollector.RetrieveOptions()
+
+        def collector() -> t.Any:
+            return vmodl.query.PropertyCollector(self._refs["collector"], self._stub)
+
+        page = self.call("RetrieveProperties", lambda: collector().RetrievePropertiesEx([spec], options))
+        while page is not None:
+            for one in page.objects or []:
+                yield one.obj._moId, {item.name: item.val for item in one.propSet or []}
+            token = page.token
+            if not token:
+                return
+            page = self.call("RetrieveProperties", lambda: collector().ContinueRetrievePropertiesEx(token))  # noqa: B023
+
+    def properties(self, moid: str, names: list[str]) -> dict[str, t.Any]:
+        """Some properties of a VM, without those it does not have. Raises InvalidInput when the VM is gone."""
+        vim, vmodl = library().vim, library().vmodl
+        collector = vmodl.query.PropertyCollector
+        self._open()
+        spec = collector.FilterSpec(
+            propSet=[collector.PropertySpec(type=vim.VirtualMachine, pathSet=names, all=False)],
+            objectSet=[collector.ObjectSpec(obj=self.object("VirtualMachine", moid), skip=False)],
+        )
+        try:
+            return dict(next(iter(self._retrieve(spec)), (moid, {}))[1])
+        except vmodl.fault.ManagedObjectNotFound:
+            raise InvalidInput(f"{self.endpoint.where} no longer has the VM {moid}.") from None
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def fault_words(error: t.Any) -> str:
+    """A fault of the API in short: its type, and what the server said."""
+    said = [str(getattr(error, name, "") or "") for name in ("msg", "reason")]
+    return ": ".join([type(error).__name__.rpartition(".")[2], *dict.fromkeys(text for text in said if text)])

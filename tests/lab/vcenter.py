@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A vCenter of router VMs: govmomi's simulator (tests/vcsim, a Go program) with the lab's routers behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import typing as t
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from .routeros import Router
+from .vsphere import VsphereRouters
+
+SOURCE = Path(__file__).parents[1] / "vcsim"
+USER, PASSWORD = "ansible@vsphere.local", "v5phere-Pa55"
+GO = (1, 23)  # what go.mod asks for
+
+
+class NoGo(Exception):
+    """There is no Go that can build the simulator."""
+
+
+def build_vcsim(cache: Path) -> Path:
+    """The program, built once for each state of its source. Raises NoGo."""
+    sources = sorted(SOURCE.glob("*.go")) + [SOURCE / "go.mod", SOURCE / "go.sum"]
+    state = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    program = cache / f"vcsim-{state}"
+    if program.exists():
+        return program
+    go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
+    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout if go else ""
+    version = re.search(r"go(\d+)\.(\d+)", said)
+    if not version or tuple(map(int, version.groups())) < GO:
+        found = said.strip() or "none"
+        raise NoGo(f"vCenter simulator: not run, Go {GO[0]}.{GO[1]} or newer is needed on PATH (found: {found})")
+    cache.mkdir(parents=True, exist_ok=True)
+    beside = program.with_suffix(f".{os.getpid()}")
+    command = [str(go), "build", "-trimpath", "-o", str(beside), "."]
+    subprocess.run(command, cwd=SOURCE, check=True, timeout=600, env=os.environ | {"GOFLAGS": "-mod=readonly"})
+    beside.replace(program)
+    return program
+
+
+class Vcenter:
+    """One simulator with its routers; a context manager. Settings in seconds: *retention*, *boot*, *limit*.
+
+    *vms*: how many there are in all; *names* are those of the first. *accept*: ``inline``, ``console`` or ``both``.
+    """
+
+    def __init__(
+        self, program: Path, folder: Path, names: tuple[str, ...], vms: int = 0, limit: float = 120.0, **settings: t.Any
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._routers = VsphereRouters(folder / "lab", limit)
+        self._command = [str(program), "-lab", str(folder / "lab"), "-user", USER, "-password", PASSWORD]
+        self._command += ["-names", ",".join(names), "-vms", str(max(vms, len(names)))]
+        for key, value in settings.items():
+            self._command += [f"-{key}", f"{value}s" if isinstance(value, (int, float)) else value]
+
+    def __enter__(self) -> Vcenter:
+        self._routers.__enter__()
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout
+        self.about = json.loads(self._process.stdout.readline())
+        self.vms: list[dict[str, str]] = self.about["vms"]
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.communicate(timeout=10)
+        self._routers.__exit__()
+        Path(self.about["ca"]).unlink(missing_ok=True)
+
+    @property
+    def log(self) -> list[tuple[str, str, str]]:
+        return self._routers.log
+
+    def variables(self, **more: t.Any) -> dict[str, t.Any]:
+        """What a host needs to reach a router here."""
+        return {
+            "chr_backend": "vmware",
+            "chr_api_host": self.about["host"],
+            "chr_api_port": int(self.about["port"]),
+            "chr_api_user": USER,
+            "chr_api_password": PASSWORD,
+            "chr_ca_path": self.about["ca"],
+            **more,
+        }
+
+    def router(self, name: str) -> Router:
+        """The router of the (first) VM of that name."""
+        return self._routers.router(self.vm(name)["moid"], name)
+
+    def vm(self, name: str) -> dict[str, str]:
+        return next(vm for vm in self.vms if vm["name"] == name)
+
+    def change(self, name: str, **properties: str) -> None:
+        """Set properties of a VM, with ``__`` for a dot: ``change("chr1", runtime__powerState="poweredOff")``."""
+        changes = {key.replace("__", "."): value for key, value in properties.items()}
+        self.ask("vm", moid=self.vm(name)["moid"], **changes)
+
+    def fault(self, method: str, fault: str, count: int = 1) -> None:
+        """Let the next *count* calls of *method* fail, or be silent where *fault* is a number of seconds."""
+        self.ask("fault", method=method, fault=fault, count=str(count))
+
+    def counts(self) -> dict[str, int]:
+        """Calls so far, by method."""
+        return t.cast("dict[str, int]", json.loads(self.ask("counts")))
+
+    def ask(self, what: str, **query: str) -> bytes:
+        with urllib.request.urlopen(f"{self.about['control']}/{what}?{urllib.parse.urlencode(query)}") as reply:
+            return t.cast("bytes", reply.read())

@@ -1,0 +1,379 @@
+// SPDX-FileCopyrightText: 2026 The outofband.chr authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// A vCenter whose VMs are routers: govmomi's simulator with guest operations as the vendor's manual describes them for
+// a CHR. Scripts go to the lab over a unix socket; counters, faults and switches are reached through a plain HTTP port.
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+type fault struct {
+	kind  string
+	count int
+}
+
+type lab struct {
+	sync.Mutex
+	socket, accept, refuse string
+	retention, boot        time.Duration
+	ctx                    *simulator.Context
+	counts                 map[string]int
+	seconds                map[string]float64
+	faults                 map[string]*fault
+	jobs                   map[string]map[int64]*types.GuestProcessInfo
+	next                   int64
+}
+
+// guestProcesses takes the place of the simulator's own manager, which would run the text in a shell.
+type guestProcesses struct {
+	mo.GuestProcessManager
+	lab *lab
+}
+
+type startBody struct {
+	Res    *types.StartProgramInGuestResponse `xml:"urn:vim25 StartProgramInGuestResponse,omitempty"`
+	Fault_ *soap.Fault                        `xml:"http://schemas.xmlsoap.org/soap/envelope/ Fault,omitempty"`
+}
+
+func (b *startBody) Fault() *soap.Fault { return b.Fault_ }
+
+// processInfo is types.GuestProcessInfo with an exit code of 0 that is sent.
+type processInfo struct {
+	Name      string     `xml:"name"`
+	Pid       int64      `xml:"pid"`
+	Owner     string     `xml:"owner"`
+	CmdLine   string     `xml:"cmdLine"`
+	StartTime time.Time  `xml:"startTime"`
+	EndTime   *time.Time `xml:"endTime"`
+	ExitCode  *int32     `xml:"exitCode"`
+}
+
+// ListProcessesInGuestResponse gives the response element its name: the simulator takes it from the Go type.
+type ListProcessesInGuestResponse struct {
+	Returnval []processInfo `xml:"returnval,omitempty"`
+}
+
+type listBody struct {
+	Res    *ListProcessesInGuestResponse `xml:"urn:vim25 ListProcessesInGuestResponse,omitempty"`
+	Fault_ *soap.Fault                   `xml:"http://schemas.xmlsoap.org/soap/envelope/ Fault,omitempty"`
+}
+
+func (b *listBody) Fault() *soap.Fault { return b.Fault_ }
+
+// ready finds the VM and says why nothing can be done in it, if so.
+func (l *lab) ready(ctx *simulator.Context, ref types.ManagedObjectReference) (*simulator.VirtualMachine, types.BaseMethodFault) {
+	vm, ok := ctx.Map.Get(ref).(*simulator.VirtualMachine)
+	switch {
+	case !ok:
+		return nil, &types.ManagedObjectNotFound{Obj: ref}
+	case vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn:
+		return nil, &types.InvalidPowerState{RequestedState: types.VirtualMachinePowerStatePoweredOn, ExistingState: vm.Runtime.PowerState}
+	case vm.Guest.ToolsRunningStatus != string(types.VirtualMachineToolsRunningStatusGuestToolsRunning):
+		return nil, &types.GuestOperationsUnavailable{}
+	}
+	return vm, nil
+}
+
+// ask sends one request to the lab; replies come as lines.
+func (l *lab) ask(request map[string]any) (*bufio.Scanner, net.Conn) {
+	conn, err := net.Dial("unix", l.socket)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := json.NewEncoder(conn).Encode(request); err != nil {
+		log.Fatal(err)
+	}
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, 1<<24)
+	return lines, conn
+}
+
+func (l *lab) allowed(vm *simulator.VirtualMachine, auth types.BaseGuestAuthentication, request map[string]any) (*bufio.Scanner, net.Conn, types.BaseMethodFault) {
+	login, ok := auth.(*types.NamePasswordAuthentication)
+	if !ok {
+		return nil, nil, &types.InvalidArgument{InvalidProperty: "auth"}
+	}
+	request["vm"], request["name"] = vm.Self.Value, vm.Name
+	request["user"], request["password"] = login.Username, login.Password
+	lines, conn := l.ask(request)
+	var reply struct{ Login bool }
+	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &reply) != nil || !reply.Login {
+		conn.Close()
+		return nil, nil, &types.InvalidGuestLogin{}
+	}
+	return lines, conn, nil
+}
+
+func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.StartProgramInGuest) soap.HasFault {
+	l, spec := m.lab, req.Spec.GetGuestProgramSpec()
+	vm, problem := l.ready(ctx, req.Vm)
+	if problem != nil {
+		return &startBody{Fault_: simulator.Fault("", problem)}
+	}
+	l.Lock()
+	l.next++
+	pid, known := l.next, spec.ProgramPath == "import" || l.accept == "both" || spec.ProgramPath == l.accept
+	l.Unlock()
+	lines, conn, problem := l.allowed(vm, req.Auth, map[string]any{
+		"op": "start", "pid": pid, "program": spec.ProgramPath, "arguments": spec.Arguments, "check_only": !known})
+	if problem != nil {
+		return &startBody{Fault_: simulator.Fault("", problem)}
+	}
+	if !known {
+		conn.Close()
+		if l.refuse == "FileNotFound" {
+			return &startBody{Fault_: simulator.Fault("", &types.FileNotFound{FileFault: types.FileFault{File: spec.ProgramPath}})}
+		}
+		return &startBody{Fault_: simulator.Fault("", &types.InvalidArgument{InvalidProperty: "programPath"})}
+	}
+	owner := req.Auth.(*types.NamePasswordAuthentication).Username
+	job := &types.GuestProcessInfo{Name: spec.ProgramPath, Pid: pid, Owner: owner, CmdLine: spec.ProgramPath, StartTime: time.Now()}
+	l.Lock()
+	if l.jobs[vm.Self.Value] == nil {
+		l.jobs[vm.Self.Value] = map[int64]*types.GuestProcessInfo{}
+	}
+	l.jobs[vm.Self.Value][pid] = job
+	l.Unlock()
+	go func() {
+		defer conn.Close()
+		var end struct {
+			Exit  int32
+			Power string
+		}
+		if !lines.Scan() || json.Unmarshal(lines.Bytes(), &end) != nil {
+			return
+		}
+		now := time.Now()
+		l.Lock()
+		job.EndTime, job.ExitCode = &now, end.Exit
+		l.Unlock()
+		if end.Power != "" {
+			l.power(vm, end.Power)
+		}
+		time.Sleep(l.retention)
+		l.Lock()
+		delete(l.jobs[vm.Self.Value], pid)
+		l.Unlock()
+	}()
+	return &startBody{Res: &types.StartProgramInGuestResponse{Returnval: pid}}
+}
+
+func (m *guestProcesses) ListProcessesInGuest(ctx *simulator.Context, req *types.ListProcessesInGuest) soap.HasFault {
+	l := m.lab
+	vm, problem := l.ready(ctx, req.Vm)
+	if problem == nil {
+		var conn net.Conn
+		if _, conn, problem = l.allowed(vm, req.Auth, map[string]any{"op": "login"}); problem == nil {
+			conn.Close()
+		}
+	}
+	if problem != nil {
+		return &listBody{Fault_: simulator.Fault("", problem)}
+	}
+	l.Lock()
+	defer l.Unlock()
+	jobs, pids, res := l.jobs[vm.Self.Value], req.Pids, new(ListProcessesInGuestResponse)
+	for pid := range jobs {
+		if len(req.Pids) == 0 {
+			pids = append(pids, pid)
+		}
+	}
+	for _, pid := range pids {
+		if job := jobs[pid]; job != nil {
+			info := processInfo{Name: job.Name, Pid: pid, Owner: job.Owner, CmdLine: job.CmdLine, StartTime: job.StartTime}
+			if job.EndTime != nil {
+				info.EndTime, info.ExitCode = job.EndTime, &job.ExitCode
+				delete(jobs, pid) // the read that shows the end consumes the record
+			}
+			res.Returnval = append(res.Returnval, info)
+		}
+	}
+	return &listBody{Res: res}
+}
+
+func (l *lab) tools(vm *simulator.VirtualMachine, status types.VirtualMachineToolsRunningStatus) {
+	l.ctx.WithLock(vm, func() {
+		l.ctx.Update(vm, []types.PropertyChange{{Name: "guest.toolsRunningStatus", Val: string(status)}})
+	})
+}
+
+// power does what a router's own reboot or shutdown does to its VM.
+func (l *lab) power(vm *simulator.VirtualMachine, what string) {
+	l.Lock()
+	delete(l.jobs, vm.Self.Value)
+	l.Unlock()
+	l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsNotRunning)
+	if what == "reboot" {
+		time.AfterFunc(l.boot, func() { l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsRunning) })
+		return
+	}
+	l.ctx.WithLock(vm, func() {
+		l.ctx.Update(vm, []types.PropertyChange{{Name: "runtime.powerState", Val: types.VirtualMachinePowerStatePoweredOff}})
+	})
+}
+
+// before sees every call before the simulator: it counts, and can let it fail.
+func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
+	l.Lock()
+	l.counts[method.Name]++
+	one := l.faults[method.Name]
+	if one != nil {
+		if one.count--; one.count <= 0 {
+			delete(l.faults, method.Name)
+		}
+	}
+	l.Unlock()
+	if vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine); ok && method.Name == "RebootGuest" {
+		_, conn := l.ask(map[string]any{"op": "reboot", "vm": vm.Self.Value, "name": vm.Name})
+		conn.Close()
+		go l.power(vm, "reboot")
+	}
+	if one == nil {
+		return nil, nil
+	}
+	switch one.kind {
+	case "NotAuthenticated":
+		return nil, &types.NotAuthenticated{NoPermission: types.NoPermission{Object: &method.This, PrivilegeId: "System.View"}}
+	case "NoPermission":
+		return nil, &types.NoPermission{Object: &method.This, PrivilegeId: "VirtualMachine.GuestOperations.Execute"}
+	case "InvalidState":
+		return nil, &types.InvalidState{}
+	case "GuestOperationsUnavailable":
+		return nil, &types.GuestOperationsUnavailable{}
+	}
+	if seconds, err := strconv.ParseFloat(one.kind, 64); err == nil { // a number: be silent for so long
+		time.Sleep(time.Duration(seconds * float64(time.Second)))
+		return nil, nil
+	}
+	return nil, &types.SystemError{Reason: one.kind}
+}
+
+func (l *lab) control(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	switch r.URL.Path {
+	case "/fault":
+		count, _ := strconv.Atoi(query.Get("count"))
+		l.Lock()
+		l.faults[query.Get("method")] = &fault{query.Get("fault"), count}
+		l.Unlock()
+	case "/accept":
+		l.Lock()
+		l.accept = query.Get("program")
+		l.Unlock()
+	case "/forget":
+		l.Lock()
+		l.jobs = map[string]map[int64]*types.GuestProcessInfo{}
+		l.Unlock()
+	case "/vm":
+		for _, one := range l.ctx.Map.All("VirtualMachine") {
+			vm := one.(*simulator.VirtualMachine)
+			if vm.Self.Value != query.Get("moid") {
+				continue
+			}
+			var changes []types.PropertyChange
+			for key, values := range query {
+				if key != "moid" {
+					changes = append(changes, types.PropertyChange{Name: key, Val: values[0]})
+				}
+				if key == "runtime.powerState" {
+					changes[len(changes)-1].Val = types.VirtualMachinePowerState(values[0])
+				}
+			}
+			l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
+		}
+	case "/counts":
+		l.Lock()
+		defer l.Unlock()
+		json.NewEncoder(w).Encode(l.counts)
+		if query.Get("reset") != "" {
+			l.counts = map[string]int{}
+		}
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func main() {
+	l := &lab{counts: map[string]int{}, faults: map[string]*fault{}, jobs: map[string]map[int64]*types.GuestProcessInfo{}, next: 2000}
+	flag.StringVar(&l.socket, "lab", "", "unix socket of the lab")
+	flag.StringVar(&l.accept, "accept", "inline", "program that runs script text: inline, console or both")
+	flag.StringVar(&l.refuse, "refuse", "InvalidArgument", "fault for another program: InvalidArgument or FileNotFound")
+	flag.DurationVar(&l.retention, "retention", time.Minute, "how long a finished job is known")
+	flag.DurationVar(&l.boot, "boot", time.Second, "how long a reboot takes")
+	user := flag.String("user", "script@vsphere.local", "API user")
+	password := flag.String("password", "", "API password")
+	count := flag.Int("vms", 1, "number of VMs")
+	names := flag.String("names", "", "names of the first VMs, with commas")
+	flag.Parse()
+
+	model := simulator.VPX()
+	model.Host, model.Machine = 0, *count
+	defer model.Remove()
+	if err := model.Create(); err != nil {
+		log.Fatal(err)
+	}
+	l.ctx = model.Service.Context
+	model.Map().Handler = l.before
+	manager := &guestProcesses{lab: l}
+	manager.Self = types.ManagedObjectReference{Type: "GuestProcessManager", Value: "guestOperationsProcessManager"}
+	model.Map().Put(manager)
+	vms := model.Map().All("VirtualMachine")
+	number := func(i int) int {
+		n, _ := strconv.Atoi(strings.TrimPrefix(vms[i].Reference().Value, "vm-"))
+		return n
+	}
+	sort.Slice(vms, func(a, b int) bool { return number(a) < number(b) })
+	given := strings.Split(*names, ",")
+	listed := []map[string]string{}
+	for i, one := range vms {
+		vm := one.(*simulator.VirtualMachine)
+		changes := []types.PropertyChange{
+			{Name: "guest.toolsRunningStatus", Val: string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)},
+		}
+		if *names != "" && i < len(given) {
+			path := fmt.Sprintf("[LocalDS_0] %s/%s.vmx", vm.Self.Value, vm.Self.Value)
+			changes = append(changes, types.PropertyChange{Name: "name", Val: given[i]},
+				types.PropertyChange{Name: "summary.config.name", Val: given[i]}, types.PropertyChange{Name: "summary.config.vmPathName", Val: path})
+		}
+		l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
+		listed = append(listed, map[string]string{"moid": vm.Self.Value, "name": vm.Name, "uuid": vm.Config.Uuid,
+			"instance_uuid": vm.Config.InstanceUuid, "path": vm.Summary.Config.VmPathName})
+	}
+	model.Service.TLS = new(tls.Config)
+	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(*user, *password)}
+	server := model.Service.NewServer()
+	certificate, err := server.CertificateFile()
+	if err != nil {
+		log.Fatal(err)
+	}
+	side, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go http.Serve(side, http.HandlerFunc(l.control))
+	json.NewEncoder(os.Stdout).Encode(map[string]any{"host": "127.0.0.1", "port": server.URL.Port(),
+		"control": "http://" + side.Addr().String(), "ca": certificate, "vms": listed})
+	bufio.NewReader(os.Stdin).ReadString('\n') // until whoever started this is gone
+	server.Close()
+}
