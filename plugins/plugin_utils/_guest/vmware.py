@@ -175,14 +175,13 @@ class VmwareGuest(Guest):
         if mode == "halt":
             raise NotPossible("VMware knows no halt: use powerdown.")
         vm = self._moid
+        call = "RebootGuest" if mode == "reboot" else "ShutdownGuest"
+
+        def ask() -> None:
+            getattr(self._vsphere.object("VirtualMachine", vm), call)()
+
         try:
-            self._vsphere.call(
-                "RebootGuest" if mode == "reboot" else "ShutdownGuest",
-                lambda: getattr(
-                    self._vsphere.object("VirtualMachine", vm), "RebootGuest" if mode == "reboot" else "ShutdownGuest"
-                )(),
-                changes=True,
-            )
+            self._vsphere.call(call, ask, changes=True)
         except library().vmodl.MethodFault as error:
             raise self._explained(error) from error
 
