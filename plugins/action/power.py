@@ -62,26 +62,29 @@ class ActionModule(GuestAction):
         if before < _SETTLED:  # else an uptime could not tell the new boot from the old one
             time.sleep(_SETTLED - before)
             before = self._uptime(guest)
-        asked = time.monotonic()
-        self._ask(guest, method, "reboot", "/system reboot")
-        last: GuestError = AgentNotThere("it was not reached again")
-        while not deadline.expired:
-            time.sleep(0.25)
-            try:
-                guest.ping(_LOOK)
-                uptime = self._uptime(guest)
-                if uptime < before + (time.monotonic() - asked) - 2:
-                    return
-                last = NotPossible(f"it answers, and has been up for {uptime:g} s: it did not reboot")
-            except GuestError as error:
-                last = error
-        kind = AgentNotThere if isinstance(last, AgentNotThere) else NotPossible
-        raise kind(f"{guest.vm!r} was told to reboot, and is not back after {deadline.seconds:g} s: {last}")
+
+        def look(elapsed: float) -> str | None:
+            uptime = self._uptime(guest)
+            return None if uptime < before + elapsed - 2 else f"has been up for {uptime:g} s"
+
+        self._watch_reboot(guest, method, deadline, look)
 
     def _reboot_by_conditions(self, guest: Guest, method: str, deadline: Deadline) -> None:
         """The same where only a condition can be read: up for longer than _SETTLED before, and for less than since then after."""
         while not guest.condition(f"[/system resource get uptime] > {_SETTLED:.0f}s", 10.0):
             time.sleep(0.5)
+
+        def look(elapsed: float) -> str | None:
+            since = int(elapsed) + 1
+            again = guest.condition(f"[/system resource get uptime] < {since}s", 10.0)
+            return None if again else f"has been up for {since} s or more"
+
+        self._watch_reboot(guest, method, deadline, look)
+
+    def _watch_reboot(
+        self, guest: Guest, method: str, deadline: Deadline, look: t.Callable[[float], str | None]
+    ) -> None:
+        """Order a reboot and wait for it. *look* takes the seconds since then; None: it is another boot, else what was seen."""
         asked = time.monotonic()
         self._ask(guest, method, "reboot", "/system reboot")
         last: GuestError = AgentNotThere("it was not reached again")
@@ -89,10 +92,10 @@ class ActionModule(GuestAction):
             time.sleep(0.25)
             try:
                 guest.ping(_LOOK)
-                since = int(time.monotonic() - asked) + 1
-                if guest.condition(f"[/system resource get uptime] < {since}s", 10.0):
+                seen = look(time.monotonic() - asked)
+                if seen is None:
                     return
-                last = NotPossible(f"it answers, and has been up for {since} s or more: it did not reboot")
+                last = NotPossible(f"it answers, and {seen}: it did not reboot")
             except GuestError as error:
                 last = error
         kind = AgentNotThere if isinstance(last, AgentNotThere) else NotPossible
