@@ -108,6 +108,36 @@ def test_twenty_hosts_with_one_ansible_host_reach_their_own_vm_each(cluster, pla
         assert vm.router.run(":put [/system note get note]").output == f"host{vm.vmid}\r\n".encode()
 
 
+@pytest.mark.parametrize(
+    "vm",
+    [None, "{{ inventory_hostname }}", "{{ hostvars[inventory_hostname].number }}"],
+    ids=["left out", "a template", "a lookup"],
+)
+def test_delegated_tasks_reach_the_router_they_are_delegated_to(cluster, playbook, vm):
+    """Also where Ansible resolves the variables with the name of the host that delegates: twenty at once, each to the next."""
+    pve = cluster()
+    vms = [pve.add(100 + number, f"chr{number}", accepts_null_path=True) for number in range(20)]
+    chosen = {} if vm is None else {"chr_vm": vm}
+    hosts = {one.name: access(pve, number=one.vmid, **chosen) for one in vms}
+    to = "chr{{ (number | int - 99) % 20 }}"
+    own = '/system note set note="{{ inventory_hostname }}"'
+    tasks = [
+        {"name": "own", "outofband.chr.script": {"source": own}, "delegate_to": to},
+        {"name": "raw", "ansible.builtin.raw": NAME, "delegate_to": to},
+        {"name": "each", "ansible.builtin.raw": NAME, "delegate_to": "{{ item }}", "loop": ["chr3", "chr4"]},
+        {"name": "self", "ansible.builtin.raw": NAME},
+    ]
+    run = playbook(tasks, hosts, "--forks=20")
+    assert run.rc == 0, run.output
+    for one in vms:
+        following = f"chr{(one.vmid - 99) % 20}"
+        assert run.of("raw", one.name)["result"]["stdout"].strip() == following
+        assert [item["stdout"].strip() for item in run.of("each", one.name)["result"]["results"]] == ["chr3", "chr4"]
+        assert run.of("self", one.name)["result"]["stdout"].strip() == one.name
+        (target,) = [other for other in vms if other.name == following]
+        assert target.router.run(":put [/system note get note]").output == f"{one.name}\r\n".encode()
+
+
 def with_password(pve, password="pass-w0rd", **more):
     return access(pve, chr_api_user="root@pam", chr_api_password=password, **more) | {
         "chr_api_token_id": None,
