@@ -12,24 +12,18 @@ latter too, and its import costs every task of every host more than the exchange
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.client
 import json
 import os
-import select
-import socket
-import ssl
 import threading
-import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from .. import tls
 from ..deadline import Deadline
-from ..errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPermitted
+from ..errors import AgentNotThere, GuestError, LoginRefused, NotPermitted
+from ..https import Https, Interrupted, Reply
 from ..sessions import Login, SharedSession
 
 PORT = 8006
@@ -50,10 +44,6 @@ class ApiError(GuestError):
         super().__init__(f"{where} answered {request} with {status}: {said or 'no text came with it'}")
         self.status = status
         self.said = said
-
-
-class Interrupted(GuestError):
-    """The request was sent, and no whole answer came back."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +80,15 @@ class Api:
     def __init__(self, access: Access) -> None:
         self.access = access
         self.where = f"Proxmox VE at {access.host}:{access.port}"
-        self.round_trip = 0.0
-        """Seconds that the last exchange took."""
-        self._idle: list[tuple[http.client.HTTPSConnection, float]] = []
+        self._server = Https(
+            self.where,
+            (access.host, access.port),
+            validate_certs=access.validate_certs,
+            ca_path=access.ca_path,
+            authority="the authority that signed it (on a node: /etc/pve/pve-root-ca.pem)",
+            keep=_IDLE,
+        )
         self._ticket: dict[str, str] | None = None
-        self._lock = threading.Lock()
         self._login_lock = threading.Lock()
         self._shared = SharedSession(
             Login(
@@ -107,6 +101,11 @@ class Api:
             )
         )
         self._version: tuple[int, int] | None = None
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds that the last exchange took."""
+        return self._server.round_trip
 
     def version(self, timeout: float) -> tuple[int, int]:
         """(major, minor) of the server."""
@@ -141,13 +140,13 @@ class Api:
         for attempt in (1, 2):
             ticket = None if self.access.token else self._open(refused, deadline, patience)
             headers = self._credentials(method, ticket)
-            status, reason, body = self._exchange(method, path, values, as_json, headers, deadline, patience)
-            if status != 401:
+            reply = self._exchange(method, path, values, as_json, headers, deadline, patience)
+            if reply.status != 401:
                 break
             if ticket is None or attempt == 2:
-                raise NotPermitted(self._not_known(reason))
+                raise NotPermitted(self._not_known(reply.reason))
             refused = ticket
-        return self._data(f"{method} {path}", status, reason, body)
+        return self._data(f"{method} {path}", reply)
 
     # -- who we are --------------------------------------------------------------------------------------------------
 
@@ -174,15 +173,15 @@ class Api:
     def _log_in(self, deadline: Deadline, patience: float) -> dict[str, str]:
         values = {"username": self.access.user, "password": self.access.password or ""}
         try:
-            status, reason, body = self._exchange("POST", "/access/ticket", values, False, {}, deadline, patience)
+            reply = self._exchange("POST", "/access/ticket", values, False, {}, deadline, patience)
         except Interrupted as error:
             raise AgentNotThere(str(error)) from None  # the request that needs the ticket was not sent
-        if status == 401:
+        if reply.status == 401:
             raise LoginRefused(
-                f"{self.where} refused the password of {self.access.user!r} (401 {reason}). Check chr_api_user, which needs "
+                f"{self.where} refused the password of {self.access.user!r} (401 {reply.reason}). Check chr_api_user, which needs "
                 "its realm (root@pam), and chr_api_password."
             )
-        data = self._data("POST /access/ticket", status, reason, body)
+        data = self._data("POST /access/ticket", reply)
         try:
             if data.get("NeedTFA"):
                 raise NotPermitted(
@@ -212,7 +211,7 @@ class Api:
         headers: dict[str, str],
         deadline: Deadline,
         patience: float,
-    ) -> tuple[int, str, bytes]:
+    ) -> Reply:
         body = None
         url = f"/api2/json{path}"
         if method == "GET":
@@ -223,68 +222,20 @@ class Api:
             body, kind = urlencode(values or {}).encode("ascii"), "application/x-www-form-urlencoded"
         if body is not None:
             headers = {**headers, "Content-Type": kind}
-        connection = self._connection(deadline)
-        began = time.monotonic()
-        try:
-            connection.sock.settimeout(patience)
-            connection.request(method, url, body, {"Accept": "application/json", **headers})
-            answer = connection.getresponse()
-            result = answer.status, answer.reason, answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise Interrupted(
-                f"{self.where} did not answer {method} {path} to its end: {_words(error, patience)}."
-            ) from None
-        except BaseException:
-            connection.close()
-            raise
-        self.round_trip = time.monotonic() - began
-        if answer.will_close:
-            connection.close()
-        else:
-            with self._lock:
-                self._idle.append((connection, time.monotonic()))
-        return result
+        headers = {"Accept": "application/json", **headers}
+        return self._server.exchange(f"{method} {path}", method, url, body, headers, deadline, patience)
 
-    def _connection(self, deadline: Deadline) -> http.client.HTTPSConnection:
-        """An idle connection that still stands, or a new one within *deadline*. Raises AgentNotThere, InvalidInput."""
-        with self._lock:
-            while self._idle:
-                connection, since = self._idle.pop()
-                # readable without a question: the server's end of the connection
-                if time.monotonic() - since < _IDLE and not select.select([connection.sock], [], [], 0)[0]:
-                    return connection
-                connection.close()
-        context = tls.context(self.access.validate_certs, self.access.ca_path)
-        connection = http.client.HTTPSConnection(
-            self.access.host, self.access.port, timeout=max(deadline.remaining, 0.5), context=context
-        )
+    def _data(self, request: str, reply: Reply) -> t.Any:
+        status = reply.status
         try:
-            connection.connect()
-        except ssl.SSLCertVerificationError as error:
-            raise InvalidInput(
-                f"The certificate of {self.where} is not trusted: {error.verify_message}. Give chr_ca_path the authority that "
-                "signed it (on a node: /etc/pve/pve-root-ca.pem), and name the server as its certificate does; "
-                "chr_validate_certs: false gives the check up, and whoever is in between can read the password."
-            ) from None
-        except OSError as error:
-            raise AgentNotThere(
-                f"{self.where} cannot be reached: {_words(error, deadline.seconds)}. Check chr_api_host and chr_api_port."
-            ) from None
-        with contextlib.suppress(OSError):
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
-    def _data(self, request: str, status: int, reason: str, body: bytes) -> t.Any:
-        try:
-            answer = json.loads(body) if body else {}
+            answer = json.loads(reply.body) if reply.body else {}
         except ValueError:
             answer = None
         if 200 <= status < 300:
             if not isinstance(answer, dict) or "data" not in answer:
                 raise Interrupted(f"{self.where} answered {request} with something else than Proxmox VE's JSON.")
             return answer["data"]
-        said = _said(reason, answer)
+        said = _said(reply.reason, answer)
         if status == 403:
             raise NotPermitted(f"{self.where} does not let {self.access.login} do this (403 {said}).")
         raise ApiError(self.where, request, status, said)
@@ -303,18 +254,6 @@ def _said(reason: str, answer: t.Any) -> str:
             kept.append(part)
     text = "; ".join(kept)
     return "".join(letter if letter.isprintable() else " " for letter in text)[:500]
-
-
-def _words(error: Exception, seconds: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {seconds:g} s"
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "it closed the connection without an answer"
-    if isinstance(error, http.client.IncompleteRead):
-        return "it closed the connection in the middle of its answer"
-    if isinstance(error, socket.gaierror):
-        return "its name cannot be resolved"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 _apis: dict[tuple[t.Any, ...], Api] = {}

@@ -32,6 +32,7 @@ from ..errors import (
     TooLarge,
     TransferFailed,
 )
+from ..https import address
 from ..qga_guest import integer, lost, true
 from .api import PORT, REPLY_TIMEOUT, Access, ApiError, shared_api
 from .vm import AgentSilent, Vm, VmOff
@@ -67,14 +68,7 @@ def open_guest(options: GuestOptions) -> Guest:
 
 
 def _access(options: GuestOptions) -> Access:
-    host = (options.api_host or "").strip().strip("[]")
-    if not host:
-        raise InvalidInput(f"chr_api_host is not set for {options.vm!r}: backend proxmox needs the name of a node.")
-    if any(letter in host for letter in "/@ ?#") or not host.isprintable():
-        raise InvalidInput(f"chr_api_host {host!r} is no host name or address; the port goes into chr_api_port.")
-    port = PORT if options.api_port is None else options.api_port
-    if not 0 < port < 65536:
-        raise InvalidInput(f"chr_api_port {port} is no TCP port.")
+    host, port = address(options, PORT, "the name of a node")
     user = (options.api_user or "").strip()
     if options.api_token_id:
         if not options.api_token_secret:

@@ -24,7 +24,8 @@ from ..errors import (
     TooLarge,
     VmNotThere,
 )
-from .api import FORM_LIMIT, REPLY_TIMEOUT, Api, ApiError, Interrupted
+from ..https import Interrupted
+from .api import FORM_LIMIT, REPLY_TIMEOUT, Api, ApiError
 
 _GONE = re.compile(r"Configuration file .* does not exist")
 _OFF = re.compile(r"VM \d+ (is )?not running")

@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""One HTTPS server on kept connections; tells a request that did not leave from one that was lost."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import select
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+
+from . import tls
+from .base import GuestOptions
+from .deadline import Deadline
+from .errors import AgentNotThere, GuestError, InvalidInput
+
+
+class Interrupted(GuestError):
+    """The request was sent, and no whole answer came back."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer that came whole."""
+
+    status: int
+    reason: str
+    body: bytes
+
+
+def address(options: GuestOptions, port: int, what: str) -> tuple[str, int]:
+    """The API's host and port, *port* where none is set. *what* the backend needs as a host. Raises InvalidInput."""
+    host = (options.api_host or "").strip().strip("[]")
+    if not host:
+        raise InvalidInput(f"chr_api_host is not set for {options.vm!r}: backend {options.backend} needs {what}.")
+    if any(letter in host for letter in "/@ ?#") or not host.isprintable():
+        raise InvalidInput(f"chr_api_host {host!r} is no host name or address; the port goes into chr_api_port.")
+    port = port if options.api_port is None else options.api_port
+    if not 0 < port < 65536:
+        raise InvalidInput(f"chr_api_port {port} is no TCP port.")
+    return host, port
+
+
+class Https:
+    """Requests to one server. Safe to use from several threads. Times are in seconds.
+
+    *where* names the server in messages, *authority* what chr_ca_path should be. A connection that was idle for *keep* is
+    not used again: the server may be closing it.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        address: tuple[str, int],
+        *,
+        validate_certs: bool,
+        ca_path: str | None,
+        authority: str,
+        keep: float,
+    ) -> None:
+        self.where = where
+        self.round_trip = 0.0
+        """Seconds that the last exchange took."""
+        self._host, self._port = address
+        self._validate_certs, self._ca_path = validate_certs, ca_path
+        self._authority = authority
+        self._keep = keep
+        self._idle: list[tuple[http.client.HTTPSConnection, float]] = []
+        self._lock = threading.Lock()
+
+    def exchange(
+        self,
+        what: str,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        connect: Deadline,
+        patience: float,
+    ) -> Reply:
+        """One request, which messages call *what*; connected to before *connect* and answered within *patience*.
+
+        Raises AgentNotThere when it did not leave, Interrupted when it did and its fate is unknown, InvalidInput for a
+        certificate that is not trusted and for a chr_ca_path that cannot be used.
+        """
+        connection = self._connection(connect)
+        began = time.monotonic()
+        try:
+            connection.sock.settimeout(patience)
+            connection.request(method, url, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Interrupted(f"{self.where} did not answer {what} to its end: {_words(error, patience)}.") from None
+        except BaseException:
+            connection.close()
+            raise
+        self.round_trip = time.monotonic() - began
+        if answer.will_close:
+            connection.close()
+        else:
+            with self._lock:
+                self._idle.append((connection, time.monotonic()))
+        return Reply(answer.status, answer.reason, content)
+
+    def _connection(self, deadline: Deadline) -> http.client.HTTPSConnection:
+        """An idle connection that still stands, or a new one. Raises as ``exchange``, but Interrupted."""
+        with self._lock:
+            while self._idle:
+                connection, since = self._idle.pop()
+                # readable without a question: the server's end of the connection
+                if time.monotonic() - since < self._keep and not select.select([connection.sock], [], [], 0)[0]:
+                    return connection
+                connection.close()
+        connection = http.client.HTTPSConnection(
+            self._host,
+            self._port,
+            timeout=max(deadline.remaining, 0.5),
+            context=tls.context(self._validate_certs, self._ca_path),
+        )
+        try:
+            connection.connect()
+        except ssl.SSLCertVerificationError as error:
+            raise InvalidInput(
+                f"The certificate of {self.where} is not trusted: {error.verify_message}. Give chr_ca_path {self._authority}, and "
+                "name the server as its certificate does; chr_validate_certs: false gives the check up, and whoever is in between "
+                "can read the password."
+            ) from None
+        except OSError as error:
+            raise AgentNotThere(
+                f"{self.where} cannot be reached: {_words(error, deadline.seconds)}. Check chr_api_host and chr_api_port."
+            ) from None
+        with contextlib.suppress(OSError):
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+
+def _words(error: Exception, seconds: float) -> str:
+    """What became of a connection, for the middle of a sentence."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {seconds:g} s"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(error, http.client.IncompleteRead):
+        return "it closed the connection in the middle of its answer"
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
