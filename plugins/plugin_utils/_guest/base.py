@@ -32,6 +32,8 @@ class Capabilities:
     """Bytes of one script."""
     exec_modes: tuple[str, ...]
     """Ways to hand over a script, the one that ``auto`` takes first."""
+    live: bool = True
+    """A script runs without a restart of the router; otherwise ``boot`` tells one boot from the next."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,10 @@ class Guest(ABC):
     @abstractmethod
     def query(self, commands: list[str]) -> dict[str, t.Any]:
         """The answers to some of the agent's harmless questions, without those that it did not answer."""
+
+    def boot(self) -> str:
+        """What is different after each boot, for a guest that is not ``capabilities.live``. Raises AgentNotThere."""
+        raise NotPossible(f"Backend {self.backend} does not know by itself whether {self.vm!r} has restarted.")
 
     def exchange(self) -> AbstractContextManager[None]:
         """Inside it, several short calls may share what a call needs (a session); nothing long belongs there."""

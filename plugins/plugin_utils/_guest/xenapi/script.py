@@ -1,0 +1,264 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""Scripts through ``VM.xenstore_data``: placed while the VM is off or before it restarts, followed, and taken away again.
+
+hypervisors.md, section 11, from the code of xen-api: ``add_to_`` and ``remove_from_xenstore_data`` change XAPI's database only,
+which is written into xenstore when a domain is made, and the guest owns it then. ``set_xenstore_data`` reaches a running VM at
+once and leaves what it wrote read-only for the guest, so it serves for taking the script away, as the last thing. What the guest
+writes is copied back into the database, and would be there again at the next boot.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import typing as t
+from datetime import UTC, datetime
+
+from .. import provision
+from ..base import Job, ScriptResult
+from ..deadline import Deadline
+from ..errors import GuestError, NotPossible, OutcomeUnknown
+from ..provision import Phase, Plan, Progress, Step
+from .api import Failure
+from .vm import Vm
+
+_ORDER = 300.0  # seconds for a host to start or restart a VM, which waits for a guest that shuts down
+_LATE = 2.0  # seconds that status or output may come after the other
+_TRIES = 3  # of clearing away, when the VM goes on or off meanwhile
+_OURS = re.compile(rb'\n:put "[0-9a-f]{16}"$')
+
+
+def ours(keys: t.Iterable[str]) -> list[str]:
+    """Which of the *keys* of ``xenstore_data`` belong to scripts; all others are somebody else's."""
+    return [key for key in keys if key == provision.SCRIPT or key.startswith(f"{provision.SCRIPT}/")]
+
+
+class Delivery:
+    """One script, in as many steps as it needs, each of which costs a boot. Times are in seconds."""
+
+    def __init__(self, vm: Vm, plan: Plan) -> None:
+        self._vm = vm
+        self._plan = plan
+        self._task = ""
+        self._operation = ""
+        self._placed_in = ""
+        """The domid before the first step was placed: no domain but a later one has it in its xenstore."""
+
+    @property
+    def id(self) -> str:
+        return self._plan.steps[-1].nonce
+
+    def start(self) -> None:
+        """Place the first step and order the boot. The VM was looked at a moment ago."""
+        self._refuse_others()
+        self._placed_in = self._vm.domid
+        with self._cleared_on_failure():
+            self._boot(self._plan.steps[0])
+
+    def wait(self, job: Job, timeout: float) -> ScriptResult:
+        """Follow the script to its end; *timeout* counts for each step, from the moment in which the VM runs."""
+        with self._cleared_on_failure():
+            progress = self._follow_all(timeout)
+        end = datetime.now(UTC)
+        try:
+            self._clear()
+        except GuestError as error:
+            raise self._left(f"The script on {self._vm.name!r} {_how(progress)}.", error) from error
+        return ScriptResult(
+            rc=progress.rc if progress.phase is Phase.ENDED else None,
+            output=progress.output,
+            start=job.start,
+            end=end,
+            job=job.id,
+            exec_mode=job.exec_mode,
+            truncated=progress.phase is Phase.ENDED
+            and not progress.whole
+            and len(progress.output) >= provision.MAX_STEP,
+        )
+
+    # -- placing -----------------------------------------------------------------------------------------------------
+
+    def _refuse_others(self) -> None:
+        """A script of somebody else that runs, or waits for the next boot, is not replaced."""
+        name, data = self._vm.name, self._vm.data
+        if self._vm.power_state == "Running" and provision.busy(data):
+            raise NotPossible(
+                f"The router {name!r} runs a script of somebody else, says its status. Nothing was done to it."
+            )
+        waiting = data.get(provision.SCRIPT)
+        if waiting and provision.STATUS not in data and not _OURS.search(_decoded(waiting)):
+            raise NotPossible(
+                f"Somebody else has placed a script for the next boot of {name!r} (VM.xenstore_data, {provision.SCRIPT}), and "
+                "it has not run yet. Nothing was done. Let it run first, or take it away: xe vm-param-remove "
+                f"uuid={self._vm.record['uuid']} param-name=xenstore-data param-key={provision.SCRIPT}"
+            )
+
+    def _boot(self, step: Step) -> None:
+        """Place one step in the database and order the boot that carries it into xenstore."""
+        vm = self._vm
+        for key in ours(vm.data):
+            vm.xapi.repeat("VM.remove_from_xenstore_data", vm.ref, key)
+        self._place(step)
+        if vm.power_state == "Running":
+            self._operation = "clean_reboot"
+            self._task = self._ordered()
+        else:
+            self._operation = "start"
+            self._task = self._ordered(False, False)
+
+    def _place(self, step: Step) -> None:
+        try:
+            self._vm.xapi.call("VM.add_to_xenstore_data", self._vm.ref, provision.SCRIPT, step.value, changes=True)
+        except Failure as error:
+            if error.code != "MAP_DUPLICATE_KEY":
+                raise
+            raise NotPossible(
+                f"Somebody else has just placed a script for {self._vm.name!r}. Nothing was started; try again later."
+            ) from None
+
+    def _ordered(self, *values: t.Any) -> str:
+        try:
+            return self._vm.order(self._operation, *values)
+        except Failure as error:
+            raise self._vm.failed(error) from None
+
+    # -- following ---------------------------------------------------------------------------------------------------
+
+    def _follow_all(self, timeout: float) -> Progress:
+        *before, last = self._plan.steps
+        for number, step in enumerate(before, 1):
+            progress = self._follow(step, timeout)
+            if progress.rc != 0 or progress.phase is not Phase.ENDED:
+                self._undo(timeout)
+                return progress
+            self._boot(self._plan.steps[number])
+        return self._follow(last, timeout)
+
+    def _undo(self, timeout: float) -> None:
+        """Take away what the steps so far have put together on the router; best effort."""
+        if self._plan.undo:
+            with contextlib.suppress(GuestError):
+                self._boot(self._plan.undo)
+                self._follow(self._plan.undo, timeout)
+
+    def _follow(self, step: Step, timeout: float) -> Progress:
+        """How far *step* came. Raises OutcomeUnknown for a boot or an end that nobody saw, and what the order's task says."""
+        vm = self._vm
+        order, script, late = Deadline(max(_ORDER, timeout)), None, None
+        domid = ""
+        statuses: list[str | None] = []
+        progress = Progress(Phase.WAITING)
+
+        def left() -> float:
+            return (late or script or order).remaining
+
+        for task in vm.watch(self._task, left):
+            if script is None:
+                if not vm.done(task, self._operation):
+                    continue
+                vm.discard(self._task)
+                script, domid = Deadline(timeout), vm.domid
+            if vm.domid != domid or vm.power_state != "Running":
+                raise OutcomeUnknown(
+                    f"{vm.name!r} {'has restarted' if vm.power_state == 'Running' else 'went off'} before its script said that "
+                    "it had ended, perhaps because of it. Its output is lost; it was not repeated."
+                )
+            status = vm.data.get(provision.STATUS)
+            if not statuses or statuses[-1] != status:
+                statuses.append(status)
+            progress = provision.progress(vm.data, step, "running" in statuses or len(statuses) > 2)
+            if progress.phase is Phase.RUNNING:
+                self._disarm()
+            if progress.final or (late and late.expired):
+                break
+            late = None if progress.phase is not Phase.ENDED else late or Deadline(min(_LATE, script.remaining))
+        return self._judged(progress, script, statuses, timeout)
+
+    def _judged(
+        self, progress: Progress, script: Deadline | None, statuses: list[str | None], timeout: float
+    ) -> Progress:
+        vm = self._vm
+        if script is None:
+            raise OutcomeUnknown(
+                f"{vm.xapi.access.where} has not done {self._operation} of {vm.name!r} for {max(_ORDER, timeout):g} s, and may "
+                "still do it."
+            )
+        if progress.phase is Phase.WAITING:
+            raise OutcomeUnknown(
+                f"{vm.name!r} has booted, and within {timeout:g} s nothing showed that it took its script (status: "
+                f"{statuses[-1] or 'none'}). Is it a CHR, does it need longer (timeout, chr_script_timeout), and does its "
+                "RouterOS look into xenstore? Look at the router before you repeat it."
+            )
+        if progress.phase is Phase.ENDED and progress.rc is None:
+            raise OutcomeUnknown(
+                f"The script on {vm.name!r} left output and no status, so whether it ran to its end is unknown. It was not "
+                "repeated."
+            )
+        return progress
+
+    def _disarm(self) -> None:
+        """Take a script that has begun out of the database: if it restarts the router, it must not run again.
+
+        What the guest writes next brings it back there, so this is no substitute for clearing away.
+        """
+        if provision.SCRIPT in self._vm.data:
+            with contextlib.suppress(GuestError):
+                self._vm.xapi.call("VM.remove_from_xenstore_data", self._vm.ref, provision.SCRIPT)
+
+    # -- clearing away -----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _cleared_on_failure(self) -> t.Iterator[None]:
+        try:
+            yield
+        except GuestError as error:
+            try:
+                self._clear()
+            except GuestError as second:
+                raise self._left(str(error), second) from error
+            raise
+        except BaseException:  # such as the end of the run by the user
+            with contextlib.suppress(GuestError):
+                self._clear()
+            raise
+
+    def _clear(self) -> None:
+        """Nothing of the script is there for the next boot, neither in the database nor in the xenstore that it is copied from."""
+        vm = self._vm
+        record = vm.look()
+        for _unused in range(_TRIES):
+            placed = (vm.power_state, vm.domid)
+            if vm.power_state == "Running" and vm.domid != self._placed_in:
+                kept = {key: value for key, value in vm.data.items() if key not in ours(vm.data)}
+                vm.xapi.repeat("VM.set_xenstore_data", vm.ref, kept)
+            else:
+                for key in ours(record["xenstore_data"]):
+                    vm.xapi.repeat("VM.remove_from_xenstore_data", vm.ref, key)
+            record = vm.look()
+            if not ours(vm.data) and (vm.power_state, vm.domid) == placed:
+                return
+        raise NotPossible(f"VM.xenstore_data still has {', '.join(ours(vm.data)) or 'changed'}.")
+
+    def _left(self, what: str, error: GuestError) -> GuestError:
+        uuid = self._vm.record.get("uuid", self._vm.name)
+        return OutcomeUnknown(
+            f"{what} And it could not be cleared away: {error} It may run again at the next boot: shut the VM down, then xe "
+            f"vm-param-remove uuid={uuid} param-name=xenstore-data param-key={provision.SCRIPT}"
+        )
+
+
+def _how(progress: Progress) -> str:
+    if progress.phase is not Phase.ENDED:
+        return "did not end in time"
+    return "ended well" if progress.rc == 0 else "failed"
+
+
+def _decoded(value: str) -> bytes:
+    with contextlib.suppress(ValueError):
+        return base64.b64decode(value)
+    return b""
