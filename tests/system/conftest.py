@@ -25,6 +25,8 @@ from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
 from ansible_collections.outofband.chr.tests.lab.vcenter import NoGo, Vcenter, build_vcsim
+from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
+from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import NoXen, build_xen
 
 CONNECTION = {"ansible_connection": "outofband.chr.guest_agent", "chr_backend": "qemu", "chr_connect_timeout": 5}
 
@@ -130,6 +132,21 @@ def vcenter(vcsim: Path, short_path: Path) -> t.Iterator[t.Callable[..., Vcenter
             )
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def xen() -> t.Iterator[XenHost]:
+    """A Xen host around Debian's oxenstored; where that cannot be had, the test fails under CI and is skipped elsewhere."""
+    folder = Path(tempfile.mkdtemp(prefix="chr-", dir="/tmp"))
+    try:
+        with XenHost(build_xen(cache()), folder) as host:
+            yield host
+    except NoXen as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

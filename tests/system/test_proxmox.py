@@ -12,7 +12,6 @@ import subprocess
 import sys
 
 import pytest
-from test_ssh import Sshd
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
@@ -20,6 +19,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox import ways
 from ansible_collections.outofband.chr.tests.lab import qm
 from ansible_collections.outofband.chr.tests.lab.proxmox import LabProxmox
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 
 SECRETS = ("pass-w0rd", "t0ken-secret", "wr0ng-secret")
 NAME = ":put [/system identity get name]"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import getpass
-import shutil
 import socket
 import subprocess
 import time
@@ -16,47 +15,7 @@ import pytest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, InvalidInput
-
-
-class Sshd:
-    """A server of this user's own on a free port, with a client configuration that knows it as ``hypervisor``."""
-
-    def __init__(self, folder) -> None:
-        self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        for key in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
-        self.options = f"-F {folder}/config"
-        (folder / "config").write_text(
-            f"Host hypervisor\n HostName 127.0.0.1\n Port {self.port}\n User {getpass.getuser()}\n"
-            f" IdentityFile {folder}/user\n IdentitiesOnly yes\n"
-            f" UserKnownHostsFile {folder}/known\n StrictHostKeyChecking accept-new\n"
-        )
-        self.log = folder / "sshd.log"
-
-    def start(self, *more: str) -> None:
-        (self.folder / "sshd_config").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\nPidFile {self.folder}/pid\n"
-            f"AuthorizedKeysFile {self.folder}/user.pub\nStrictModes no\nUsePAM no\nMaxSessions 2\n" + "\n".join(more)
-        )
-        program = shutil.which("sshd") or "/usr/sbin/sshd"
-        command = [program, "-D", "-f", self.folder / "sshd_config", "-E", self.log]
-        self._process = subprocess.Popen(command)
-        for _unused in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-
-    @property
-    def logins(self) -> int:
-        return self.log.read_text().count("Accepted publickey")
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 
 
 @pytest.fixture
