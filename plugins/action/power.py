@@ -44,9 +44,15 @@ class ActionModule(GuestAction):
             return {"changed": True, "state": arguments["state"], "msg": f"Would be done: {arguments['state']}."}
         began = time.monotonic()
         method = arguments["method"]
+        if method == "script" and not guest.capabilities.live:
+            raise NotPossible(
+                f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so none can restart it or shut it down: it "
+                "would run again after the restart. Use method: agent."
+            )
         if arguments["state"] == "rebooted":
             # RouterOS's own command is seen to work; whether its agent honours the mode "reboot" is not established.
-            method = "script" if method == "auto" else method
+            own = "script" if guest.capabilities.live else "agent"
+            method = own if method == "auto" else method
             self._reboot(guest, method, deadline)
         else:
             method = "agent" if method == "auto" else method
@@ -55,6 +61,9 @@ class ActionModule(GuestAction):
         return {"changed": True, "state": arguments["state"], "method": method, "elapsed": elapsed}
 
     def _reboot(self, guest: Guest, method: str, deadline: Deadline) -> None:
+        if not guest.capabilities.live:
+            self._reboot_by_boots(guest, method, deadline)
+            return
         if not guest.capabilities.output:
             self._reboot_by_conditions(guest, method, deadline)
             return
@@ -78,6 +87,15 @@ class ActionModule(GuestAction):
             since = int(elapsed) + 1
             again = guest.condition(f"[/system resource get uptime] < {since}s", 10.0)
             return None if again else f"has been up for {since} s or more"
+
+        self._watch_reboot(guest, method, deadline, look)
+
+    def _reboot_by_boots(self, guest: Guest, method: str, deadline: Deadline) -> None:
+        """The same where the hypervisor tells one boot from the next, and no script needs to be run."""
+        before = guest.boot()
+
+        def look(_elapsed: float) -> str | None:
+            return "is in the same boot" if guest.boot() == before else None
 
         self._watch_reboot(guest, method, deadline, look)
 

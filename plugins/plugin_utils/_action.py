@@ -17,6 +17,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest import proxmo
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu as _qemu  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vmware as _vmware  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vsphere as _vsphere
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import xenapi as _xenapi  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, encoded, failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (

@@ -12,19 +12,19 @@ import base64
 import functools
 import http.server
 import json
-import os
 import re
 import secrets
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 import typing as t
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from . import reference
+from .certificate import make_certificate
 from .qga import HangUp
 from .routeros import Router
 from .serve import LabRouter
@@ -55,21 +55,13 @@ _AUDIT = {
     "network-get-interfaces",
     "get-users",
 }
+SCHEMAS = "pve_schema_by_version.json"
 EVERYTHING = frozenset({"VM.Audit", "VM.Monitor", "VM.PowerMgmt", "VM.GuestAgent.Unrestricted"})
-
-
-def schema_file() -> Path | None:
-    """The reference data beside the checkout (``../shared/schemas``) or where OUTOFBAND_SCHEMAS says."""
-    name = "pve_schema_by_version.json"
-    places = [Path(folder) / "shared" / "schemas" for folder in Path(__file__).resolve().parents]
-    if given := os.environ.get("OUTOFBAND_SCHEMAS"):
-        places.insert(0, Path(given))
-    return next((place / name for place in places if (place / name).is_file()), None)
 
 
 @functools.cache
 def _schemas() -> dict[str, t.Any]:
-    found = schema_file()
+    found = reference.find(SCHEMAS)
     return json.loads(found.read_text()) if found else {}
 
 
@@ -131,7 +123,7 @@ class LabProxmox:
         self.refused_logins = 0
         self._tickets: dict[str, str] = {}
         self.certificate = folder / "pve.pem"
-        _make_certificate(self.certificate)
+        make_certificate(self.certificate, "DNS:localhost")
 
     def add(self, vmid: int, name: str, node: str = "pve1", **switches: t.Any) -> LabVm:
         behaviour = Switches(**switches)
@@ -441,12 +433,3 @@ def _octets(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:
         raise Died(500, "Wide character in subroutine entry at /usr/share/perl5/PVE/QemuServer/Agent.pm") from None
-
-
-def _make_certificate(path: Path) -> None:
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", str(path), "-out", f"{path}.crt", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(command, check=True, capture_output=True)
-    with path.open("a") as file:
-        file.write(Path(f"{path}.crt").read_text())

@@ -111,6 +111,11 @@ class XenapiGuest(Guest):
                 "backend xenstore reaches a running one through dom0; or shut it down first (outofband.chr.power), and the "
                 "script comes with its next start."
             )
+        if "clean_reboot" not in vm.record["allowed_operations"]:
+            raise NotPossible(
+                f"XenAPI does not allow a clean reboot of {self.vm!r} now: its guest tools are not there yet, or something else is "
+                "under way. Nothing was done. Try again later, or shut the VM down another way first."
+            )
         return "reboot"
 
     # -- state -------------------------------------------------------------------------------------------------------

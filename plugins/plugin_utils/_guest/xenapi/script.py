@@ -9,6 +9,9 @@ hypervisors.md, section 11, from the code of xen-api: ``add_to_`` and ``remove_f
 which is written into xenstore when a domain is made, and the guest owns it then. ``set_xenstore_data`` reaches a running VM at
 once and leaves what it wrote read-only for the guest, so it serves for taking the script away, as the last thing. What the guest
 writes is copied back into the database, and would be there again at the next boot.
+
+So before a restart, the guest's part of xenstore is emptied and taken from it, or what it writes meanwhile would be copied over
+the script that was placed in the database.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from .api import Failure
 from .vm import Vm
 
 _ORDER = 300.0  # seconds for a host to start or restart a VM, which waits for a guest that shuts down
+_QUIET = 1.0  # seconds in which what is on its way from xenstore into the database gets there
 _LATE = 2.0  # seconds that status or output may come after the other
 _TRIES = 3  # of clearing away, when the VM goes on or off meanwhile
 _OURS = re.compile(rb'\n:put "[0-9a-f]{16}"$')
@@ -76,9 +80,7 @@ class Delivery:
             end=end,
             job=job.id,
             exec_mode=job.exec_mode,
-            truncated=progress.phase is Phase.ENDED
-            and not progress.whole
-            and len(progress.output) >= provision.MAX_STEP,
+            truncated=_cut(progress),
         )
 
     # -- placing -----------------------------------------------------------------------------------------------------
@@ -101,25 +103,44 @@ class Delivery:
     def _boot(self, step: Step) -> None:
         """Place one step in the database and order the boot that carries it into xenstore."""
         vm = self._vm
-        for key in ours(vm.data):
-            vm.xapi.repeat("VM.remove_from_xenstore_data", vm.ref, key)
-        self._place(step)
         if vm.power_state == "Running":
             self._operation = "clean_reboot"
+            self._take_away(live=True)
+            self._place(step)
+            self._keep(step)
             self._task = self._ordered()
         else:
             self._operation = "start"
+            self._take_away(live=False)
+            self._place(step)
             self._task = self._ordered(False, False)
 
     def _place(self, step: Step) -> None:
+        vm = self._vm
         try:
-            self._vm.xapi.call("VM.add_to_xenstore_data", self._vm.ref, provision.SCRIPT, step.value, changes=True)
+            vm.xapi.call("VM.add_to_xenstore_data", vm.ref, provision.SCRIPT, step.value, changes=True)
         except Failure as error:
             if error.code != "MAP_DUPLICATE_KEY":
                 raise
             raise NotPossible(
-                f"Somebody else has just placed a script for {self._vm.name!r}. Nothing was started; try again later."
+                f"Somebody else has just placed a script for {vm.name!r}. Nothing was started; try again later."
             ) from None
+
+    def _keep(self, step: Step) -> None:
+        """See that the script stays where it was placed; place it again where something was copied over it."""
+        vm = self._vm
+        for _unused in range(_TRIES):
+            quiet = Deadline(_QUIET)
+            for _task in vm.watch(None, lambda quiet=quiet: quiet.remaining):  # type: ignore[misc]
+                if {key: vm.data[key] for key in ours(vm.data)} != {provision.SCRIPT: step.value}:
+                    break
+            else:
+                return
+            self._take_away(live=False)
+            self._place(step)
+        raise NotPossible(
+            f"VM.xenstore_data of {vm.name!r} changes all the time, so a script that is placed there is lost. Nothing was started."
+        )
 
     def _ordered(self, *values: t.Any) -> str:
         try:
@@ -163,6 +184,11 @@ class Delivery:
                     continue
                 vm.discard(self._task)
                 script, domid = Deadline(timeout), vm.domid
+                if vm.data.get(provision.SCRIPT) != step.value:
+                    raise OutcomeUnknown(
+                        f"{vm.name!r} has booted and its script is not there (VM.xenstore_data): something took it away at the "
+                        "last moment. It has probably not run; it was not repeated."
+                    )
             if vm.domid != domid or vm.power_state != "Running":
                 raise OutcomeUnknown(
                     f"{vm.name!r} {'has restarted' if vm.power_state == 'Running' else 'went off'} before its script said that "
@@ -230,19 +256,24 @@ class Delivery:
     def _clear(self) -> None:
         """Nothing of the script is there for the next boot, neither in the database nor in the xenstore that it is copied from."""
         vm = self._vm
-        record = vm.look()
+        vm.look()
         for _unused in range(_TRIES):
             placed = (vm.power_state, vm.domid)
-            if vm.power_state == "Running" and vm.domid != self._placed_in:
-                kept = {key: value for key, value in vm.data.items() if key not in ours(vm.data)}
-                vm.xapi.repeat("VM.set_xenstore_data", vm.ref, kept)
-            else:
-                for key in ours(record["xenstore_data"]):
-                    vm.xapi.repeat("VM.remove_from_xenstore_data", vm.ref, key)
-            record = vm.look()
+            self._take_away(live=vm.power_state == "Running" and vm.domid != self._placed_in)
+            vm.look()
             if not ours(vm.data) and (vm.power_state, vm.domid) == placed:
                 return
         raise NotPossible(f"VM.xenstore_data still has {', '.join(ours(vm.data)) or 'changed'}.")
+
+    def _take_away(self, live: bool) -> None:
+        """Remove what belongs to scripts from the database, or from the xenstore of the running domain as well."""
+        vm = self._vm
+        if live:
+            kept = {key: value for key, value in vm.data.items() if key not in ours(vm.data)}
+            vm.xapi.repeat("VM.set_xenstore_data", vm.ref, kept)
+            return
+        for key in ours(vm.data):
+            vm.xapi.repeat("VM.remove_from_xenstore_data", vm.ref, key)
 
     def _left(self, what: str, error: GuestError) -> GuestError:
         uuid = self._vm.record.get("uuid", self._vm.name)
@@ -256,6 +287,12 @@ def _how(progress: Progress) -> str:
     if progress.phase is not Phase.ENDED:
         return "did not end in time"
     return "ended well" if progress.rc == 0 else "failed"
+
+
+def _cut(progress: Progress) -> bool:
+    """Whether output is missing at the end: the line that every script of ours prints, and what a value cannot hold."""
+    cut = not progress.output or len(progress.output) >= provision.MAX_STEP
+    return progress.phase is Phase.ENDED and progress.rc == 0 and not progress.whole and cut
 
 
 def _decoded(value: str) -> bytes:

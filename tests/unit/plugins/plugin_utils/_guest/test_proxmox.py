@@ -30,7 +30,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox import api
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox.escape import ascii_source
-from ansible_collections.outofband.chr.tests.lab.proxmox import LabProxmox, schema_file
+from ansible_collections.outofband.chr.tests.lab import reference
+from ansible_collections.outofband.chr.tests.lab.proxmox import SCHEMAS, LabProxmox
 from ansible_collections.outofband.chr.tests.lab.routeros import File
 
 VERSIONS = ["6.2", "7.4", "8.0", "8.4", "9.1"]
@@ -86,7 +87,7 @@ def works(version: str) -> dict[str, object]:
 
 def test_the_schemas_are_at_hand():
     """Without them, the lab's other checks still work; what it sends is then not checked against Proxmox VE's own words."""
-    if not schema_file():
+    if not reference.find(SCHEMAS):
         pytest.skip("not run: the reference schemas are not beside the checkout")
 
 

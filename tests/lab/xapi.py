@@ -1,0 +1,587 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""XenAPI in front of the lab's Xen host: XML-RPC over HTTPS, a database of VMs, and xenstore_data as xen-api's code treats it.
+
+Every call's name, number and types of parameters, and the roles that may make it, are checked against the datamodel, where that
+reference data is at hand. What is behind are real domains in a real oxenstored.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.server
+import json
+import re
+import secrets
+import socket
+import ssl
+import struct
+import threading
+import time
+import typing as t
+import uuid as uuids
+import xmlrpc.client
+from pathlib import Path
+
+from . import reference
+from .certificate import make_certificate
+from .routeros import Router
+from .xen.guest import XenSwitches
+from .xen.host import Domain, XenHost
+from .xen.wire import Client, Gone, Socket, StoreError
+
+SCHEMA = "xenapi.json"
+NULL = "OpaqueRef:NULL"
+USER, PASSWORD = "root", "xen-pass-w0rd"
+_KEY = re.compile(r"(vm-data|FIST)(/[A-Za-z0-9_@-]+)+")
+_QUOTA = 2048
+_SHUTDOWN = 10.0  # seconds that a guest has for a clean shutdown; 20 minutes and more in earnest
+# Operations that can take long can be called as Async.<class>.<name>; the datamodel does not say which.
+_ASYNC = ("VM.start", "VM.clean_reboot", "VM.clean_shutdown", "VM.hard_shutdown")
+_ROLES = ("pool-admin", "pool-operator", "vm-power-admin", "vm-admin", "vm-operator", "read-only")
+
+Record = dict[str, t.Any]
+
+
+@functools.cache
+def _model() -> dict[str, t.Any]:
+    found = reference.find(SCHEMA)
+    return {one["name"]: one for one in json.loads(found.read_text())} if found else {}
+
+
+@functools.cache
+def _messages() -> dict[str, t.Any]:
+    return {f"{name}.{one['name']}": one for name, item in _model().items() for one in item["messages"]}
+
+
+@functools.cache
+def _empty(kind: str) -> Record:
+    """A record of that class with nothing in it, so that records have the size of real ones."""
+    return {one["name"]: _nothing(one["type"]) for one in _model().get(kind, {}).get("fields", ())}
+
+
+def _nothing(kind: str) -> t.Any:
+    if kind.endswith(" set"):
+        return []
+    if kind.endswith(" map"):
+        return {}
+    if kind.endswith(" ref"):
+        return NULL
+    return {"bool": False, "int": "0", "float": 0.0, "datetime": _date(0)}.get(kind, "")
+
+
+def _date(seconds: float) -> xmlrpc.client.DateTime:
+    return xmlrpc.client.DateTime(time.strftime("%Y%m%dT%H:%M:%SZ", time.gmtime(seconds)))
+
+
+def _fits(kind: str, value: t.Any) -> bool:
+    """Whether an XML-RPC value is one of that type of the datamodel. Numbers travel as strings, all but floats."""
+    if kind.endswith((" set", " map")):
+        return isinstance(value, list if kind.endswith("set") else dict)
+    if kind.endswith(" ref"):
+        return isinstance(value, str) and value.startswith("OpaqueRef:")
+    if kind == "int":
+        return isinstance(value, str) and value.lstrip("-").isdigit()
+    types: dict[str, type] = {"bool": bool, "float": float, "datetime": xmlrpc.client.DateTime}
+    return isinstance(value, types.get(kind, dict if kind.endswith(" record") else str))
+
+
+class Refused(Exception):
+    """A call's answer other than Success: XenAPI's error code and its parameters."""
+
+
+class LabVm(Domain):
+    """A VM of the database. Its domain's data are the database's; what the guest writes comes back by a watch."""
+
+    def __init__(self, pool: LabPool, name: str, switches: XenSwitches) -> None:
+        super().__init__(pool.xen, name, Router(identity=name), switches, "xapi")
+        self.pool = pool
+        self.ref = f"OpaqueRef:{uuids.uuid4()}"
+        self.metrics = f"OpaqueRef:{uuids.uuid4()}"
+        self.guest_metrics = NULL
+        self.vif = f"OpaqueRef:{uuids.uuid4()}"
+        self.kind: str | None = None
+        """``is_a_template``, ``is_a_snapshot`` or ``is_control_domain``."""
+        self.state: str | None = None
+        """``Paused`` or ``Suspended``, in place of what the domain says."""
+        self.start_time = 0
+        self.database: dict[str, str] = {}
+
+    def start(self) -> None:
+        self.data = {key: value for key, value in self.database.items() if _KEY.fullmatch(key)}
+        try:
+            super().start()
+        except StoreError as error:
+            self.host.store.remove(self.path)
+            self.domid = None
+            raise Refused("INTERNAL_ERROR", f"xenopsd: Xs_protocol.Error({error})") from error
+        self.start_time = max(int(time.time()), self.start_time + 1)  # no two boots in one second
+        self.pool.changed(self.ref, self.metrics)
+
+    def stop(self) -> None:
+        super().stop()
+        self.guest_metrics = NULL
+        self.pool.changed(self.ref)
+
+    def write_back(self) -> None:
+        """What xenopsd's watch does: the database becomes what the guest's part of the store holds."""
+        with self._lock:
+            if self.guest is None:
+                return
+            with contextlib.suppress(StoreError, Gone):
+                self.database = self.vm_data() | self.host.store.tree(f"{self.path}/FIST", self.path)
+        self.pool.changed(self.ref)
+
+    @property
+    def power_state(self) -> str:
+        return self.state or ("Halted" if self.domid is None else "Running")
+
+    def allowed(self) -> list[str]:
+        if self.power_state != "Running":
+            return ["start"] if self.power_state == "Halted" else []
+        features = {"poweroff": "clean_shutdown", "reboot": "clean_reboot"}
+        read = self.host.store.read
+        return [*(one for name, one in features.items() if read(f"{self.path}/control/feature-{name}")), "hard_reboot"]
+
+    def record(self) -> Record:
+        return {
+            **_empty("VM"),
+            "uuid": self.uuid,
+            "name_label": self.name,
+            "power_state": self.power_state,
+            "domid": str(self.domid or -1),
+            "is_a_template": self.kind == "is_a_template",
+            "is_a_snapshot": self.kind == "is_a_snapshot",
+            "is_control_domain": self.kind == "is_control_domain",
+            "resident_on": self.pool.host_ref if self.domid else NULL,
+            "allowed_operations": self.allowed(),
+            "metrics": self.metrics,
+            "guest_metrics": self.guest_metrics,
+            "VIFs": [self.vif],
+            "xenstore_data": dict(self.database),
+        }
+
+    def reported(self) -> Record:
+        """VM_guest_metrics, from what the tools have written."""
+
+        def read(key: str) -> str:
+            return self.host.store.read(f"{self.path}/{key}") or ""
+
+        networks = {}
+        for path, value in self.host.store.tree(f"{self.path}/attr/vif/0", f"{self.path}/attr/vif").items():
+            if value:
+                networks[path] = value
+                if path == "0/ipv4/0":
+                    networks["0/ip"] = value
+        versions = {name: read(f"attr/PV{name.capitalize()}Version") for name in ("major", "minor", "micro", "build")}
+        return {
+            **_empty("VM_guest_metrics"),
+            "os_version": {"name": read("data/os_name"), "distro": read("data/os_distro")},
+            "PV_drivers_version": {name: value for name, value in versions.items() if value},
+            "networks": networks,
+            "live": bool(read("data/updated")),
+        }
+
+
+class LabPool:
+    """A pool with one host, the coordinator; a context manager. *folder* gets the certificate.
+
+    *at* is the address to serve at; *coordinator* makes it a mere member, which names that address.
+    """
+
+    def __init__(self, xen: XenHost, folder: Path, at: str = "127.0.0.1", port: int = 0, coordinator: str = "") -> None:
+        self.xen = xen
+        self.at, self.port, self.coordinator = at, port, coordinator
+        self.vms: list[LabVm] = []
+        self.users: dict[str, tuple[str, str]] = {USER: (PASSWORD, "pool-admin")}
+        """Password and role by name."""
+        self.faults: dict[str, list[str]] = {}
+        """``<method>`` or ``<method> <name of the VM>`` -> what happens to its next calls.
+
+        ``hang``, ``reset`` (both before the call is carried out), ``lost``, ``cut`` (after it), ``<status> <reason>``, or an
+        XenAPI error as ``!CODE``; an empty text lets one call pass.
+        """
+        self.log: list[tuple[str, str, float]] = []
+        """(method, name of the VM or "", seconds that the server took) of each call."""
+        self.invalid: list[str] = []
+        """Calls that the datamodel refuses."""
+        self.logins = 0
+        self.refusals = 0
+        self.sessions: dict[str, str] = {}
+        self.host_ref = f"OpaqueRef:{uuids.uuid4()}"
+        self.folder = folder
+        self.certificate = folder / "xapi.pem"
+        if not self.certificate.exists():
+            make_certificate(self.certificate, "DNS:localhost", "IP:127.0.0.1", "IP:127.0.0.2")
+        self._tasks: dict[str, Record] = {}
+        self._changed = threading.Condition()
+        self._generation = 0
+        self._modified: dict[str, int] = {}
+        self._closing = threading.Event()
+
+    def vm(self, name: str, started: bool = False, **switches: t.Any) -> LabVm:
+        one = LabVm(self, name, XenSwitches(**switches))
+        self.xen.domains.append(one)
+        self.vms.append(one)
+        self.changed(one.ref, one.metrics)
+        if started:
+            one.start()
+        return one
+
+    def variables(self, **more: t.Any) -> Record:
+        """What a host needs to reach a VM here."""
+        return {
+            "chr_backend": "xenapi",
+            "ansible_host": "192.0.2.1",
+            "chr_api_host": self.at if self.at != "127.0.0.1" else "localhost",
+            "chr_api_port": self.port,
+            "chr_api_user": USER,
+            "chr_api_password": PASSWORD,
+            "chr_ca_path": f"{self.certificate}.crt",
+            **more,
+        }
+
+    def calls(self, name: str = "") -> list[str]:
+        """The methods that were called, of one VM or all."""
+        return [method for method, vm, _seconds in self.log if name in ("", vm)]
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def changed(self, *refs: str) -> None:
+        with self._changed:
+            self._generation += 1
+            for ref in refs:
+                self._modified[ref] = self._generation
+            self._changed.notify_all()
+
+    def _watch(self) -> None:
+        """xenopsd's part: whatever changes in the store of a domain."""
+        store = Client(Socket(self.xen.daemon.socket))
+        store.watch("/local/domain", "all")
+        while (event := store.events.get()) is not None and not self._closing.is_set():
+            _root, _local, _domain, domid, *rest = [*event[0].split("/"), "", "", ""]
+            for vm in list(self.vms):
+                if str(vm.domid) != domid:
+                    continue
+                if rest[0] in ("vm-data", "FIST"):
+                    vm.write_back()
+                elif rest[:2] == ["data", "updated"] and vm.guest_metrics == NULL:
+                    vm.guest_metrics = f"OpaqueRef:{uuids.uuid4()}"
+                    self.changed(vm.ref, vm.guest_metrics)
+        store.close()
+
+    # -- the server --------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> t.Self:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate)
+
+        class Handler(_Handler):
+            pool = self
+
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 128
+            daemon_threads = True
+
+            def handle_error(self, request: t.Any, client_address: t.Any) -> None:
+                """Clients go away; that is no news."""
+
+        self._server = Server((self.at, self.port), Handler)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        for vm in self.vms:
+            vm.stop()
+
+    # -- one call ----------------------------------------------------------------------------------------------------
+
+    def answer(self, method: str, values: tuple[t.Any, ...]) -> t.Any:
+        """The value. Raises Refused."""
+        asynchronous = method.startswith("Async.")
+        name = method.removeprefix("Async.")
+        if asynchronous and name not in _ASYNC:
+            raise Refused("MESSAGE_METHOD_UNKNOWN", method)
+        self._check(name, values)
+        if name == "session.login_with_password":
+            return self._log_in(*values)
+        session, *rest = values
+        if self.coordinator:
+            raise Refused("HOST_IS_SLAVE", self.coordinator)
+        if session not in self.sessions:
+            raise Refused("SESSION_INVALID", session)
+        self._permit(name, self.sessions[session])
+        kind, _unused, message = name.partition(".")
+        handler = getattr(self, f"_{kind}_{message}", None)
+        if handler is None:
+            raise Refused("MESSAGE_METHOD_UNKNOWN", method)
+        return self._start_task(handler, rest) if asynchronous else handler(*rest)
+
+    def _check(self, name: str, values: tuple[t.Any, ...]) -> None:
+        """Against the datamodel, where we have it."""
+        if not _model():
+            return
+        if name not in _messages():
+            self.invalid.append(f"{name}: unknown")
+            raise Refused("MESSAGE_METHOD_UNKNOWN", name)
+        message = _messages()[name]
+        wanted = message["params"]
+        if not any(one["name"] == "session_id" for one in wanted) and name != "session.login_with_password":
+            wanted = [{"name": "session_id", "type": "session ref", "required": True}, *wanted]
+        least = sum(1 for one in wanted if one.get("required", True))
+        if not least <= len(values) <= len(wanted):
+            self.invalid.append(f"{name}: {len(values)} parameters")
+            raise Refused("MESSAGE_PARAMETER_COUNT_MISMATCH", name, str(len(wanted)), str(len(values)))
+        for rule, value in zip(wanted, values, strict=False):
+            if not _fits(rule["type"], value):
+                self.invalid.append(f"{name}: {rule['name']} is no {rule['type']}: {value!r:.40}")
+                raise Refused("FIELD_TYPE_ERROR", rule["name"])
+
+    def _log_in(self, user: str, password: str, version: str, originator: str) -> str:
+        if self.coordinator:
+            raise Refused("HOST_IS_SLAVE", self.coordinator)
+        if self.users.get(user, ("",))[0] != password:
+            self.refusals += 1
+            raise Refused("SESSION_AUTHENTICATION_FAILED", user, "Authentication failure")
+        self.logins += 1
+        session = f"OpaqueRef:{secrets.token_hex(16)}"
+        self.sessions[session] = user
+        return session
+
+    def _permit(self, name: str, user: str) -> None:
+        role = self.users[user][1]
+        allowed = _messages()[name].get("roles") if _model() else _ROLES
+        if role not in (allowed or _ROLES):
+            raise Refused("RBAC_PERMISSION_DENIED", name.lower(), f"No permission in user session. Roles: {allowed}")
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def find(self, ref: str) -> LabVm:
+        for vm in self.vms:
+            if vm.ref == ref:
+                return vm
+        raise Refused("HANDLE_INVALID", "VM", ref)
+
+    def _VM_get_by_uuid(self, uuid: str) -> str:
+        for vm in self.vms:
+            if vm.uuid == uuid:
+                return vm.ref
+        raise Refused("UUID_INVALID", "VM", uuid)
+
+    def _VM_get_by_name_label(self, name: str) -> list[str]:
+        return [vm.ref for vm in self.vms if vm.name == name]
+
+    def _VM_get_record(self, ref: str) -> Record:
+        return self.find(ref).record()
+
+    def _VM_get_xenstore_data(self, ref: str) -> dict[str, str]:
+        return dict(self.find(ref).database)
+
+    def _VM_add_to_xenstore_data(self, ref: str, key: str, value: str) -> str:
+        """Changes the database only."""
+        vm = self.find(ref)
+        if key in vm.database:
+            raise Refused("MAP_DUPLICATE_KEY", "VM", "xenstore_data", ref, key)
+        vm.database = {**vm.database, key: value}
+        self.changed(ref)
+        return ""
+
+    def _VM_remove_from_xenstore_data(self, ref: str, key: str) -> str:
+        """Changes the database only."""
+        vm = self.find(ref)
+        vm.database = {one: value for one, value in vm.database.items() if one != key}
+        self.changed(ref)
+        return ""
+
+    def _VM_set_xenstore_data(self, ref: str, values: dict[str, str]) -> str:
+        """The database, then the live domain, in one transaction that fails for a value that is too long."""
+        vm = self.find(ref)
+        vm.database = dict(values)
+        self.changed(ref)
+        if vm.power_state == "Running":
+            kept = {key: value for key, value in values.items() if _KEY.fullmatch(key)}
+            if any(len(value.encode()) > _QUOTA for value in kept.values()):
+                raise Refused("INTERNAL_ERROR", "xenopsd: Xs_protocol.Error(E2BIG)")
+            with vm._lock:
+                vm.set_live(kept)
+        return ""
+
+    def _VM_start(self, ref: str, paused: bool, force: bool) -> str:
+        vm = self.find(ref)
+        if vm.kind:
+            raise Refused("VM_IS_TEMPLATE", ref)
+        self._need(vm, "Halted")
+        vm.start()
+        return ""
+
+    def _VM_clean_reboot(self, ref: str) -> str:
+        vm = self.find(ref)
+        before = vm.domid
+        self._ask(vm, "reboot", lambda: vm.domid not in (None, before))
+        return ""
+
+    def _VM_clean_shutdown(self, ref: str) -> str:
+        vm = self.find(ref)
+        self._ask(vm, "poweroff", lambda: vm.domid is None)
+        return ""
+
+    def _need(self, vm: LabVm, state: str) -> None:
+        if vm.power_state != state:
+            raise Refused("VM_BAD_POWER_STATE", vm.ref, state.lower(), vm.power_state.lower())
+
+    def _ask(self, vm: LabVm, what: str, done: t.Callable[[], bool]) -> None:
+        """Ask the guest's tools, and wait until it is so."""
+        self._need(vm, "Running")
+        if not self.xen.store.read(f"{vm.path}/control/feature-{what}"):
+            raise Refused("VM_LACKS_FEATURE", vm.ref)
+        self.xen.store.write(f"{vm.path}/control/shutdown", what)
+        with self._changed:
+            if not self._changed.wait_for(done, _SHUTDOWN):
+                raise Refused("VM_SHUTDOWN_TIMEOUT", "VM", vm.ref, str(_SHUTDOWN))
+
+    def _VM_metrics_get_start_time(self, ref: str) -> xmlrpc.client.DateTime:
+        return _date(next(vm.start_time for vm in self.vms if vm.metrics == ref))
+
+    def _VM_guest_metrics_get_record(self, ref: str) -> Record:
+        for vm in self.vms:
+            if vm.guest_metrics == ref:
+                return vm.reported()
+        raise Refused("HANDLE_INVALID", "VM_guest_metrics", ref)
+
+    def _VIF_get_record(self, ref: str) -> Record:
+        vm = next(vm for vm in self.vms if vm.vif == ref)
+        nic = next(one for one in vm.router.interfaces_report() if "hardware-address" in one)
+        return {**_empty("VIF"), "device": "0", "MAC": nic["hardware-address"]}
+
+    def _host_get_name_label(self, ref: str) -> str:
+        return "xcp1"
+
+    def _event_from(self, classes: list[str], token: str, timeout: float) -> Record:
+        since = int(token.split(",")[0]) if token else -1
+        wanted = {one.partition("/")[2]: one.partition("/")[0] for one in classes}
+        if any(kind not in ("vm", "task") or not ref for ref, kind in wanted.items()):
+            raise Refused("EVENT_SUBSCRIPTION_PARSE_FAILURE", str(classes))
+
+        def news() -> list[str]:
+            return [ref for ref in wanted if self._modified.get(ref, -1) > since]
+
+        with self._changed:
+            self._changed.wait_for(lambda: news() or self._closing.is_set(), timeout)
+            found, generation = news(), self._generation
+        events = []
+        for number, ref in enumerate(found):
+            record = dict(self._tasks[ref]) if ref in self._tasks else None
+            if wanted[ref] == "vm":
+                record = self.find(ref).record()
+            about = {"class": wanted[ref], "ref": ref, "operation": "mod", "id": str(number), "timestamp": "0"}
+            events.append({**about, "snapshot": record} if record else {**about, "operation": "del"})
+        return {"token": f"{generation:020d},{0:020d}", "events": events, "valid_ref_counts": {}}
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def _start_task(self, handler: t.Callable[..., t.Any], values: list[t.Any]) -> str:
+        ref = f"OpaqueRef:{uuids.uuid4()}"
+        self._tasks[ref] = {**_empty("task"), "status": "pending", "error_info": []}
+        self.changed(ref)
+
+        def work() -> None:
+            try:
+                handler(*values)
+                ended = {"status": "success"}
+            except Refused as error:
+                ended = {"status": "failure", "error_info": list(error.args)}
+            if ref in self._tasks:
+                self._tasks[ref] = {**self._tasks[ref], **ended}
+                self.changed(ref)
+
+        threading.Thread(target=work, daemon=True).start()
+        return ref
+
+    def _task_destroy(self, ref: str) -> str:
+        if self._tasks.pop(ref, None) is None:
+            raise Refused("HANDLE_INVALID", "task", ref)
+        return ""
+
+    # -- faults ------------------------------------------------------------------------------------------------------
+
+    def about(self, values: tuple[t.Any, ...]) -> str:
+        """The name of the VM that a call is about."""
+        texts = {
+            one.removeprefix("vm/")
+            for value in values
+            for one in (value if isinstance(value, list) else [value])
+            if isinstance(one, str)
+        }
+        return next((vm.name for vm in self.vms if texts & {vm.ref, vm.name, vm.uuid}), "")
+
+    def fault(self, method: str, vm: str) -> str:
+        for key in (f"{method} {vm}", method):
+            if self.faults.get(key):
+                return self.faults[key].pop(0)
+        return ""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    pool: LabPool
+
+    def log_message(self, format: str, *args: t.Any) -> None:
+        """Quiet."""
+
+    def do_POST(self) -> None:
+        began = time.monotonic()
+        values, method = xmlrpc.client.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        vm = self.pool.about(values)
+        fault = self.pool.fault(str(method), vm)
+        if fault in ("hang", "reset"):
+            self._break(fault)
+            return
+        if fault[:1].isdigit():
+            status, _unused, reason = fault.partition(" ")
+            self._send(int(status), reason, b"")
+            return
+        answer: Record
+        try:
+            if fault.startswith("!"):
+                raise Refused(*fault[1:].split())
+            answer = {"Status": "Success", "Value": self.pool.answer(str(method), values)}
+        except Refused as error:
+            answer = {"Status": "Failure", "ErrorDescription": list(error.args)}
+        body = xmlrpc.client.dumps((answer,), methodresponse=True).encode()
+        self.pool.log.append((str(method), vm, time.monotonic() - began))
+        if fault:
+            self._break(fault)
+        else:
+            self._send(200, "OK", body)
+
+    def _break(self, fault: str) -> None:
+        if fault == "hang":
+            self.pool._closing.wait(60)
+        elif fault == "cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<?xml")
+        else:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def _send(self, status: int, reason: str, body: bytes) -> None:
+        self.send_response(status, reason)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def encoded(source: str) -> str:
+    """A script as it lies in xenstore."""
+    return base64.b64encode(source.encode()).decode()
