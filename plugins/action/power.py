@@ -46,8 +46,8 @@ class ActionModule(GuestAction):
         method = arguments["method"]
         if method == "script" and not guest.capabilities.live:
             raise NotPossible(
-                f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so none can restart it or shut it down: it "
-                "would run again after the restart. Use method: agent."
+                f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so none can restart it or shut it "
+                "down: it would run again after the restart. Use method: agent."
             )
         if arguments["state"] == "rebooted":
             # RouterOS's own command is seen to work; whether its agent honours the mode "reboot" is not established.

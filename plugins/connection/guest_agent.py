@@ -36,6 +36,9 @@ options:
       - V(libvirt) is a domain of libvirt, through libvirt's own agent command (see O(libvirt_uri)). It needs the Python package
         C(libvirt-python) on the controller.
       - V(proxmox) is the REST interface of Proxmox VE 6.2 to 9, with O(api_host) and a token or a password.
+      - V(xenapi) is the XenAPI of XenServer and XCP-ng, with O(api_host) and a password. A script is handed over when the VM
+        starts, see O(exec_mode). Its text may have 32 KiB, of which 1.5 KiB go with one boot; of its output, 1.5 KiB come back.
+        Files cannot be moved.
       - It must be set.
     type: str
     vars:
@@ -49,6 +52,7 @@ options:
       - For backend V(proxmox) the vmid or the name. A name that two VMs have is refused.
       - For backend V(vmware), its name, BIOS or instance uuid, managed object id (V(vm-123)) or path (V([datastore] chr/chr.vmx)).
         Two VMs that answer to it are an error.
+      - For backend V(xenapi), its uuid or name. A name that two VMs have is refused. Templates and snapshots do not count.
     type: str
     vars:
       - name: inventory_hostname
@@ -115,14 +119,17 @@ options:
   api_host:
     description:
       - For backend V(proxmox), the name or address of any node of the cluster. For backend V(vmware), the vCenter or ESXi host.
-      - When left out, it comes from the environment variable that the backend's own collections use, E(PROXMOX_HOST) or
-        E(VMWARE_HOST). So do the other options of the API, such as E(PROXMOX_TOKEN_SECRET) and E(VMWARE_PASSWORD).
+      - For backend V(xenapi), a host, or the coordinator of its pool. Another member of the pool names the coordinator, which is
+        asked then, on the same O(api_port).
+      - When left out, it comes from the environment variable that the backend's own collections use, E(PROXMOX_HOST),
+        E(VMWARE_HOST) or E(XENSERVER_HOST). So do the other options of the API, such as E(PROXMOX_TOKEN_SECRET),
+        E(VMWARE_PASSWORD), E(XENSERVER_USER) and E(XENSERVER_VALIDATE_CERTS).
     type: str
     vars:
       - name: chr_api_host
   api_port:
     description:
-      - The port of O(api_host). When left out, it is 8006 for backend V(proxmox) and 443 for V(vmware).
+      - The port of O(api_host). When left out, it is 8006 for backend V(proxmox), and 443 for V(vmware) and V(xenapi).
     type: int
     vars:
       - name: chr_api_port
@@ -131,6 +138,7 @@ options:
       - For backend V(proxmox), the user with its realm, as in V(automation@pve).
       - For backend V(vmware), it needs C(VirtualMachine.GuestOperations.Execute) and C(VirtualMachine.GuestOperations.Query) on the
         VM, and C(VirtualMachine.Interact.PowerOff) to shut it down.
+      - For backend V(xenapi), such as V(root). Scripts need the role C(vm-admin), M(outofband.chr.power) C(vm-operator).
     type: str
     vars:
       - name: chr_api_user
@@ -190,9 +198,12 @@ options:
       - For backend V(vmware), V(inline) and V(console) are the two program names that the vendor's manual has for script text, and
         V(import) its program for files. V(auto) takes V(inline) and V(import). When the guest refuses the name, so that nothing
         was started, the other way is taken, and remembered for that VM.
+      - For backend V(xenapi), a script is handed over when the VM starts. V(auto) and V(start) start a VM that is halted, leave it
+        running, and refuse one that runs. V(reboot) also restarts one that runs, with a clean reboot, for each script, condition
+        and fact anew.
     type: str
     default: auto
-    choices: [auto, inline, import, path, json, file, qm, socket, console]
+    choices: [auto, inline, import, path, json, file, qm, socket, console, start, reboot]
     vars:
       - name: chr_exec_mode
     env:
@@ -247,6 +258,21 @@ virtual_machines:
     chr3:
     chr4:
       chr_vm: vm-1204
+
+# Two routers of an XCP-ng pool, which may be restarted to run a script
+xcp_ng:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: xenapi
+    chr_api_host: xcp1.example.net
+    chr_api_user: root
+    chr_api_password: "{{ vault_xcp_password }}"
+    chr_ca_path: files/xcp1.pem
+    chr_exec_mode: reboot
+  hosts:
+    chr5:
+    chr6:
+      chr_vm: 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d
 """
 
 import contextlib
@@ -270,6 +296,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 # How Ansible's own machinery begins a command for a POSIX shell; no RouterOS script begins so.
 _SHELL_COMMANDS = re.compile(r"\( ?umask |echo ~|rm -f |chmod |test -|mkdir -|setfacl |chown ")
 _DISCOVERY = re.compile(r"echo (PLATFORM|FOUND);")
+# How the variables of a backend's own collections begin.
+_ENVIRONMENT = {"proxmox": "PROXMOX", "vmware": "VMWARE", "xenapi": "XENSERVER"}
 _PING = re.compile(rb"ansible[./]modules[./]ping\b")
 
 
@@ -363,8 +391,9 @@ class Connection(ConnectionBase):
         Not left to Ansible, which would give one backend's variables to the hosts of the other.
         """
         value = self.get_option(option)
-        variable = f"{str(self.get_option('backend')).upper()}_{option.removeprefix('api_').upper()}"
-        if value is None and self.get_option("backend") in ("proxmox", "vmware") and os.environ.get(variable):
+        backend = _ENVIRONMENT.get(str(self.get_option("backend")), "")
+        variable = f"{backend}_{option.removeprefix('api_').upper()}"
+        if value is None and backend and os.environ.get(variable):
             try:
                 value = convert(os.environ[variable])
             except (TypeError, ValueError):

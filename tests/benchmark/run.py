@@ -91,6 +91,8 @@ def backends(folder: Path, hosts: int, forks: int, rounds: int) -> None:
         apart: dict[str, list[tuple[float, float]]] = {kind: [] for kind in servers}
         for turn in range(rounds + 1):
             for kind, (process, inventory) in servers.items():
+                if kind == "xenapi":  # a script comes with a start
+                    _run(folder, inventory, [OFF], forks)
                 before = _processor_seconds(process.pid)
                 began = _run(folder, inventory, [task, DEBUG], forks)
                 wall = began[1][1] - began[0][1]
@@ -107,7 +109,8 @@ def backends(folder: Path, hosts: int, forks: int, rounds: int) -> None:
 
 
 DEBUG = {"ansible.builtin.debug": {"msg": "x"}}
-API_KINDS = ("sockets", "proxmox", "vmware")
+API_KINDS = ("sockets", "proxmox", "vmware", "xenapi")
+OFF = {"outofband.chr.power": {"state": "shutdown"}}
 
 
 @contextlib.contextmanager

@@ -24,6 +24,9 @@ from .qemu.libvirtd import Libvirtd, LibvirtdError
 from .routeros import Router
 from .serve import LabRouter
 from .vcenter import NoGo, Vcenter, build_vcsim
+from .xapi import LabPool
+from .xen.host import XenHost
+from .xen.oxenstored import NoXen, build_xen
 
 Hosts = dict[str, dict[str, t.Any]]
 BOOT = 90
@@ -42,7 +45,15 @@ def hypervisor(kind: str, names: list[str], cache: Path) -> t.Iterator[Hosts]:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="chr-", dir="/tmp")))
         try:
             hosts = KINDS[kind](running, names, folder, cache)
-        except (GuestError, ImageError, LibvirtdError, NoGo, FileNotFoundError, subprocess.SubprocessError) as error:
+        except (
+            GuestError,
+            ImageError,
+            LibvirtdError,
+            NoGo,
+            NoXen,
+            FileNotFoundError,
+            subprocess.SubprocessError,
+        ) as error:
             raise Missing(str(error).splitlines()[0]) from error
         yield {name: {"ansible_connection": "outofband.chr.guest_agent", **host} for name, host in hosts.items()}
 
@@ -104,10 +115,20 @@ def _vmware(running: contextlib.ExitStack, names: list[str], folder: Path, cache
     return {name: vcenter.variables() for name in names}
 
 
+def _xenapi(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path) -> Hosts:
+    """VMs of a simulated XCP-ng pool around a real oxenstored."""
+    pool = LabPool(running.enter_context(XenHost(build_xen(cache), folder / "xen")), folder)
+    running.enter_context(pool)
+    for name in names:
+        pool.vm(name, started=True, boot_seconds=0.0)
+    return {name: pool.variables(chr_exec_mode="reboot") for name in names}
+
+
 KINDS: dict[str, t.Callable[[contextlib.ExitStack, list[str], Path, Path], Hosts]] = {
     "qemu": _qemu,
     "sockets": _sockets,
     "libvirt": _libvirt,
     "proxmox": _proxmox,
     "vmware": _vmware,
+    "xenapi": _xenapi,
 }

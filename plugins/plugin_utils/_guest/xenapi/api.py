@@ -190,7 +190,7 @@ class Xapi:
     def _request(self, host: str, method: str, values: tuple[t.Any, ...], waits: float) -> t.Any:
         """The value of one call without any repetition. Raises AgentNotThere, InvalidInput, Interrupted, Failure."""
         try:
-            body = xmlrpc.client.dumps(values, method).encode("utf-8")
+            body = xmlrpc.client.dumps(tuple(map(_plain, values)), method).encode("utf-8")
         except UnicodeEncodeError:
             raise InvalidInput(f"A text for {method} is not valid UTF-8.") from None
         server = self._server(host)
@@ -250,6 +250,17 @@ class Xapi:
         if error.code == "HANDLE_INVALID" and error.details[:1] == ["VM"]:
             return VmNotThere(f"{access.where} no longer has the VM ({method}). Nothing was done.")
         return error
+
+
+def _plain(value: t.Any) -> t.Any:
+    """*value* with texts of no other type than str, as Ansible's are: ``xmlrpc.client`` knows no others."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return value
 
 
 def told(details: t.Sequence[str]) -> str:
