@@ -128,7 +128,9 @@ class Ring:
                     return data
             with contextlib.suppress(OSError, ValueError):
                 select.select([self._wake], [], [], 0.02)
-                os.read(self._wake, 4096)
+                with self._lock:  # a descriptor that was closed meanwhile may be something else's by now
+                    if not self._closed:
+                        os.read(self._wake, 4096)
 
     def close(self) -> None:
         with self._lock:

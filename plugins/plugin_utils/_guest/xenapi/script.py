@@ -92,8 +92,7 @@ class Delivery:
             raise NotPossible(
                 f"The router {name!r} runs a script of somebody else, says its status. Nothing was done to it."
             )
-        waiting = data.get(provision.SCRIPT)
-        if waiting and provision.STATUS not in data and not _OURS.search(_decoded(waiting)):
+        if provision.STATUS not in data and not _is_ours(data.get(provision.SCRIPT, "")):
             raise NotPossible(
                 f"Somebody else has placed a script for the next boot of {name!r} (VM.xenstore_data, {provision.SCRIPT}), and "
                 "it has not run yet. Nothing was done. Let it run first, or take it away: xe vm-param-remove "
@@ -116,15 +115,22 @@ class Delivery:
             self._task = self._ordered(False, False)
 
     def _place(self, step: Step) -> None:
+        """Where a script of ours turns up again, copied from a xenstore that was emptied meanwhile, it is taken away again."""
         vm = self._vm
-        try:
-            vm.xapi.call("VM.add_to_xenstore_data", vm.ref, provision.SCRIPT, step.value, changes=True)
-        except Failure as error:
-            if error.code != "MAP_DUPLICATE_KEY":
-                raise
-            raise NotPossible(
-                f"Somebody else has just placed a script for {vm.name!r}. Nothing was started; try again later."
-            ) from None
+        for _unused in range(_TRIES):
+            try:
+                vm.xapi.call("VM.add_to_xenstore_data", vm.ref, provision.SCRIPT, step.value, changes=True)
+                return
+            except Failure as error:
+                if error.code != "MAP_DUPLICATE_KEY":
+                    raise
+            vm.look()
+            if not _is_ours(vm.data.get(provision.SCRIPT, "")):
+                break
+            self._take_away(live=False)
+        raise NotPossible(
+            f"Somebody else has just placed a script for {vm.name!r}. Nothing was started; try again later."
+        )
 
     def _keep(self, step: Step) -> None:
         """See that the script stays where it was placed; place it again where something was copied over it."""
@@ -295,7 +301,8 @@ def _cut(progress: Progress) -> bool:
     return progress.phase is Phase.ENDED and progress.rc == 0 and not progress.whole and cut
 
 
-def _decoded(value: str) -> bytes:
+def _is_ours(value: str) -> bool:
+    """Whether *value* is a script from here, or none at all."""
     with contextlib.suppress(ValueError):
-        return base64.b64decode(value)
-    return b""
+        return not value or bool(_OURS.search(base64.b64decode(value)))
+    return False
