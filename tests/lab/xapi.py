@@ -115,6 +115,8 @@ class LabVm(Domain):
         self.state: str | None = None
         """``Paused`` or ``Suspended``, in place of what the domain says."""
         self.start_time = 0
+        self.features = False
+        """The tools in the guest take orders to shut down."""
         self.database: dict[str, str] = {}
 
     def start(self) -> None:
@@ -131,6 +133,7 @@ class LabVm(Domain):
     def stop(self) -> None:
         super().stop()
         self.guest_metrics = NULL
+        self.features = False
         self.pool.changed(self.ref)
 
     def write_back(self) -> None:
@@ -149,9 +152,7 @@ class LabVm(Domain):
     def allowed(self) -> list[str]:
         if self.power_state != "Running":
             return ["start"] if self.power_state == "Halted" else []
-        features = {"poweroff": "clean_shutdown", "reboot": "clean_reboot"}
-        read = self.host.store.read
-        return [*(one for name, one in features.items() if read(f"{self.path}/control/feature-{name}")), "hard_reboot"]
+        return ["hard_reboot", *(["clean_shutdown", "clean_reboot"] if self.features else [])]
 
     def record(self) -> Record:
         return {
@@ -269,13 +270,18 @@ class LabPool:
         store = Client(Socket(self.xen.daemon.socket))
         store.watch("/local/domain", "all")
         while (event := store.events.get()) is not None and not self._closing.is_set():
-            _root, _local, _domain, domid, *rest = [*event[0].split("/"), "", "", ""]
+            paths = {event[0]}
+            while not store.events.empty() and (event := store.events.get()) is not None:  # what came together, once
+                paths.add(event[0])
+            touched = {(path.split("/")[3], *path.split("/")[4:6]) for path in paths if path.count("/") > 3}
             for vm in list(self.vms):
-                if str(vm.domid) != domid:
-                    continue
-                if rest[0] in ("vm-data", "FIST"):
+                own = [rest for domid, *rest in touched if domid == str(vm.domid)]
+                if any(rest[0] in ("vm-data", "FIST") for rest in own):
                     vm.write_back()
-                elif rest[:2] == ["data", "updated"] and vm.guest_metrics == NULL:
+                if ["control", "feature-reboot"] in own and not vm.features:
+                    vm.features = bool(self.xen.store.read(f"{vm.path}/control/feature-reboot"))
+                    self.changed(vm.ref)
+                if ["data", "updated"] in own and vm.guest_metrics == NULL:
                     vm.guest_metrics = f"OpaqueRef:{uuids.uuid4()}"
                     self.changed(vm.ref, vm.guest_metrics)
         store.close()
@@ -453,7 +459,7 @@ class LabPool:
     def _ask(self, vm: LabVm, what: str, done: t.Callable[[], bool]) -> None:
         """Ask the guest's tools, and wait until it is so."""
         self._need(vm, "Running")
-        if not self.xen.store.read(f"{vm.path}/control/feature-{what}"):
+        if not vm.features:
             raise Refused("VM_LACKS_FEATURE", vm.ref)
         self.xen.store.write(f"{vm.path}/control/shutdown", what)
         with self._changed:

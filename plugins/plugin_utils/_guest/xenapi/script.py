@@ -70,7 +70,7 @@ class Delivery:
             progress = self._follow_all(timeout)
         end = datetime.now(UTC)
         try:
-            self._clear()
+            self._clear(seen=True)
         except GuestError as error:
             raise self._left(f"The script on {self._vm.name!r} {_how(progress)}.", error) from error
         return ScriptResult(
@@ -259,15 +259,22 @@ class Delivery:
                 self._clear()
             raise
 
-    def _clear(self) -> None:
-        """Nothing of the script is there for the next boot, neither in the database nor in the xenstore that it is copied from."""
+    def _clear(self, seen: bool = False) -> None:
+        """Nothing of the script is there for the next boot, neither in the database nor in the xenstore that it is copied from.
+
+        *seen*: the VM was looked at just now.
+        """
         vm = self._vm
-        vm.look()
-        for _unused in range(_TRIES):
-            placed = (vm.power_state, vm.domid)
-            self._take_away(live=vm.power_state == "Running" and vm.domid != self._placed_in)
+        if not seen:
             vm.look()
-            if not ours(vm.data) and (vm.power_state, vm.domid) == placed:
+        for _unused in range(_TRIES):
+            state = vm.power_state, vm.domid
+            live = vm.power_state == "Running" and vm.domid != self._placed_in
+            self._take_away(live)
+            if live:  # whatever the VM does meanwhile: this reaches the database and the domain that runs then
+                if not ours(vm.look_at_data()):
+                    return
+            elif not ours(vm.look()["xenstore_data"]) and (vm.power_state, vm.domid) == state:
                 return
         raise NotPossible(f"VM.xenstore_data still has {', '.join(ours(vm.data)) or 'changed'}.")
 
