@@ -63,6 +63,10 @@ class ScriptFailed(GuestError):
     """A script that the collection itself needed ended with an error, or with output it cannot read."""
 
 
+class OutputCut(ScriptFailed):
+    """A script that the collection itself needed printed more than the way to the router carries."""
+
+
 class NotBoolean(InvalidInput):
     """A condition has a value that is neither true nor false."""
 
