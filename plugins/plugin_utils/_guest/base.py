@@ -223,7 +223,7 @@ def cut(guest: Guest) -> str:
     """What to say of a result that is ``truncated``."""
     if guest.capabilities.max_output is None:
         return f"The guest agent of {guest.vm!r} cut the script's output."
-    return f"The output of the script on {guest.vm!r} is not whole{_bound(guest)}, or the script left before its last line (:return)."
+    return f"The output of the script on {guest.vm!r} is not whole{_bound(guest)}, or the script left early (:return)."
 
 
 def _bound(guest: Guest) -> str:

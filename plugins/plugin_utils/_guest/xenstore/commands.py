@@ -46,7 +46,7 @@ look() { if name @DOMID@ >/dev/null; then xenstore-ls -f @PROVISION@ 2>/dev/null
 known=@KNOWN@
 changes=0
 changed=@CHANGED@
-sh -c 'echo $$; exec timeout @SECONDS@ xenstore-watch @SCRIPT@' | {
+sh -c 'echo $$; exec timeout @SECONDS@ xenstore-watch @SCRIPT@ @releaseDomain' | {
     read -r watcher
     while read -r path; do
         if [ -z "$changed" ]; then
@@ -199,7 +199,8 @@ def _changing(domain: Domain, changes: t.Sequence[Change], unless_busy: bool) ->
     for change in changes:
         path = shlex.quote(f"{domain.path}/{change.path}")
         if change.permissions is not None:
-            line = f"{{ xenstore-exists {path} || xenstore-write {path} ''; }} && xenstore-chmod {path} {' '.join(change.permissions)}"
+made = f"{{ xenstore-exists {path} || xenstore-write {path} ''; }}"
+            line = f"{made} && xenstore-chmod {path} {' '.join(change.permissions)}"
         elif change.value is not None:
             line = f"xenstore-write {path} {shlex.quote(change.value)}"
         else:

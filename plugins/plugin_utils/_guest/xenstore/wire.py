@@ -47,16 +47,18 @@ class Connection:
     def close(self) -> None:
         self._stream.close()
 
-    def ask(self, kind: int, *parts: str, transaction: int = 0) -> bytes:
+    def ask(self, kind: int, *parts: str, transaction: int = 0, timeout: float = _REPLY) -> bytes:
         """The payload of the reply. *parts* are ended by NUL, but for the value of a WRITE."""
-        (reply,) = self.ask_all([(kind, parts)], transaction)
+        (reply,) = self.ask_all([(kind, parts)], transaction, timeout)
         if isinstance(reply, StoreRefused):
             raise reply
         return reply
 
-    def ask_all(self, requests: t.Sequence[Request], transaction: int = 0) -> list[bytes | StoreRefused]:
+    def ask_all(
+        self, requests: t.Sequence[Request], transaction: int = 0, timeout: float = _REPLY
+    ) -> list[bytes | StoreRefused]:
         """The replies to *requests*, sent without waiting for each."""
-        deadline = Deadline(_REPLY + len(requests) * 0.01)
+        deadline = Deadline(timeout + len(requests) * 0.01)
         replies: list[bytes | StoreRefused] = []
         for start in range(0, len(requests), _PIPELINED):
             some = [_payload(*request) for request in requests[start : start + _PIPELINED]]
@@ -97,7 +99,7 @@ class Connection:
         while True:
             message = self._receive(deadline)
             if message is None:
-                raise StoreLost(f"no reply within {_REPLY:g} s")
+                raise StoreLost(f"no reply within {deadline.seconds:.3g} s")
             kind, request, payload = message
             if kind == EVENT:
                 self._note(payload)
@@ -168,7 +170,7 @@ class WireStore(Store):
         connection = Connection(stream)
         try:
             # ssh's end of a forwarded socket opens at once and closes again when the far end cannot be opened.
-            connection.ask(DIRECTORY, "/")
+            connection.ask(DIRECTORY, "/", timeout=min(timeout, _REPLY))
         except (StoreLost, StoreRefused) as error:
             connection.close()
             raise StoreLost(f"{channel}: {error}", refused=True) from None
@@ -261,13 +263,13 @@ class WireStore(Store):
                 self._connection.ask(RM, path, transaction=transaction)
 
     def follow(self, domain: Domain, changes: t.Sequence[Change]) -> Follower:
-        path = f"{domain.path}/{provision.SCRIPT}"
         self._watching += 1
         token = f"{_TOKEN}-{self._watching}"
-        self._connection.ask(WATCH, path, token)
-        follower = _WireFollower(self, self._connection, domain, (path, token))
+        watches = [(path, token) for path in (f"{domain.path}/{provision.SCRIPT}", "@releaseDomain")]
+        for watch in watches:
+            self._connection.ask(WATCH, *watch)
+        follower = _WireFollower(self, self._connection, domain, watches)
         try:
-            self._connection.events(_REPLY)  # the one that tells that the watch is set
             if changes:
                 self.change(domain, changes, unless_busy=True)
         except (Busy, Moved, StoreRefused):
@@ -277,8 +279,10 @@ class WireStore(Store):
 
 
 class _WireFollower(Follower):
-    def __init__(self, store: WireStore, connection: Connection, domain: Domain, watch: tuple[str, str]) -> None:
-        self._store, self._connection, self._domain, self._watch = store, connection, domain, watch
+    def __init__(
+        self, store: WireStore, connection: Connection, domain: Domain, watches: list[tuple[str, str]]
+    ) -> None:
+        self._store, self._connection, self._domain, self._watches = store, connection, domain, watches
         self._status_changes = 0
         self._last: Seen | None = None
 
@@ -286,10 +290,9 @@ class _WireFollower(Follower):
         deadline = Deadline(timeout)
         while True:
             first = self._last is None
-            changed = self._connection.events(0.0 if first else min(deadline.remaining, 1.0))
+            changed = self._connection.events(0.0 if first else deadline.remaining)
             self._status_changes += changed.count(f"{self._domain.path}/{provision.STATUS}")
             seen = self._now()
-            # Once a second without an event, too: the end of a domain is none of this watch's.
             if first or seen != self._last or deadline.expired:
                 self._last = seen
                 return seen
@@ -305,5 +308,6 @@ class _WireFollower(Follower):
 
     def close(self) -> None:
         with contextlib.suppress(StoreRefused, StoreLost):
-            self._connection.ask(UNWATCH, *self._watch)
-            self._connection.events(0.0)  # of this watch, and none of the next one's business
+            for watch in self._watches:
+                self._connection.ask(UNWATCH, *watch)
+            self._connection.events(0.0)  # of these watches, and none of the next ones' business
