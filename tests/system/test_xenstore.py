@@ -418,7 +418,7 @@ def test_a_connection_that_breaks_in_the_middle_is_made_again(xen, domain, guest
     one = guest("chr1")
     one.ping()
     job = one.start(b":delay 1s; :put done")
-    one._open_store._connection._stream.shutdown(2)
+    one._dom0.store._connection._stream.shutdown(2)
     result = one.wait(job, 10)
     assert (result.rc, result.output) == (0, b"done\r\n")
     assert left(chr1) == {}

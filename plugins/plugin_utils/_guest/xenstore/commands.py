@@ -199,7 +199,7 @@ def _changing(domain: Domain, changes: t.Sequence[Change], unless_busy: bool) ->
     for change in changes:
         path = shlex.quote(f"{domain.path}/{change.path}")
         if change.permissions is not None:
-made = f"{{ xenstore-exists {path} || xenstore-write {path} ''; }}"
+            made = f"{{ xenstore-exists {path} || xenstore-write {path} ''; }}"
             line = f"{made} && xenstore-chmod {path} {' '.join(change.permissions)}"
         elif change.value is not None:
             line = f"xenstore-write {path} {shlex.quote(change.value)}"
