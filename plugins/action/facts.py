@@ -10,9 +10,16 @@ import typing as t
 from ansible_collections.outofband.chr.plugins.module_utils._routeros import facts
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, checked
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.bits import time
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotPossible, ScriptFailed
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    InvalidInput,
+    NotPossible,
+    OutputCut,
+    ScriptFailed,
+)
+
+_PAGE = 4  # items of a menu in one script, where its output has a bound
 
 
 class ActionModule(GuestAction):
@@ -38,11 +45,15 @@ class ActionModule(GuestAction):
             result = guest.run(script.encode(), timeout)
             if result.timed_out:
                 raise ScriptFailed(failure(guest, result, timeout))
-            return result.output if result.rc == 0 else None
+            return checked(guest, result, timeout).output if result.rc == 0 else None
 
         try:
             with guest.exchange():
-                gathered = facts.gather(names, read, maybe)
+                gathered = facts.gather(names, read, maybe, _PAGE if guest.capabilities.max_output else None)
+        except OutputCut as error:
+            raise OutputCut(
+                f"{error} Leave the subset that is so long out of gather_subset, such as config."
+            ) from error
         except ValueError as error:
             raise ScriptFailed(f"The facts of {guest.vm!r} cannot be read: {error}.") from error
         return _result(gathered)

@@ -21,10 +21,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     ScriptFailed,
 )
 
-# Seconds: for one look whether the router is there, for a command that ends the agent, until an uptime tells two boots apart.
+# Seconds: for one look whether the router is there, for a command that ends the agent, until an uptime tells two boots apart,
+# between an order and its execution where the order must be cleared away first, for a script that does nothing slow.
 _LOOK = 3.0
 _GOING_DOWN = 1.0
 _SETTLED = 3.0
+_BEFORE = 2
+_OWN = 30.0
 _SILENCE = 15.0  # how long an open channel must stay silent until the machine behind it counts as off
 
 
@@ -139,6 +142,10 @@ class ActionModule(GuestAction):
     def _ask(self, guest: Guest, method: str, mode: str, command: str) -> None:
         if method == "agent":
             guest.shutdown(mode)
+            return
+        if guest.capabilities.replays:
+            # In the background: the script itself must have ended, and be gone, when the router goes down.
+            self.read(guest, f':execute script=":delay {_BEFORE}s; {command}"', _OWN)
             return
         with contextlib.suppress(OutcomeUnknown):  # a router that goes down may not answer any more; it is watched next
             result = guest.run(command.encode(), _GOING_DOWN)

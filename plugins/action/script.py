@@ -11,7 +11,7 @@ from ansible.module_utils.common.text.converters import to_bytes
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import text
 from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction, failure
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, ScriptResult, check_source
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, ScriptResult, check_source, cut
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotBoolean, ScriptFailed
 
 
@@ -94,7 +94,7 @@ class ActionModule(GuestAction):
             "output_available": guest.capabilities.output,
         }
         if result.truncated:
-            report["warnings"] = [f"The guest agent of {guest.vm!r} cut the script's output."]
+            report["warnings"] = [cut(guest)]
         if result.rc != 0:
             report.update(failed=True, msg=failure(guest, result, timeout))
         return report

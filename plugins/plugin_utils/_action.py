@@ -18,14 +18,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu a
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vmware as _vmware  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vsphere as _vsphere
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import xenapi as _xenapi  # noqa: F401
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, encoded, failure
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import xenstore as _xenstore  # noqa: F401
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, checked, encoded, failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
     GuestError,
     InvalidInput,
     OutcomeUnknown,
-    ScriptFailed,
 )
 
 __all__ = ["GuestAction", "failure"]
@@ -111,8 +111,5 @@ class GuestAction(ActionBase):
         return positive_seconds("chr_script_timeout", self._connection.get_option("script_timeout"))
 
     def read(self, guest: Guest, source: str, timeout: float) -> bytes:
-        """The output of a script of our own that changes nothing. Raises ScriptFailed."""
-        result = guest.run(encoded(source), timeout)
-        if result.rc != 0:
-            raise ScriptFailed(failure(guest, result, timeout))
-        return result.output
+        """The output of a script of our own that changes nothing. Raises ScriptFailed, OutputCut."""
+        return checked(guest, guest.run(encoded(source), timeout), timeout).output

@@ -43,10 +43,13 @@ def subsets(wanted: list[str]) -> list[str]:
     return [name for name in SUBSETS if name in result]
 
 
-def gather(names: list[str], read: Read, maybe: t.Callable[[str], bytes | None]) -> dict[str, t.Any]:
+def gather(
+    names: list[str], read: Read, maybe: t.Callable[[str], bytes | None], page: int | None = None
+) -> dict[str, t.Any]:
     """The facts of the subsets *names*, without the ``ansible_net_`` prefix.
 
-    *maybe* is *read* for a script that a RouterOS may not know; it gives None then. Raises ValueError for unreadable output.
+    *maybe* is *read* for a script that a RouterOS may not know; it gives None then. *page*: see records.items. Raises ValueError
+    for unreadable output.
     """
     facts: dict[str, t.Any] = {"gather_subset": names}
     resource = _one(read(records.properties("/system resource", _RESOURCE)))
@@ -56,9 +59,9 @@ def gather(names: list[str], read: Read, maybe: t.Callable[[str], bytes | None])
         elif name == "hardware":
             facts.update(_hardware(resource))
         elif name == "interfaces":
-            facts.update(_interfaces(read, maybe))
+            facts.update(_interfaces(read, maybe, page))
         elif name == "routing":
-            facts.update(_routing(maybe))
+            facts.update(_routing(maybe, page))
         else:
             facts.update(_config(read))
     return facts
@@ -131,39 +134,37 @@ def _hardware(resource: dict[str, str]) -> dict[str, t.Any]:
     }
 
 
-def _list(command: str, run: t.Callable[[str], bytes | None]) -> list[dict[str, str]] | None:
-    output = run(records.listing(command))
-    if output is None:
-        return None
-    return [{key: value for key, value in item.items() if key != ".id"} for item in records.parse(output)]
+def _list(command: str, run: t.Callable[[str], bytes | None], page: int | None) -> list[dict[str, str]] | None:
+    found = records.items(command, run, page)
+    return found and [{key: value for key, value in item.items() if key != ".id"} for item in found]
 
 
-def _interfaces(read: Read, maybe: t.Callable[[str], bytes | None]) -> dict[str, t.Any]:
+def _interfaces(read: Read, maybe: t.Callable[[str], bytes | None], page: int | None) -> dict[str, t.Any]:
     interfaces: dict[str, dict[str, t.Any]] = {
-        item["name"]: dict(item) for item in _list("/interface", read) or [] if "name" in item
+        item["name"]: dict(item) for item in _list("/interface", read, page) or [] if "name" in item
     }
     facts: dict[str, t.Any] = {"interfaces": interfaces}
     for family, menu, run in (("ipv4", "/ip address", read), ("ipv6", "/ipv6 address", maybe)):
         addresses = []
-        for item in _list(menu, run) or []:
+        for item in _list(menu, run, page) or []:
             address, _unused, subnet = item.get("address", "").partition("/")
             addresses.append(address)
             of = interfaces.get(item.get("interface", ""))
             if of is not None:
                 of.setdefault(family, []).append({"address": address, "subnet": subnet})
         facts[f"all_{family}_addresses"] = addresses
-    neighbors = _list("/ip neighbor", maybe) or []
+    neighbors = _list("/ip neighbor", maybe, page) or []
     facts["neighbors"] = {item["interface"]: item for item in neighbors if "interface" in item}
     return facts
 
 
-def _routing(maybe: t.Callable[[str], bytes | None]) -> dict[str, t.Any]:
+def _routing(maybe: t.Callable[[str], bytes | None], page: int | None) -> dict[str, t.Any]:
     facts: dict[str, t.Any] = {}
     for fact, (menus, key) in _ROUTING.items():
-        items = next((found for menu in menus if (found := _list(menu, maybe)) is not None), [])
+        items = next((found for menu in menus if (found := _list(menu, maybe, page)) is not None), [])
         facts[fact] = {item[key]: item for item in items if key in item}
     routes: dict[str, list[dict[str, str]]] = {}
-    for item in _list("/ip route", maybe) or []:
+    for item in _list("/ip route", maybe, page) or []:
         routes.setdefault(item.get("routing-table") or item.get("routing-mark") or "main", []).append(item)
     facts["route"] = routes
     return facts

@@ -12,14 +12,20 @@ Here a router prints ``@`` per record and ``key length:value`` per property, so 
 from __future__ import annotations
 
 import re
+import typing as t
 
 from .output import readable
 
+
+class Cut(Exception):
+    """The output of a script is not whole."""
+
+
 _KEY = re.compile(rb"([^ \r\n@][^ \r\n]*) (\d+):")
 
-# $1: an array of arrays, as [print as-value] gives it for a menu of items
-LISTING = """\
-:foreach item in=[{command} print as-value] do={{
+# An array of arrays is what [print as-value] gives for a menu of items.
+_LISTING = """\
+:foreach item in={items} do={{
 :put "@"
 :foreach k,v in=$item do={{ :local t [:tostr $v]; :put ($k . " " . [:len $t] . ":" . $t) }}
 }}
@@ -30,9 +36,35 @@ _PROPERTY = """\
 """
 
 
-def listing(command: str) -> str:
-    """A script that prints all items of the menu *command* (such as ``/ip address``), without changing anything."""
-    return LISTING.format(command=command)
+def listing(command: str, start: int = 0, end: int | None = None) -> str:
+    """A script that prints the items of the menu *command* (such as ``/ip address``) from *start* to *end*, changing nothing."""
+    items = f"[{command} print as-value]"
+    return _LISTING.format(items=items if end is None else f"[:pick {items} {start} {end}]")
+
+
+def items(command: str, run: t.Callable[[str], bytes | None], page: int | None = None) -> list[dict[str, str]] | None:
+    """All items of the menu *command*, read with *run*; None where that gives None.
+
+    With *page*: at most so many at a time, and fewer where *run* raises Cut. Raises Cut when a single one is too long.
+    """
+    if page is None:
+        output = run(listing(command))
+        return None if output is None else parse(output)
+    found: list[dict[str, str]] = []
+    while True:
+        try:
+            output = run(listing(command, len(found), len(found) + page))
+        except Cut:
+            if page == 1:
+                raise
+            page //= 2
+            continue
+        if output is None:
+            return None
+        some = parse(output)
+        found += some
+        if len(some) < page:
+            return found
 
 
 def properties(command: str, names: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from .base import Guest, GuestOptions
 from .deadline import positive_seconds
 from .errors import InvalidInput
 
-BACKENDS = ("qemu", "libvirt", "proxmox", "vmware", "xenapi")
+BACKENDS = ("qemu", "libvirt", "proxmox", "vmware", "xenapi", "xenstore")
 
 
 def open_guest(options: GuestOptions) -> Guest:

@@ -17,7 +17,7 @@ from pathlib import Path
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message, text
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.values import seconds
 
-from .errors import InvalidInput, NotAnAgent, NotBoolean, NotPossible, ScriptFailed, TooLarge
+from .errors import InvalidInput, NotAnAgent, NotBoolean, NotPossible, OutputCut, ScriptFailed, TooLarge
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Capabilities:
     """Ways to hand over a script, the one that ``auto`` takes first."""
     live: bool = True
     """A script runs without a restart of the router; otherwise ``boot`` tells one boot from the next."""
+    max_output: int | None = None
+    """Bytes of the output of one script; None: no bound that a script of ours comes near."""
+    replays: bool = False
+    """A script that takes the router down could be run again when it boots."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +170,7 @@ class Guest(ABC):
 
     def _output(self, source: str, timeout: float) -> bytes:
         result = self.run(encoded(source), timeout)
-        if result.rc != 0:
-            raise ScriptFailed(failure(self, result, timeout))
-        return result.output
+        return checked(self, result, timeout).output
 
     def reset(self) -> None:
         """Forget what outlives a task, such as a session."""
@@ -214,6 +216,27 @@ def encoded(source: str) -> bytes:
         raise InvalidInput(f"{source!r} is not valid UTF-8.") from None
 
 
+def checked(guest: Guest, result: ScriptResult, timeout: float) -> ScriptResult:
+    """*result*, if the script ended well and all of its output is there. Raises ScriptFailed, OutputCut."""
+    if result.rc != 0:
+        raise ScriptFailed(failure(guest, result, timeout))
+    if result.truncated:
+        raise OutputCut(f"A script printed more than can be had whole from {guest.vm!r}{_bound(guest)}.")
+    return result
+
+
+def cut(guest: Guest) -> str:
+    """What to say of a result that is ``truncated``."""
+    if guest.capabilities.max_output is None:
+        return f"The guest agent of {guest.vm!r} cut the script's output."
+    return f"The output of the script on {guest.vm!r} is not whole{_bound(guest)}, or the script left early (:return)."
+
+
+def _bound(guest: Guest) -> str:
+    bound = guest.capabilities.max_output
+    return "" if bound is None else f": backend {guest.backend} carries {bound} bytes of it"
+
+
 def failure(guest: Guest, result: ScriptResult, timeout: float) -> str:
     """One sentence on a script that did not end well, with RouterOS's own words."""
     if result.rc is None:
@@ -238,7 +261,8 @@ def failure(guest: Guest, result: ScriptResult, timeout: float) -> str:
             f"The guest agent of {guest.vm!r} stopped the script at its own time limit. Split it, or let it start the work with "
             f":execute. It had printed: {said or 'nothing'}"
         )
-    return f"The script failed on {guest.vm!r}: {said or 'no text came with it'}"
+    end = " (the output was cut)" if result.truncated else ""
+    return f"The script failed on {guest.vm!r}: {said or 'no text came with it'}{end}"
 
 
 def check_source(source: bytes, capabilities: Capabilities) -> None:
@@ -255,9 +279,11 @@ def check_source(source: bytes, capabilities: Capabilities) -> None:
             "Save it as UTF-8, or write the byte as a RouterOS escape such as \\E9."
         ) from None
     if len(source) > capabilities.max_script:
+        instead = "Put it on the router with outofband.chr.copy and run it with guest_file, or split it."
+        if not capabilities.files:
+            instead = "Split it, or let the router fetch it itself (/tool fetch, then /import)."
         raise TooLarge(
-            f"The script has {len(source)} bytes; this way to the router takes at most {capabilities.max_script}. "
-            "Put it on the router with outofband.chr.copy and run it with guest_file, or split it."
+            f"The script has {len(source)} bytes; this way to the router takes at most {capabilities.max_script}. {instead}"
         )
 
 

@@ -11,6 +11,8 @@ the action and connection plugins knows Ansible's own exceptions.
 
 from __future__ import annotations
 
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.records import Cut
+
 
 class GuestError(Exception):
     """Base of all errors of this package."""
@@ -65,6 +67,10 @@ class OutcomeUnknown(GuestError):
 
 class ScriptFailed(GuestError):
     """A script that the collection itself needed ended with an error, or with output it cannot read."""
+
+
+class OutputCut(ScriptFailed, Cut):
+    """A script that the collection itself needed printed more than the way to the router carries."""
 
 
 class NotBoolean(InvalidInput):

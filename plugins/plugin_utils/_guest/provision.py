@@ -96,6 +96,11 @@ def plan(source: bytes) -> Plan:
     return Plan((*steps, _step(last.encode())), _step(undo.encode()))
 
 
+def probe() -> Step:
+    """A step that does nothing but print its nonce, which only a RouterOS does."""
+    return _step(b"")
+
+
 def _step(source: bytes) -> Step:
     nonce = secrets.token_hex(8)
     return Step(source + f'\n:put "{nonce}"'.encode(), nonce)

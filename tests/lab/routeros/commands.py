@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 
@@ -271,6 +272,13 @@ def _parse(call: Call) -> Value:
         raise ScriptError(str(error)) from None
 
 
+def _execute(call: Call) -> Value:
+    """In the background; the value is the id of the job."""
+    source = text(call.args["script"]).encode("latin-1")
+    threading.Thread(target=call.router.run, args=(source,), daemon=True).start()
+    return "*1"
+
+
 def _timestamp(call: Call) -> Value:
     return Time.of(call.router.clock.now().timestamp())
 
@@ -404,6 +412,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     _spec("pick", _pick, "value begin", "end"),
     _spec("find", _find, "value sought", "start"),
     _spec("parse", _parse, "source"),
+    _spec("execute", _execute, "script"),
     _spec("nothing", lambda call: None),
     _spec("timestamp", _timestamp, since=(7,)),
     CommandSpec("rndnum", _rndnum, params("value", "from", "to"), (), ("from", "to"), since=(7,), locked=False),

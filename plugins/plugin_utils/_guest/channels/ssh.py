@@ -114,22 +114,7 @@ class SshChannel(Channel):
             if self._ssh(["-O", "check"], deadline) is not None:
                 self._log_in(deadline)
         line = ["ssh", *self._arguments, "-o", "BatchMode=yes", "-o", f"ControlPath={self._master}"]
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            given.write(stdin)
-            given.seek(0)
-            remote = shlex.join(command)
-            process = subprocess.Popen(
-                [*line, "--", self._destination, remote], stdin=given, stdout=output, stderr=errors
-            )
-            try:
-                status = process.wait(max(deadline.remaining, 0.1))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                raise TimeoutError(f"no answer within {deadline.seconds:g} s") from None
-            output.seek(0)
-            errors.seek(0)
-            return status, output.read(), errors.read()
+        return execute([*line, "--", self._destination, shlex.join(command)], stdin, deadline)
 
     def _log_in(self, deadline: Deadline) -> None:
         """Raises AgentNotThere."""
@@ -169,6 +154,26 @@ class SshChannel(Channel):
         if status == 0:
             return None
         return message(b"\n".join(said)).strip(" .") or f"exit status {status}"
+
+
+def execute(command: list[str], stdin: bytes, deadline: Deadline) -> tuple[int, bytes, bytes]:
+    """Run a program here: (exit status, output, errors).
+
+    Raises TimeoutError when it did not end before *deadline*, OSError when it cannot be started.
+    """
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        given.write(stdin)
+        given.seek(0)
+        process = subprocess.Popen(command, stdin=given, stdout=output, stderr=errors)
+        try:
+            status = process.wait(max(deadline.remaining, 0.1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise TimeoutError(f"no answer within {deadline.seconds:g} s") from None
+        output.seek(0)
+        errors.seek(0)
+        return status, output.read(), errors.read()
 
 
 def _digest(*parts: str) -> str:

@@ -55,7 +55,12 @@ class XenapiGuest(Guest):
 
     backend = "xenapi"
     capabilities = Capabilities(
-        output=True, files=False, max_script=provision.MAX_SOURCE, exec_modes=("start", "reboot"), live=False
+        output=True,
+        files=False,
+        max_script=provision.MAX_SOURCE,
+        exec_modes=("start", "reboot"),
+        max_output=provision.MAX_STEP,
+        live=False,
     )
 
     def __init__(self, vm: Vm, options: GuestOptions) -> None:

@@ -303,9 +303,9 @@ def _how(progress: Progress) -> str:
 
 
 def _cut(progress: Progress) -> bool:
-    """Whether output is missing at the end: the line that every script of ours prints, and what a value cannot hold."""
-    cut = not progress.output or len(progress.output) >= provision.MAX_STEP
-    return progress.phase is Phase.ENDED and progress.rc == 0 and not progress.whole and cut
+    """Whether output may be missing: the line at its end that every script of ours prints is."""
+    short = progress.rc == 0 or len(progress.output) >= provision.MAX_STEP
+    return progress.phase is Phase.ENDED and not progress.whole and short
 
 
 def _is_ours(value: str) -> bool:

@@ -62,3 +62,29 @@ def test_output_of_another_form_is_an_error(output):
 def test_any_output_ends_in_records_or_an_error(output):
     with contextlib.suppress(ValueError):
         assert isinstance(records.parse(output), list)
+
+
+def test_a_menu_is_read_in_pages_that_shrink_until_they_fit():
+    router = Router(interfaces=tuple(f"ether{number}" for number in range(1, 8)))
+    sizes = []
+
+    def run(script: str) -> bytes:
+        output = router.run(script).output
+        sizes.append(len(output))
+        if len(output) > 500:
+            raise records.Cut
+        return output
+
+    found = records.items("/interface", run, 4)
+    assert [item["name"] for item in found] == [
+        item["name"] for item in records.items("/interface", lambda s: router.run(s).output)
+    ]
+    assert max(sizes) > 500 > sizes[-1]
+
+
+def test_an_item_that_does_not_fit_alone_is_an_error():
+    def run(script: str) -> bytes:
+        raise records.Cut
+
+    with pytest.raises(records.Cut):
+        records.items("/interface", run, 4)

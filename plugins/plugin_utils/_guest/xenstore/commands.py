@@ -1,0 +1,243 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The way ``commands``: ``xenstore-read``, ``-write``, ``-watch`` and so on, in a small shell script on dom0.
+
+The shell script travels on standard input; but ``xenstore-write`` takes its value as an argument, so that a RouterOS script is in
+dom0's process list for a moment.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message
+
+from .. import provision
+from ..channels.base import ConnectError
+from ..deadline import Deadline
+from .store import Busy, Change, Domain, Follower, Moved, Seen, Store, StoreLost, StoreRefused
+
+Run = t.Callable[[list[str], bytes, Deadline], tuple[int, bytes, bytes]]
+"""As SshChannel.run."""
+
+_TIMEOUT = 20.0  # seconds for what does not wait
+_LONGEST_LOOK = 30.0  # seconds that dom0 waits for one change
+
+# xenstore-ls -f, with -p: /path = "value"   (n0,r3)
+_LINE = re.compile(r'(/[^ ]*) = "(.*)"(?:[ .]*\(((?:[nrwb]\d+,?)+)\))?')
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)")
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
+
+_PROLOGUE = """\
+PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin:/usr/local/bin"
+name() { xenstore-read "/local/domain/$1/name" 2>/dev/null; }
+vm() { xenstore-read "/local/domain/$1/vm" 2>/dev/null; }
+"""
+
+# Once for each event: the first one tells that the watch is set, and then the changes are made. It ends when a look differs from
+# the one before. Its last line says how often the status changed.
+_FOLLOW = """\
+look() { if name @DOMID@ >/dev/null; then xenstore-ls -f @PROVISION@ 2>/dev/null; else echo gone; fi; }
+known=@KNOWN@
+changes=0
+changed=@CHANGED@
+sh -c 'echo $$; exec timeout @SECONDS@ xenstore-watch @SCRIPT@ @releaseDomain' | {
+    read -r watcher
+    while read -r path; do
+        if [ -z "$changed" ]; then
+            changed=$(@CHANGE@)
+            if [ "$changed" != done ]; then echo "$changed"; break; fi
+            known=$(look)
+            case "$known" in *'@STATUS@ = '*) break ;; esac # so quickly
+            continue
+        fi
+        [ "$path" = @STATUS@ ] && changes=$((changes + 1))
+        [ "$(look)" = "$known" ] || break
+    done
+    kill "$watcher" 2>/dev/null
+    while read -r path; do
+        [ "$path" = @STATUS@ ] && changes=$((changes + 1))
+    done
+    look
+    echo "status changes: $changes"
+}
+"""
+
+
+class CommandStore(Store):
+    """Runs shell scripts with *run*; *where* is for messages."""
+
+    mode = "commands"
+
+    def __init__(self, run: Run, where: str) -> None:
+        self._run = run
+        self._where = where
+
+    @classmethod
+    def open(cls, run: Run, where: str) -> CommandStore:
+        """Raises StoreLost (refused); AgentNotThere, InvalidInput as ssh."""
+        store = cls(run, where)
+        try:
+            store.sh("xenstore-list /local/domain")
+        except (StoreLost, StoreRefused) as error:
+            raise StoreLost(f"xenstore-list on {where}: {error}", refused=True) from None
+        return store
+
+    def close(self) -> None:
+        return
+
+    def sh(self, script: str, timeout: float = _TIMEOUT) -> str:
+        """The output of a shell script on dom0."""
+        try:
+            status, output, errors = self._run(["sh", "-s"], (_PROLOGUE + script).encode(), Deadline(timeout))
+        except ConnectError as error:
+            raise StoreLost(str(error), refused=True) from None
+        except (TimeoutError, OSError) as error:
+            raise StoreLost(str(error)) from None
+        said = message(errors) or f"exit status {status}"
+        if status == 255:
+            raise StoreLost(said)
+        if status:
+            raise StoreRefused(said)
+        return output.decode("utf-8", "surrogateescape")
+
+    def domains(self) -> list[Domain]:
+        listed = self.sh(
+            'for domid in $(xenstore-list /local/domain); do printf "%s\\t%s\\t%s\\n" $domid "$(vm $domid)" "$(name $domid)"; done'
+        )
+        found = []
+        for line in listed.splitlines():
+            domid, vm, name = line.split("\t", 2)
+            if name and domid.isdecimal() and int(domid) > 0:
+                found.append(Domain(int(domid), _plain(name), _plain(vm)))
+        return found
+
+    def domain(self, domid: int) -> Domain | None:
+        vm, _tab, name = self.sh(f'printf "%s\\t%s" "$(vm {domid})" "$(name {domid})"').partition("\t")
+        return Domain(domid, _plain(name), _plain(vm)) if name else None
+
+    def tree(self, path: str) -> dict[str, str]:
+        listed = self.sh(f"xenstore-ls -f {shlex.quote(path)} 2>/dev/null; true")
+        return {where.removeprefix(f"{path}/"): value for where, value, _permissions in _lines(listed)}
+
+    def owners(self, domain: Domain) -> dict[str, tuple[str, ...]]:
+        listed = self.sh(f"xenstore-ls -f -p {domain.path}; true")
+        found = {}
+        for where, _value, permissions in _lines(listed):
+            path = where.removeprefix(f"{domain.path}/")
+            if path == provision.ROOT or path.startswith(f"{provision.ROOT}/"):
+                found[path] = permissions
+        return found
+
+    def change(self, domain: Domain, changes: t.Sequence[Change], *, unless_busy: bool) -> None:
+        _judge(self.sh(_changing(domain, changes, unless_busy)))
+
+    def follow(self, domain: Domain, changes: t.Sequence[Change]) -> Follower:
+        return _CommandFollower(self, domain, changes)
+
+
+class _CommandFollower(Follower):
+    def __init__(self, store: CommandStore, domain: Domain, changes: t.Sequence[Change]) -> None:
+        self._store, self._domain = store, domain
+        self._status_changes = 0
+        self._known = "nothing yet"
+        self._first: Seen | None = self._ask(changes, 0.3) if changes else None
+
+    def look(self, timeout: float) -> Seen:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return self._ask((), min(timeout, _LONGEST_LOOK))
+
+    def _ask(self, changes: t.Sequence[Change], timeout: float) -> Seen:
+        path = self._domain.path
+        change = _changing(self._domain, changes, True)
+        values = {
+            "@DOMID@": str(self._domain.domid),
+            "@PROVISION@": f"{path}/{provision.ROOT}/provision",
+            "@SCRIPT@": f"{path}/{provision.SCRIPT}",
+            "@STATUS@": f"{path}/{provision.STATUS}",
+            "@KNOWN@": shlex.quote(self._known),
+            "@CHANGED@": "''" if changes else "done",
+            "@CHANGE@": change,
+            "@SECONDS@": f"{max(timeout, 0.05):.2f}",
+        }
+        script = re.sub("|".join(values), lambda match: values[match[0]], _FOLLOW)
+        output = self._store.sh(script, timeout + _TIMEOUT)
+        body, _unused, count = output.rpartition("status changes: ")
+        if changes and body.split("\n")[0] in _VERDICTS:
+            _judge(body)
+        if not count.strip().isdecimal():
+            raise StoreLost(f"xenstore-watch gave no answer ({message(output.encode('utf-8', 'surrogateescape'))})")
+        self._known = body.rstrip("\n")
+        self._status_changes += int(count)
+        if body.startswith("gone"):
+            return Seen({}, self._status_changes, gone=True)
+        found = {where.removeprefix(f"{path}/"): value for where, value, _permissions in _lines(body)}
+        return Seen(found, self._status_changes)
+
+    def close(self) -> None:
+        return
+
+
+_VERDICTS = ("moved", "busy", "failed")
+
+
+def _changing(domain: Domain, changes: t.Sequence[Change], unless_busy: bool) -> str:
+    """A shell script that carries out *changes* and prints ``done``, or prints one of _VERDICTS."""
+    lines = [
+        f'[ "$(vm {domain.domid})" = {shlex.quote(domain.vm)} ] && name {domain.domid} >/dev/null || {{ echo moved; exit; }}'
+    ]
+    if unless_busy:
+        status = f"{domain.path}/{provision.STATUS}"
+        lines.append(f'[ "$(xenstore-read {status} 2>/dev/null)" != running ] || {{ echo busy; exit; }}')
+    for change in changes:
+        path = shlex.quote(f"{domain.path}/{change.path}")
+        if change.permissions is not None:
+            made = f"{{ xenstore-exists {path} || xenstore-write {path} ''; }}"
+            line = f"{made} && xenstore-chmod {path} {' '.join(change.permissions)}"
+        elif change.value is not None:
+            line = f"xenstore-write {path} {shlex.quote(change.value)}"
+        else:
+            line = f"{{ xenstore-rm {path} 2>/dev/null || true; }}"
+        lines.append(f"{line} || {{ echo failed; exit; }}")
+    return "\n".join([*lines, "echo done"])
+
+
+def _judge(output: str) -> None:
+    verdict = output.split("\n")[0]
+    if verdict == "moved":
+        raise Moved
+    if verdict == "busy":
+        raise Busy
+    if verdict != "done":
+        raise StoreRefused("xenstore-write failed (is the value too large, or the store full?)")
+
+
+def _lines(listed: str) -> t.Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(path, value, permissions) of each node that xenstore-ls printed."""
+    for line in listed.split("\n"):
+        if match := _LINE.fullmatch(line.rstrip()):
+            yield match[1], _plain(match[2]), tuple((match[3] or "").split(","))
+
+
+def _plain(shown: str) -> str:
+    """A value as it is, from how the commands show it: bytes that do not print as ``\\xE9`` (old versions: octal)."""
+
+    def byte(match: re.Match[str]) -> str:
+        code = match[1]
+        if code[0] == "x" and len(code) == 3:
+            return chr(int(code[1:], 16))
+        if len(code) == 3:
+            return chr(int(code, 8) & 0xFF)
+        return _LETTERS.get(code, code)
+
+    if "\\" not in shown:
+        return shown
+    data = _ESCAPE.sub(byte, shown.encode("utf-8", "surrogateescape").decode("latin-1"))
+    return data.encode("latin-1").decode("utf-8", "surrogateescape")

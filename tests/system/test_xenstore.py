@@ -1,0 +1,456 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backend xenstore: Debian's oxenstored and xenstore commands, OpenSSH to dom0, and routers behind real guest rings.
+
+The manual's section "Guest tools: Xen": base64 scripts in ``vm-data/provision/script``; ``ready``, ``running`` or ``error`` in
+``status``; base64 output in ``otuput`` (or ``output``); a script is accepted only while the status is not ``running``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import provision
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    AgentNotThere,
+    InvalidInput,
+    NotPossible,
+    OutcomeUnknown,
+    OutputCut,
+    ScriptFailed,
+    TooLarge,
+    VmNotThere,
+)
+
+EACH_WAY = pytest.mark.parametrize("guest", ["socket", "commands"], indirect=True)
+LARGEST = provision.MAX_STEP - len('\n:put "0123456789abcdef"')
+NAME = b":put [/system identity get name]"
+
+
+@pytest.fixture
+def domain(xen):
+    """Start domains that end with the test: ``domain("chr1", toolstack="xl", output_name="output")``."""
+    started = []
+
+    def start(name, toolstack="xapi", **switches):
+        started.append(xen.domain(name, toolstack, **switches))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def guest(request, xen, short_path, monkeypatch):
+    """A guest on dom0 itself: ``guest("chr1", connect_timeout=1)``; by the way that EACH_WAY gives, else ``socket``."""
+    for name, value in xen.daemon.environment.items():
+        monkeypatch.setenv(name, value)
+    way = getattr(request, "param", "socket")
+
+    def make(vm, **options):
+        defaults = {"connect_timeout": 5.0, "exec_mode": way, "runtime_directory": short_path / "run"}
+        defaults["socket"] = str(xen.daemon.socket)
+        return open_guest(GuestOptions("xenstore", str(vm), **{**defaults, **options}))
+
+    return make
+
+
+def left(domain) -> dict[str, str]:
+    """What is in the store of scripts."""
+    return {path: value for path, value in domain.vm_data().items() if path.startswith(provision.SCRIPT)}
+
+
+def user_scripts(domain) -> list[str]:
+    """Those that ran, without the probes, and without the line of the nonce."""
+    scripts = [text.rpartition("\n:put")[0] for text in domain.log]
+    return [text for text in scripts if text]
+
+
+# -- one script ------------------------------------------------------------------------------------------------------
+
+
+@EACH_WAY
+def test_a_script_runs_once_and_leaves_nothing(domain, guest):
+    chr1 = domain("chr1")
+    result = guest("chr1").run(NAME, 10)
+    assert (result.rc, result.output, result.truncated) == (0, b"chr1\r\n", False)
+    assert user_scripts(chr1) == [NAME.decode()]
+    assert left(chr1) == {}
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"output_name": "output"},
+        {"output_first": False},
+        {"output_first": False, "gap": 0.3},
+        {"gap": 0.3},
+        {"success": "absent"},
+        {"success": "absent", "output_first": False, "gap": 0.2},
+        {"writes_status": False},
+        {"announces": False},
+        {"delay": 0.1},
+    ],
+    ids=str,
+)
+def test_whatever_the_order_and_the_names(domain, guest, switches):
+    """The manual: status ``ready``, ``running``, ``error``; output ``otuput``, possibly ``output``."""
+    chr1 = domain("chr1", **switches)
+    one = guest("chr1")
+    for number in range(3):
+        result = one.run(f':put "n{number}"'.encode(), 10)
+        assert (result.rc, result.output, result.truncated) == (0, f"n{number}\r\n".encode(), False)
+    assert user_scripts(chr1) == [f':put "n{number}"' for number in range(3)]
+    assert left(chr1) == {}
+
+
+@EACH_WAY
+@pytest.mark.parametrize("switches", [{}, {"output_name": "output", "output_first": False, "gap": 0.2}], ids=str)
+def test_an_error_has_routeros_own_words(domain, guest, switches):
+    """The manual: status ``error``."""
+    chr1 = domain("chr1", **switches)
+    result = guest("chr1").run(b':put "before"\n:error "no such luck"', 10)
+    assert (result.rc, result.output) == (-1, b"before\r\nno such luck\r\n")
+    assert left(chr1) == {}
+    assert guest("chr1").run(NAME, 10).rc == 0
+
+
+@EACH_WAY
+@pytest.mark.parametrize("length", [LARGEST, LARGEST + 1, 2048, 2049, 6000])
+def test_scripts_around_and_far_beyond_2048_bytes(domain, guest, length):
+    """The manual's values are base64, and oxenstored takes 2,048 bytes of one: longer scripts come in steps."""
+    chr1 = domain("chr1")
+    source = b':put "end"'.rjust(length, b"\n")
+    assert len(source) == length
+    result = guest("chr1").run(source, 10)
+    assert (result.rc, result.output, result.truncated) == (0, b"end\r\n", False)
+    assert chr1.router.items("system script") == []
+    assert left(chr1) == {}
+
+
+def test_the_largest_script_and_one_byte_more(domain, guest):
+    domain("chr1")
+    one = guest("chr1")
+    with pytest.raises(TooLarge, match="32769 bytes.*at most 32768"):
+        one.run(b"#" * 32769, 10)
+    assert one.run(b":put 1".ljust(32768, b"-").replace(b"-", b" "), 30).output == b"1\r\n"
+
+
+@EACH_WAY
+def test_text_that_is_not_ascii_and_text_that_routeros_would_expand(domain, guest):
+    chr1 = domain("chr1")
+    note = 'Größe 10 € \U0001f600 $x \\ \\" {} [/system reboot]'
+    source = '/system note set note="' + note.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
+    for text in (source, source.ljust(4000)):
+        assert guest("chr1").run(text.encode(), 10).rc == 0
+        assert guest("chr1").read("[/system note get note]", 10).decode() == note
+        chr1.router.run('/system note set note=""')
+
+
+def test_a_long_script_that_fails_leaves_nothing(domain, guest):
+    chr1 = domain("chr1")
+    result = guest("chr1").run(b"#" * 3000 + b'\n:put "before"\n:error "no such luck"', 10)
+    assert (result.rc, result.output) == (-1, b"before\r\nno such luck\r\n")
+    assert chr1.router.items("system script") == []
+    assert left(chr1) == {}
+
+
+def test_a_long_script_whose_piece_is_refused_is_not_run_and_leaves_nothing(domain, guest):
+    chr1 = domain("chr1")
+    one = guest("chr1")
+    one.ping()
+    run = chr1.router.run
+    chr1.router.run = lambda source, stop: run(
+        b":error full" if b":local s" in source and b"set $i" in source else source, stop=stop
+    )
+    with pytest.raises(ScriptFailed, match="Piece 2 of 4.*full.*Nothing of the script was run"):
+        one.run(b":put 1".ljust(4000), 10)
+    assert chr1.router.items("system script") == []
+    assert left(chr1) == {}
+
+
+@pytest.mark.parametrize("too_long", ["dropped", "cut"])
+def test_output_beyond_1536_bytes_is_told_not_guessed(domain, guest, too_long):
+    """The guest's own value has the same limit as ours."""
+    chr1 = domain("chr1", too_long=too_long)
+    chr1.router.run('/system note set note="' + "x" * 2000 + '"')
+    result = guest("chr1").run(b':for i from=1 to=100 do={ :put "a line of some length" }', 10)
+    assert (result.rc, result.truncated, len(result.output)) == (0, True, 0 if too_long == "dropped" else 1536)
+    with pytest.raises(OutputCut, match="1536 bytes"):
+        guest("chr1").read("[/system note get note]", 10)
+    assert left(chr1) == {}
+
+
+def test_output_beyond_1536_bytes_that_counts_as_an_error_is_one(domain, guest):
+    domain("chr1", too_long="error")
+    result = guest("chr1").run(b':for i from=1 to=100 do={ :put "a line of some length" }', 10)
+    assert (result.rc, result.output) == (-1, b"")
+
+
+def test_a_script_that_leaves_before_its_end_is_not_taken_for_whole(domain, guest):
+    domain("chr1")
+    result = guest("chr1").run(b":put 1\n:return 2", 10)
+    assert (result.rc, result.truncated, result.output) == (0, True, b"1\r\n")
+
+
+def test_without_a_status_and_without_the_end_the_outcome_is_unknown(domain, guest):
+    chr1 = domain("chr1", writes_status=False)
+    with pytest.raises(OutcomeUnknown, match="nothing tells whether it went well"):
+        guest("chr1").run(b":put 1\n:return 2", 10)
+    assert left(chr1) == {}
+
+
+# -- never twice -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+def test_scripts_in_a_row_run_once_each(domain, guest, delay):
+    """Tools that look at the script for each watch event would run one twice that follows a removal at once."""
+    chr1 = domain("chr1", delay=delay)
+    for number in range(4):
+        guest("chr1").run(f":put {number}".encode(), 10)
+    assert user_scripts(chr1) == [":put 0", ":put 1", ":put 2", ":put 3"]
+
+
+@EACH_WAY
+def test_a_status_of_running_is_waited_for_and_then_told(xen, domain, guest):
+    """The manual: a script is accepted only while the status is not ``running``."""
+    chr1 = domain("chr1")
+    one = guest("chr1", connect_timeout=1)
+    one.ping()
+    status = f"{chr1.path}/{provision.STATUS}"
+    xen.store.write(status, "running")
+    began = time.monotonic()
+    with pytest.raises(AgentNotThere, match=f"script of somebody else after 1 s.*xenstore-rm {status}") as caught:
+        one.run(b":put 1", 10)
+    assert caught.value.silent
+    assert 0.9 < time.monotonic() - began < 3
+    assert left(chr1) == {provision.SCRIPT: "", provision.STATUS: "running"}
+    timer = threading.Timer(0.4, lambda: xen.store.write(status, "ready"))
+    timer.start()
+    assert one.run(b":put 2", 10).output == b"2\r\n"
+    assert user_scripts(chr1) == [":put 2"]
+
+
+@EACH_WAY
+def test_after_a_timeout_the_text_is_gone_and_the_status_keeps_others_out(domain, guest):
+    chr1 = domain("chr1")
+    one = guest("chr1", connect_timeout=1)
+    result = one.run(b":delay 3s; :put late", 0.3)
+    assert (result.rc, result.timed_out) == (None, True)
+    assert left(chr1) == {provision.SCRIPT: "", provision.STATUS: "running"}
+    with pytest.raises(AgentNotThere, match="script of somebody else"):
+        one.ping()
+    chr1.reboot()
+    guest("chr1").ping()
+    assert user_scripts(chr1) == [":delay 3s; :put late"]
+
+
+def test_a_reboot_runs_nothing_again(domain, guest):
+    """XAPI writes vm-data anew at each boot, from what it held last."""
+    chr1 = domain("chr1")
+    assert guest("chr1").run(b":put 1", 10).rc == 0
+    assert guest("chr1").run(b":error 2", 10).rc == -1
+    assert guest("chr1").run(b":put 3".ljust(3000), 10).rc == 0
+    before = len(chr1.log)
+    chr1.reboot()
+    time.sleep(0.4)
+    assert len(chr1.log) == before
+    assert {key: value for key, value in left(chr1).items() if value} == {provision.STATUS: "ready"}
+
+
+@EACH_WAY
+def test_a_domain_that_goes_down_in_the_middle_is_an_unknown_outcome_and_runs_nothing_again(domain, guest):
+    chr1 = domain("chr1", boot_seconds=0.5)
+    one = guest("chr1")
+    with pytest.raises(OutcomeUnknown, match="went down while it ran a script"):
+        one.run(b"/system reboot", 10)
+    time.sleep(1)
+    assert user_scripts(chr1) == ["/system reboot"]
+    assert chr1.boots == 2
+    assert one.run(NAME, 10).output == b"chr1\r\n"
+
+
+def test_a_restart_in_the_middle_of_a_long_script_runs_nothing_again(domain, guest):
+    """Half a second after it began, its text is no longer in the store that the next boot is made from."""
+    chr1 = domain("chr1", boot_seconds=0.0)
+    with pytest.raises(OutcomeUnknown, match="went down"):
+        guest("chr1").run(b":delay 1s; /system reboot", 10)
+    time.sleep(0.5)
+    assert user_scripts(chr1) == [":delay 1s; /system reboot"]
+
+
+def test_what_a_toolstack_left_there_gives_way(xen, domain, guest):
+    """A script of VM.add_to_xenstore_data stays after its boot, and so does its status."""
+    chr1 = xen.halted("chr1")
+    chr1.data = {provision.SCRIPT: "OnB1dCAx"}
+    chr1.start()
+    one = guest("chr1")
+    assert one.run(b":put 2", 10).output == b"2\r\n"
+    assert [text for text in chr1.log if "outofband" not in text][0] == ":put 1"
+    assert chr1.log.count(":put 1") == 1
+    assert left(chr1) == {}
+    chr1.stop()
+
+
+# -- permissions -----------------------------------------------------------------------------------------------------
+
+
+@EACH_WAY
+def test_after_a_live_set_of_xapi_the_guest_may_write_again(xen, domain, guest):
+    """XAPI's set on a running VM leaves vm-data to dom0 (n0,r<domid>), so that a router could not answer."""
+    chr1 = domain("chr1")
+    guest("chr1").ping()
+    chr1.set_live({"vm-data/mine": "kept", provision.SCRIPT: "OnB1dCAx", provision.STATUS: "ready"})
+    time.sleep(0.1)
+    assert xen.store.permissions(f"{chr1.path}/vm-data") == ["n0", f"r{chr1.domid}"]
+    before = chr1.log.count(":put 1")
+    assert guest("chr1").run(NAME, 10).output == b"chr1\r\n"
+    assert xen.store.permissions(f"{chr1.path}/vm-data") == [f"n{chr1.domid}"]
+    assert chr1.vm_data()["vm-data/mine"] == "kept"
+    assert chr1.log.count(":put 1") == before
+    assert left(chr1) == {}
+
+
+@EACH_WAY
+def test_where_the_toolstack_makes_no_vm_data_it_is_made_for_the_guest(xen, domain, guest):
+    chr1 = domain("chr1", toolstack="xl", announces=False)
+    assert chr1.vm_data() == {}
+    assert guest("chr1").run(NAME, 10).output == b"chr1\r\n"
+    assert xen.store.permissions(f"{chr1.path}/vm-data") == [f"n{chr1.domid}"]
+
+
+@EACH_WAY
+def test_permissions_that_are_right_are_kept(xen, domain, guest):
+    chr1 = domain("chr1")
+    guest("chr1").ping()
+    xen.store.permit(f"{chr1.path}/vm-data", f"n{chr1.domid}", "r0")
+    guest("chr1").run(NAME, 10)
+    assert xen.store.permissions(f"{chr1.path}/vm-data") == [f"n{chr1.domid}", "r0"]
+
+
+# -- which domain ----------------------------------------------------------------------------------------------------
+
+
+@EACH_WAY
+def test_a_domain_is_found_by_domid_name_and_uuid(domain, guest):
+    domain("other")
+    chr1 = domain('chr "1" é')
+    for vm in (chr1.domid, chr1.name, chr1.uuid, chr1.uuid.upper()):
+        one = guest(vm)
+        assert one.run(b":put 1", 10).rc == 0
+        assert one.agent_info()["extra"] == {"domid": chr1.domid, "uuid": chr1.uuid}
+
+
+def test_a_number_is_a_domid_before_it_is_a_name(domain, guest):
+    chr1 = domain("first")
+    named = domain(str(chr1.domid))
+    assert guest(chr1.domid).read("[/system identity get name]", 10) == b"first"
+    chr1.stop()
+    assert guest(named.name).read("[/system identity get name]", 10) == named.name.encode()
+
+
+@EACH_WAY
+def test_two_domains_of_one_name_are_both_named_and_neither_is_touched(domain, guest):
+    one, two = domain("twin"), domain("twin")
+    with pytest.raises(VmNotThere, match=f"{one.uuid}.*{two.uuid}"):
+        guest("twin").run(b":put 1", 5)
+    assert (one.log, two.log) == ([], [])
+
+
+@EACH_WAY
+@pytest.mark.parametrize("vm", ["nosuch", "0", "Domain-0", "../0", "999", "a b'\"$(x)"])
+def test_an_unknown_domain_and_dom0_itself_are_refused(domain, guest, vm):
+    domain("chr1")
+    with pytest.raises(AgentNotThere, match=r"No domain .* runs in .*\(here: chr1\)") as caught:
+        guest(vm).run(b":put 1", 5)
+    assert not caught.value.silent
+
+
+def test_a_domid_is_followed_over_a_reboot(domain, guest):
+    chr1 = domain("chr1")
+    one = guest(chr1.domid)
+    one.ping()
+    chr1.reboot()
+    assert one.run(NAME, 10).output == b"chr1\r\n"
+
+
+def test_a_router_without_tools_is_not_there_and_nothing_stays(domain, guest):
+    chr1 = domain("chr1", watches=False)
+    one = guest("chr1", connect_timeout=0.4)
+    for attempt in (one.ping, lambda: one.run(b"/system reboot", 5)):
+        with pytest.raises(AgentNotThere, match="took no notice of a harmless script within 0.4 s") as caught:
+            attempt()
+        assert caught.value.silent
+    assert left(chr1) == {}
+
+
+def test_a_router_that_stops_listening_is_an_unknown_outcome(domain, guest):
+    chr1 = domain("chr1")
+    one = guest("chr1")
+    one.ping()
+    chr1.switches.delay = 60
+    with pytest.raises(OutcomeUnknown, match="took no notice of the script within 0.5 s"):
+        one.run(b":put 1", 0.5)
+    assert left(chr1) == {}
+
+
+def test_a_guest_that_may_write_and_does_not_run_routeros_is_found_out(domain, guest):
+    chr1 = domain("linux")
+    run = chr1.router.run
+    chr1.router.run = lambda source, stop: run(b":put hello", stop=stop)
+    with pytest.raises(AgentNotThere, match="did not print.*is that a RouterOS"):
+        guest("linux", connect_timeout=3).require_routeros()
+
+
+# -- the way to dom0 -------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_breaks_in_the_middle_is_made_again(xen, domain, guest):
+    chr1 = domain("chr1")
+    one = guest("chr1")
+    one.ping()
+    job = one.start(b":delay 1s; :put done")
+    one._dom0.store._connection._stream.shutdown(2)
+    result = one.wait(job, 10)
+    assert (result.rc, result.output) == (0, b"done\r\n")
+    assert left(chr1) == {}
+
+
+def test_without_a_socket_the_commands_are_taken_and_remembered(domain, guest, short_path):
+    domain("chr1")
+    for _unused in range(2):
+        one = guest("chr1", exec_mode="auto", socket=f"{short_path}/none")
+        assert one.run(NAME, 10).exec_mode == "commands"
+    with pytest.raises(AgentNotThere, match="socket: .*no such file"):
+        guest("chr1", exec_mode="socket", socket=f"{short_path}/none").ping()
+
+
+def test_what_does_not_speak_the_protocol_is_not_xenstored(domain, guest, lab):
+    domain("chr1")
+    with pytest.raises(AgentNotThere, match="No way to xenstore"):
+        guest("chr1", exec_mode="socket", socket=lab("x").address, connect_timeout=1).ping()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"exec_mode": "inline"}, "not one of the ways of backend xenstore"),
+        ({"socket": "tcp://x:1"}, "no absolute path"),
+    ],
+)
+def test_options_that_cannot_be_right(guest, options, says):
+    with pytest.raises(InvalidInput, match=says):
+        guest("chr1", **options)
+
+
+def test_files_are_refused_in_one_sentence(guest):
+    with pytest.raises(NotPossible, match="Backend xenstore moves no files"):
+        guest("chr1").put(None, "x")
