@@ -34,6 +34,12 @@ class ActionModule(GuestAction):
         except ValueError as error:
             raise InvalidInput(f"gather_subset: {error}.") from error
 
+        if self._task.check_mode and not guest.capabilities.live:
+            return {
+                "changed": False,
+                "skipped": True,
+                "msg": f"Facts of {guest.vm!r} need a boot, which check mode does without.",
+            }
         if not guest.capabilities.output:
             return self._by_values(guest, arguments["gather_subset"], timeout)
 

@@ -37,6 +37,11 @@ class ActionModule(GuestAction):
                 check_source(source, guest.capabilities)
             except InvalidInput as error:
                 raise type(error)(f"{error} (src: {arguments['src']})" if arguments["src"] else str(error)) from None
+        if self._task.check_mode and not guest.capabilities.live:
+            return {
+                "changed": True,
+                "msg": "The script would have been run. Conditions need a boot, and were not evaluated.",
+            }
         if reason := self._not_needed(guest, arguments, timeout):
             return {"changed": False, "skipped_reason": reason, "rc": 0, "stdout": "", "stdout_lines": []}
         if self._task.check_mode:

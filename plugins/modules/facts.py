@@ -20,6 +20,7 @@ options:
         before it to leave it out. V(default) is always collected.
       - Backend C(vmware) carries no output. Only V(default) can be had there, without the load, by some 250 jobs that succeed or
         fail.
+      - On backend C(xenapi), each script is a boot of the router; V(default) needs four. One that is off is started and stays on.
     type: list
     elements: str
     default: ["!config"]
@@ -28,6 +29,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - Facts are collected in check mode too. On backend C(xenapi), where that needs a boot, the task is skipped.
   diff_mode:
     support: none
     details:

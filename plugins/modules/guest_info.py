@@ -57,14 +57,24 @@ moid:
   returned: with backend C(vmware)
   type: str
   sample: vm-1204
+host:
+  description: For backend C(xenapi), the name of the host that the VM runs on. Null when it does not run.
+  returned: with backend C(xenapi)
+  type: str
+  sample: xcp1
+uuid:
+  description: For backend C(xenapi), the VM's uuid.
+  returned: with backend C(xenapi)
+  type: str
+  sample: 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d
 power_state:
-  description: For backend C(vmware), the VM's power state.
-  returned: with backend C(vmware)
+  description: For backends C(vmware) and C(xenapi), the VM's power state, in the words of the hypervisor.
+  returned: with backends C(vmware) and C(xenapi)
   type: str
   sample: poweredOn
 tools_status:
-  description: For backend C(vmware), whether the tools in the guest run.
-  returned: with backend C(vmware)
+  description: For backends C(vmware) and C(xenapi), whether the tools in the guest run. On C(xenapi) it is V(live) or V(absent).
+  returned: with backends C(vmware) and C(xenapi)
   type: str
   sample: guestToolsRunning
 os:
@@ -99,7 +109,7 @@ interfaces:
   elements: dict
   contains:
     name:
-      description: RouterOS's name.
+      description: RouterOS's name. On backend C(xenapi) the number of the VM's interface, as V(0).
       type: str
       sample: ether1
     mac_address:

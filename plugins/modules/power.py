@@ -25,7 +25,8 @@ options:
       - V(script) uses RouterOS's own C(/system reboot) and C(/system shutdown).
       - V(agent) uses the agent's command. That it shuts a CHR down has been observed. That it reboots one is not established, it
         may shut the router down instead.
-      - V(auto) is V(script) for a reboot and V(agent) for a shutdown.
+      - On backend C(xenapi), V(agent) is XAPI's clean reboot or clean shutdown, and V(script) is refused.
+      - V(auto) is V(script) for a reboot and V(agent) for a shutdown; on backend C(xenapi) it is V(agent) for both.
     type: str
     default: auto
     choices: [auto, script, agent]

@@ -14,6 +14,9 @@ description:
   - A script that RouterOS cannot parse does not run at all. One that fails while it runs stops there, what it did before stays
     done, and the task fails with RouterOS's own text.
   - A script is sent once. When the answer is lost, the task fails and says so, and never runs it again.
+  - On backend C(xenapi), a script comes with a start of the VM or a restart, see
+    O(outofband.chr.guest_agent#connection:exec_mode). So do O(unless) and O(only_if), with a boot of their own, and each 1.4 KB
+    of a longer script. A script that restarts the router itself fails there, as its end cannot be seen.
 options:
   source:
     description:
@@ -34,6 +37,7 @@ options:
       - Seconds to wait for the end of the script, instead of the connection's
         O(outofband.chr.guest_agent#connection:script_timeout).
       - A script that takes longer goes on on the router. The task fails with RV(timed_out) and the job's id.
+      - On backend C(xenapi) it counts for each boot, from the moment in which the VM runs, so the time to boot is part of it.
     type: float
   unless:
     description:
@@ -51,7 +55,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - O(unless) and O(only_if) are evaluated, the script is not run. Without them, a change is predicted.
+      - O(unless) and O(only_if) are evaluated, the script is not run. Without them, a change is predicted, and so it is on backend
+        C(xenapi), where evaluating them needs a boot.
   diff_mode:
     support: none
     details:

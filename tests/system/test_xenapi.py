@@ -250,7 +250,7 @@ def test_the_lab_stores_an_oversize_value_and_the_next_start_fails(pool, guest):
 @pytest.mark.parametrize("too_long", ["dropped", "cut"])
 def test_output_that_a_value_cannot_hold_is_told(pool, playbook, too_long):
     pool.vm("chr1", too_long=too_long)
-    source = ':for i from=1 to=40 do={ :put "a line of some forty characters, so it is" }'
+    source = ':delay 300ms\n:for i from=1 to=40 do={ :put "a line of some forty characters, so it is" }'
     run = playbook([script(source)], {"chr1": pool.variables()})
     result = run.of("go")["result"]
     assert result["rc"] == 0, run.output
@@ -658,3 +658,18 @@ def test_options_that_cannot_be_right_are_refused_before_anything_is_sent(pool, 
     with pytest.raises(GuestError, match=r"chr_(api_host|api_user|api_password|exec_mode)"):
         guest("chr1", **options)
     assert pool.log == []
+
+
+def test_check_mode_boots_nothing(pool, playbook):
+    vm = booted(pool.vm("on", started=True))
+    off = pool.vm("off")
+    tasks = [
+        script(NAME, unless="true"),
+        {"name": "facts", "outofband.chr.facts": None},
+        {"name": "info", "outofband.chr.guest_info": None},
+    ]
+    run = playbook(tasks, {name: pool.variables(chr_exec_mode="reboot") for name in ("on", "off")}, "--check")
+    assert run.rc == 0, run.output
+    assert run.of("go", "off")["result"]["changed"]
+    assert run.of("facts", "on")["status"] == "skipped"
+    assert (vm.boots, off.boots) == (1, 0)
