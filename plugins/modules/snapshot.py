@@ -10,8 +10,8 @@ author: The outofband.chr authors (@outofband)
 short_description: Take a quiesced snapshot of a router's VM, or remove a snapshot
 version_added: 0.1.0
 description:
-  - Has the hypervisor take a snapshot of the disks of a Cloud Hosted Router's VM while its guest agent holds the file systems still,
-    and fails when they were not. Memory is not part of it.
+  - Has the hypervisor take a snapshot of the disks of a Cloud Hosted Router's VM while its guest agent holds the file systems
+    still, and fails when it did not. Memory is not part of it.
   - Backends V(proxmox), V(libvirt) and V(vmware). A plain QEMU has no hypervisor to ask.
 options:
   state:
@@ -33,14 +33,14 @@ options:
   quiesce:
     description:
       - Whether the file systems must be at rest. They are when the VM is off.
-      - On VMware and libvirt they are frozen only if this is V(true). Proxmox VE freezes them whenever its agent is enabled and answers;
-        V(false) only means that it may fail.
+      - On VMware and libvirt they are frozen only if this is V(true). Proxmox VE freezes them whenever the agent is enabled and
+        answers; V(false) only means that it need not work.
     type: bool
     default: true
   on_unquiesced:
     description:
-      - What to do when O(quiesce=true) and the file systems were not at rest. Where that is known before, V(remove) and V(fail) take no
-        snapshot at all.
+      - What to do when O(quiesce=true) and the file systems were not at rest. Where that is known before, V(remove) and V(fail)
+        take no snapshot at all.
       - V(remove) removes the snapshot again and fails.
       - V(fail) keeps it and fails. The next run finds it and is content.
       - V(warn) keeps it with a warning.
@@ -53,15 +53,15 @@ options:
     type: float
     default: 600
 notes:
-  - On Proxmox VE, it needs the privileges C(VM.Snapshot) and C(VM.Audit), and those to ask the agent (C(VM.Monitor) up to version 8,
-    C(VM.GuestAgent.Unrestricted) or C(VM.GuestAgent.Audit) and C(VM.GuestAgent.FileSystemMgmt) in 9). Proxmox VE takes the snapshot
-    although freezing or thawing failed, and says so in the task's log only, which this module reads.
+  - On Proxmox VE, it needs the privileges C(VM.Snapshot) and C(VM.Audit), and those to ask the agent (C(VM.Monitor) up to
+    version 8; C(VM.GuestAgent.Audit) and C(VM.GuestAgent.FileSystemMgmt), or C(VM.GuestAgent.Unrestricted), in 9). Proxmox VE takes
+    the snapshot although freezing or thawing failed, and says so in the task's log only, which this module reads.
   - A guest that stays frozen after a failed thaw is thawed; where that fails too, the task fails and says so.
   - On VMware, RouterOS runs its scripts C(freeze) before its file systems are frozen, C(thaw) after the snapshot was taken, and
-    C(freeze-fail) when the hypervisor could not prepare it or C(freeze) failed. Each may take 60 seconds. A C(freeze) that fails or takes
-    longer aborts the snapshot. Their output is then in C(freeze-script.log), C(freeze-fail-script.log) or C(thaw-script.log) on the
-    router. FAT32 disks are not quiesced. It needs the privileges C(VirtualMachine.State.CreateSnapshot) and
-    C(VirtualMachine.State.RemoveSnapshot).
+    C(freeze-fail) when the hypervisor could not prepare it or C(freeze) failed. Each may take 60 seconds. A C(freeze) that fails or
+    takes longer aborts the snapshot. The output of one that failed is then in C(freeze-script.log), C(freeze-fail-script.log) or
+    C(thaw-script.log) on the router. FAT32 disks are not quiesced.
+  - On VMware, it needs the privileges C(VirtualMachine.State.CreateSnapshot) and C(VirtualMachine.State.RemoveSnapshot).
   - With libvirt, it is an external snapshot of the disks. libvirt 9.0 and newer can remove one.
 extends_documentation_fragment:
   - outofband.chr.attributes

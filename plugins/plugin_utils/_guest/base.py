@@ -211,7 +211,8 @@ class Guest(ABC):
     def agent_port(self, channel: str, slot: int) -> AgentPort:
         """The access to its agent from other machines; see ``agent_port``. Raises NotPossible, InvalidInput."""
         raise NotPossible(
-            f"The agent of {self.vm!r} is opened to the network on Proxmox VE only, and its backend is {self.backend}. A plain QEMU "
+            f"The agent of {self.vm!r} is opened to the network on Proxmox VE only, and its backend is {self.backend}. "
+            "A plain QEMU "
             "has a TCP chardev in its command line (README, 'QEMU, plain'); libvirt and VMware carry the agent themselves."
         )
 

@@ -34,6 +34,9 @@ BUS = "chr-agent-bus"
 PORT_NAME = "chr.provision_agent"
 _COMMAND = 30.0  # seconds for one program on the node
 _SETTLE = 0.5  # seconds after which a socat that cannot listen has ended
+# qm ends with 255 for every error, which is also what ssh does; so the status is printed behind the output.
+_MARK = "outofband-status="
+_TOLD = ["sh", "-c", f'"$@"; echo "{_MARK}$?"', "sh"]
 # What tells one VM from another of the same number: its names, serial numbers, network cards and disks.
 _IDENTITY = re.compile(r"name|smbios1|vmgenid|(net|ide|sata|scsi|virtio)\d+")
 
@@ -51,16 +54,18 @@ class Node:
         """Run a program: its exit status and its words. Raises AgentNotThere, OutcomeUnknown, NotPossible."""
         where = f"'{shlex.join(command)}' on {self._host}"
         try:
-            status, output, errors = self._ssh.run(command, b"", Deadline(_COMMAND))
+            _status, output, errors = self._ssh.run([*_TOLD, *command], b"", Deadline(_COMMAND))
         except ConnectError as error:
             raise AgentNotThere(f"{where} was not run: {error}.") from None
         except TimeoutError as error:
             raise OutcomeUnknown(f"{where} gave {error}. Whether it did its work is unknown.") from None
-        if status == 255 and not output:
-            raise OutcomeUnknown(f"{where} was not seen to end: {message(errors)}.")
+        said, marked, ended = output.decode("utf-8", "replace").rpartition(_MARK)
+        if not marked or not ended.strip().isdigit():
+            raise OutcomeUnknown(f"{where} was not seen to end: {message(errors) or 'ssh said nothing'}.")
+        status = int(ended)
         if status in (126, 127):
-            raise NotPossible(f"{where} cannot be run: {message(errors or output)}. {self.needed}")
-        return status, (output or errors).decode("utf-8", "replace")
+            raise NotPossible(f"{where} cannot be run: {message(errors)}. {self.needed}")
+        return status, said if status == 0 or said.strip() else errors.decode("utf-8", "replace")
 
     @property
     def needed(self) -> str:
@@ -116,13 +121,16 @@ class ProvisionPort(AgentPort):
             raise GuestError(f"{self._vm.api.where} answered with no configuration of {self._vm}.") from None
         if wanted and self._slot == 9 and "qxl" in str(config.get("vga", "")):
             raise InvalidInput(
-                f"{self._vm} has a SPICE display (vga: {config['vga']}), and Proxmox VE puts SPICE's own device into slot 9. Choose "
+                f"{self._vm} has a SPICE display (vga: {config['vga']}), and Proxmox VE puts SPICE's own device into "
+                "slot 9. Choose "
                 "another slot that is free."
             )
         mine = _words(fragment(wanted, self._slot)) if wanted else []
         after = before
         if _own(before) != mine:
-            after = " ".join(part for part in (_without_own(before), fragment(wanted, self._slot) if wanted else "") if part)
+            after = " ".join(
+                part for part in (_without_own(before), fragment(wanted, self._slot) if wanted else "") if part
+            )
         return Plan(before, after, self._running() and _own(self._current()) != mine)
 
     def carry_out(self, wanted: Endpoint | None, plan: Plan) -> None:
@@ -140,7 +148,8 @@ class ProvisionPort(AgentPort):
         except (ApiError, NotPermitted) as error:
             if "only root can set" in str(error):
                 raise NotPermitted(
-                    f"{error} Proxmox VE lets nobody but root@pam change args, and an API token is not root@pam. There are two ways: "
+                    f"{error} Proxmox VE lets nobody but root@pam change args, and an API token is not root@pam. There "
+                    "are two ways: "
                     "log in with chr_api_user: root@pam and chr_api_password (no chr_api_token_id), or set chr_ssh_host to the "
                     "node as root, where 'qm set' is used."
                 ) from None
@@ -157,7 +166,8 @@ class ProvisionPort(AgentPort):
     def _refused(self, said: str, error: Exception | None = None) -> GuestError:
         if "modified configuration" in said or "checksum" in said:
             return NotPossible(
-                f"The configuration of {self._vm} was changed by somebody else just now, so nothing was set: {said} Repeat the task."
+                f"The configuration of {self._vm} was changed by somebody else just now, so nothing was set: {said} "
+                "Repeat the task."
             )
         if isinstance(error, NotPermitted):
             return error
@@ -208,9 +218,14 @@ def _own_parts(text: str) -> list[tuple[int, int, str]]:
         fields = value.split(" ", 1)[1].split(",")
         following = pairs[index + 1][2].split(",") if index + 1 < len(pairs) else []
         is_bus = fields[0].startswith("virtio-serial") and (
-            f"id={BUS}" in fields or (f"chardev={CHARDEV}" in following and not any(f.startswith("id=") for f in fields))
+            f"id={BUS}" in fields
+            or (f"chardev={CHARDEV}" in following and not any(f.startswith("id=") for f in fields))
         )
-        if f"chardev={CHARDEV}" in fields or (value.lstrip("-").startswith("chardev ") and f"id={CHARDEV}" in fields) or is_bus:
+        if (
+            f"chardev={CHARDEV}" in fields
+            or (value.lstrip("-").startswith("chardev ") and f"id={CHARDEV}" in fields)
+            or is_bus
+        ):
             mine.append((start, end, value))
     return mine
 
@@ -267,14 +282,17 @@ class DefaultPort(AgentPort):
         if self._state(vmid) != plan.after:
             journal = self._node.run(["journalctl", "--unit", unit, "--lines", "3", "--output", "cat", "--no-pager"])[1]
             raise NotPossible(
-                f"The unit {unit} on the node of {self._vm} ended at once: {message(journal.encode()) or 'nothing is in its journal'}. "
+                f"The unit {unit} on the node of {self._vm} ended at once: "
+                f"{message(journal.encode()) or 'nothing is in its journal'}. "
                 f"Is port {wanted.port} taken, and {wanted.address} an address of the node?"
             )
 
     def _must(self, command: list[str], complaint: str) -> None:
         status, output = self._node.run(command)
         if status != 0:
-            raise NotPossible(f"The unit on the node of {self._vm} {complaint}: {message(output.encode())}. {self._node.needed}")
+            raise NotPossible(
+                f"The unit on the node of {self._vm} {complaint}: {message(output.encode())}. {self._node.needed}"
+            )
 
     def _state(self, vmid: int) -> str:
         """The command line of the unit where it runs, else nothing."""
@@ -308,7 +326,11 @@ def _shown_command(line: str) -> str:
 def _relay(vmid: int, endpoint: Endpoint) -> str:
     """The manual's command line, bound to one address."""
     six = ":" in endpoint.address
-    listen = f"TCP6-LISTEN:{endpoint.port},bind=[{endpoint.address}]" if six else f"TCP-LISTEN:{endpoint.port},bind={endpoint.address}"
+    listen = (
+        f"TCP6-LISTEN:{endpoint.port},bind=[{endpoint.address}]"
+        if six
+        else f"TCP-LISTEN:{endpoint.port},bind={endpoint.address}"
+    )
     return f"socat {listen},reuseaddr,fork UNIX-CLIENT:{SOCKETS}/{vmid}.qga"
 
 

@@ -29,7 +29,10 @@ _FREEZING = re.compile(r"freez|frozen|thaw|guest.agent", re.IGNORECASE)
 _TROUBLE = re.compile(r"problem|fail|error|unable|timeout|timed out|warn|skip|not running|cannot|can't", re.IGNORECASE)
 _PRIVILEGE = "VM.Snapshot"
 _THAWS = 3
-_HELP = "Until it is thawed, RouterOS may be unable to write: thaw it ('qm guest cmd <vmid> fsfreeze-thaw' on the node) or reset the VM."
+_HELP = (
+    "Until it is thawed, RouterOS may be unable to write: thaw it ('qm guest cmd <vmid> fsfreeze-thaw' on the node) or reset "
+    "the VM."
+)
 
 
 class ProxmoxSnapshots(Snapshots):
@@ -52,7 +55,8 @@ class ProxmoxSnapshots(Snapshots):
     def check_name(self, name: str) -> None:
         if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
             raise InvalidInput(
-                f"Proxmox VE takes no snapshot name {name!r}: 2 to 40 letters, digits, '-' and '_', beginning with a letter, and not "
+                f"Proxmox VE takes no snapshot name {name!r}: 2 to 40 letters, digits, '-' and '_', beginning with a "
+                "letter, and not "
                 "'current' or 'pending'."
             )
 
