@@ -626,7 +626,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if part in path and self._fail(fault):
                 return
         try:
-            data = self.proxmox.answer(method, path, values, dict(self.headers.items()))
+            data = self.proxmox.answer(method, path, values, self.headers)
         except Died as error:
             body: dict[str, t.Any] = {"data": None}
             if error.errors:

@@ -19,6 +19,7 @@ if [ "${1:-test}" = test ]; then
     needs qemu-guest-agent "command -v qemu-ga"
     needs openssh-client "command -v ssh"
     needs openssh-server "command -v sshd"
+    needs socat "command -v socat"
     needs libvirt-daemon "command -v libvirtd"
     needs libvirt-daemon-driver-qemu "ls /usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so"
     needs libvirt-clients "command -v virsh"
