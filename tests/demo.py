@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start simulated routers, real virtual machines among them, and run playbooks/demo.yml against them."""
+"""Start a hypervisor of each kind with simulated routers on it, and run playbooks/demo.yml against them.
+
+demo.py [--keep]
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,70 +19,66 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from lab.qemu.guest import GuestError, QemuGuest  # noqa: E402
-from lab.qemu.image import ImageError, build_image  # noqa: E402
-from lab.routeros import Router  # noqa: E402
-from lab.serve import LabRouter  # noqa: E402
+from lab.hypervisors import Hosts, Missing, hypervisor  # noqa: E402
 
-IN_QEMU = ("chr1", "chr2")
-ON_SOCKETS = ("chr3", "chr4", "chr5", "chr6")
+ROUTERS = {
+    "qemu": ("QEMU, the agent's socket", ["chr1", "chr2"]),
+    "libvirt": ("libvirt", ["chr3"]),
+    "proxmox": ("Proxmox VE, REST (simulated)", ["chr4"]),
+    "vmware": ("VMware vCenter (simulator)", ["chr5"]),
+}
 
 
 def main() -> int:
-    try:
-        return demo()
-    except (GuestError, ImageError) as error:
-        first = str(error).splitlines()[0]
-        print(f"The demo boots its routers in QEMU, and that is not possible here: {first}", file=sys.stderr)
-        print("Debian, Ubuntu: sudo apt-get update && sudo apt-get install qemu-system-x86", file=sys.stderr)
-        return 1
-
-
-def demo() -> int:
     report = BUILD / "demo"
     report.mkdir(parents=True, exist_ok=True)
     (report / "report.html").unlink(missing_ok=True)
-    with contextlib.ExitStack() as lab, tempfile.TemporaryDirectory(prefix="chr-demo-") as temporary:
-        folder = Path(temporary)
-        print("Building the guests' kernel and file system (once) ...", flush=True)
-        image = build_image(BUILD / "lab")
-        channels: dict[str, tuple[str, str]] = {}
-        for name, agent in zip(IN_QEMU, (f"unix:{folder}/chr1.sock", "tcp:127.0.0.1:0"), strict=True):
-            guest = lab.enter_context(QemuGuest(image, name=name, directory=folder, agent=agent))
-            kind, _unused, where = guest.agent_address.partition(":")
-            channels[name] = (where if kind == "unix" else f"tcp://{where}", f"QEMU, virtio-serial, {kind} chardev")
-        for name in ON_SOCKETS:
-            router = lab.enter_context(LabRouter(Router(), f"unix:{folder}/{name}.sock"))
-            channels[name] = (router.address, "unix socket")
-        print(f"{len(IN_QEMU)} virtual machines are booting, {len(ON_SOCKETS)} more routers are up.", flush=True)
+    print("Starting the hypervisors (what they need is built once) ...", flush=True)
+    with contextlib.ExitStack() as running:
+        hosts, missing = start(running)
+        print(f"{len(hosts)} routers are up or booting.", flush=True)
         inventory = report / "inventory.json"
-        inventory.write_text(json.dumps(_inventory(channels, report), indent=2))
-        status = _play(inventory, report)
+        inventory.write_text(json.dumps(in_groups(hosts, missing, report), indent=2))
+        status = play(inventory, report)
         if "--keep" in sys.argv:
             print(f"The routers stay until Ctrl-C. Inventory: {inventory}", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 time.sleep(1e9)
     print()
+    for what, reason in missing.items():
+        print(f"not run: {what}: {reason}")
     for name in ("report.html", "exports"):
         if (report / name).exists():
             print(f"{name}: {report / name}")
     return status
 
 
-def _inventory(channels: dict[str, tuple[str, str]], report: Path) -> dict[str, object]:
-    hosts = {
-        name: {"chr_socket": socket, "demo_channel": channel, "demo_address": f"192.0.2.{number}/24"}
-        for number, (name, (socket, channel)) in enumerate(channels.items(), 1)
-    }
-    connection = {
-        "ansible_connection": "outofband.chr.guest_agent",
-        "chr_backend": "qemu",
-        "chr_connect_timeout": 60,
-    }
-    return {"routers": {"hosts": hosts, "vars": connection}, "all": {"vars": {"demo_folder": str(report)}}}
+def start(running: contextlib.ExitStack) -> tuple[Hosts, dict[str, str]]:
+    """(the routers, why some hypervisors are not there)."""
+    hosts: Hosts = {}
+    missing: dict[str, str] = {}
+    for kind, (title, names) in ROUTERS.items():
+        try:
+            started = running.enter_context(hypervisor(kind, names, BUILD / "lab"))
+        except Missing as error:
+            missing[title] = str(error)
+        else:
+            hosts |= {name: {**host, "demo_channel": title} for name, host in started.items()}
+    return hosts, missing
 
 
-def _play(inventory: Path, report: Path) -> int:
+def in_groups(hosts: Hosts, missing: dict[str, str], report: Path) -> dict[str, object]:
+    """An inventory."""
+    for number, host in enumerate(hosts.values(), 1):
+        host["demo_address"] = f"192.0.2.{number}/24"
+    return {
+        "routers": {"hosts": hosts},
+        "all": {"vars": {"demo_folder": str(report), "demo_missing": missing}},
+    }
+
+
+def play(inventory: Path, report: Path) -> int:
+    """Run the playbook; its exit status."""
     collection = report / "collections" / "ansible_collections" / "outofband" / "chr"
     collection.parent.mkdir(parents=True, exist_ok=True)
     collection.unlink(missing_ok=True)

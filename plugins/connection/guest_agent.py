@@ -21,8 +21,8 @@ notes:
   - C(become) is ignored. An agent's script runs with RouterOS's own rights, there is no user to become.
   - The agent of a CHR is served by hypervisors with KVM on x86_64. No version for arm64 or for software emulation is known to work.
   - The channel has no authentication of its own. Whoever can open the socket controls the router.
-  - With C(delegate_to), Ansible fills C({{ inventory_hostname }}) with the name of the host that delegates. Where O(socket) is
-    made of it, give the router that is delegated to an O(socket) of its own.
+  - With C(delegate_to), the options are those of the router that is delegated to, also where they are made of
+    C({{ inventory_hostname }}).
 seealso:
   - module: outofband.chr.script
   - module: outofband.chr.wait_for_agent
@@ -130,15 +130,16 @@ options:
     description:
       - For backend V(proxmox), the user with its realm, as in V(automation@pve).
       - For backend V(vmware), it needs C(VirtualMachine.GuestOperations.Execute) and C(VirtualMachine.GuestOperations.Query) on the
-        VM, and C(VirtualMachine.Interact.PowerOff) to shut it down. All hosts and tasks of a run share one login. The session's key
-        is kept below the Ansible home of the user, in a file that only that user can read, until it ends or C(reset_connection) of
-        M(ansible.builtin.meta) forgets it.
+        VM, and C(VirtualMachine.Interact.PowerOff) to shut it down.
     type: str
     vars:
       - name: chr_api_user
   api_password:
     description:
       - The password of O(api_user). It is not used where O(api_token_id) is given.
+      - All hosts and tasks of a run share one login. The session's key is kept below the Ansible home of the user, in a file that
+        only that user can read, until it ends or C(reset_connection) of M(ansible.builtin.meta) forgets it. A password that was
+        refused is not sent again for a minute, as servers lock accounts.
     type: str
     vars:
       - name: chr_api_password
@@ -282,14 +283,53 @@ class Connection(ConnectionBase):
     has_tty = False
 
     _guest: Guest | None = None
+    _resolve_as: t.Callable[[str], dict[str, t.Any]] | None = None
+    _mistaken_for: str | None = None
 
-    def set_options(self, *args: t.Any, **kwargs: t.Any) -> None:
-        super().set_options(*args, **kwargs)
+    def _resolve_option_variables(self, variables: dict[str, t.Any], templar: t.Any) -> dict[str, t.Any]:
+        """Keeps how to do it again with the router's own name: see ``set_options``."""
+
+        def resolve_as(name: str) -> dict[str, t.Any]:
+            given = variables["inventory_hostname"]
+            variables["inventory_hostname"] = name
+            try:
+                return resolve(variables, templar)
+            finally:
+                variables["inventory_hostname"] = given
+
+        resolve = super()._resolve_option_variables
+        self._resolve_as = resolve_as
+        return t.cast("dict[str, t.Any]", resolve(variables, templar))
+
+    def set_options(
+        self,
+        task_keys: dict[str, t.Any] | None = None,
+        var_options: dict[str, t.Any] | None = None,
+        direct: dict[str, t.Any] | None = None,
+    ) -> None:
+        """As of Ansible; but a task that is delegated to a router means that router.
+
+        Ansible resolves the variables of the host that a task is delegated to with the inventory_hostname of the host that
+        delegates: chr_vm, left out or a template, would name another VM.
+        """
+        router = (task_keys or {}).get("delegate_to")
+        delegated = bool(router and var_options and var_options.get("inventory_hostname") not in (None, router))
+        if delegated and self._resolve_as:
+            var_options = self._resolve_as(str(router))
+            delegated = False
+        self._mistaken_for = str((var_options or {}).get("inventory_hostname")) if delegated else None
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
         self._guest = None  # in a loop, each item can name another router
 
     @property
     def guest(self) -> Guest:
         """The router of this host. Raises GuestError."""
+        if self._mistaken_for is not None:
+            raise InvalidInput(
+                f"This task is delegated, and this ansible-core resolved the connection's variables with the name of the host "
+                f"that delegates it ({self._mistaken_for!r}), so they may name another VM. Nothing was sent. Use a play on the "
+                "router itself."
+            )
         if self._guest is None:
             self._guest = open_guest(
                 GuestOptions(

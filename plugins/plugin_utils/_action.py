@@ -91,10 +91,6 @@ class GuestAction(ActionBase):
                 f"{self._task.action} works over the connection {TRANSPORT} only; this host has {connection.transport!r}. "
                 f"Set ansible_connection: {TRANSPORT} for the router."
             )
-        if (other := self._task.delegate_to) and "chr_vm" not in self._task_vars["ansible_delegated_vars"][other]:
-            connection.set_option(
-                "vm", other
-            )  # Ansible gives a delegated task the inventory_hostname of the host before
         return t.cast("Guest", connection.guest)
 
     def local_file(self, src: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import io
 import json
 import os
@@ -44,6 +45,7 @@ def main() -> int:
             assert lab.stdout
             lab.stdout.readline()
             tasks(folder, arguments.hosts, arguments.forks, arguments.rounds)
+            backends(folder, arguments.hosts, arguments.forks, arguments.rounds)
             sys.path.insert(0, str(folder / "collections"))
             files(folder / "lab" / "chr01.sock")
             files_over_libvirt()
@@ -58,30 +60,13 @@ def tasks(folder: Path, hosts: int, forks: int, rounds: int) -> None:
         {"ansible.builtin.debug": {"msg": "x"}},
         {"outofband.chr.script": {"source": ":put 1"}, "changed_when": False},
     ]
-    play = [{"hosts": "all", "gather_facts": False, "tasks": pair * (rounds + 1)}]
-    (folder / "play.yml").write_text(json.dumps(play))
-    inventory = {
-        "all": {
-            "vars": {
-                "ansible_connection": "outofband.chr.guest_agent",
-                "chr_backend": "qemu",
-                "chr_socket": f"{folder}/lab/{{{{ inventory_hostname }}}}.sock",
-            },
-            "hosts": {f"chr{number:02d}": {} for number in range(1, hosts + 1)},
-        }
+    variables = {
+        "ansible_connection": "outofband.chr.guest_agent",
+        "chr_backend": "qemu",
+        "chr_socket": f"{folder}/lab/{{{{ inventory_hostname }}}}.sock",
     }
-    (folder / "inventory.json").write_text(json.dumps(inventory))
-    pace = folder / "pace"
-    environment = os.environ | {
-        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
-        "ANSIBLE_CALLBACKS_ENABLED": "pace",
-        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
-        "PACE_TO": str(pace),
-    }
-    playbook = Path(sys.executable).parent / "ansible-playbook"
-    command = [playbook, "-i", folder / "inventory.json", "-f", str(forks), folder / "play.yml"]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    began = [json.loads(line) for line in pace.read_text().splitlines()]
+    inventory = {f"chr{number:02d}": variables for number in range(1, hosts + 1)}
+    began = _run(folder, inventory, pair * (rounds + 1), forks)
     seconds: dict[str, list[float]] = {}
     for (action, start), (_next, end) in list(zip(began, began[1:], strict=False))[2:]:  # the first pair warms up
         seconds.setdefault(action, []).append(end - start)
@@ -90,6 +75,77 @@ def tasks(folder: Path, hosts: int, forks: int, rounds: int) -> None:
     for action, each in seconds.items():
         median = statistics.median(each)
         print(f"  {action:<24} {median / hosts * 1000:6.1f} ms per host   {median / floor:4.2f} x debug")
+
+
+def backends(folder: Path, hosts: int, forks: int, rounds: int) -> None:
+    """The same script on each API's routers against routers on sockets, without what the server takes.
+
+    Server and client share the processors of this machine: the server's processor time, over their number, is the part of the
+    run that the client would not have with a server of its own.
+    """
+    task = {"outofband.chr.script": {"source": ":put 1"}, "changed_when": False}
+    print(f"A script on {hosts} hosts, forks {forks}, median of {rounds} runs in turns, in ms per host:")
+    print(f"  {'backend':<12}{'run':>8}{'server':>8}{'apart':>8}")
+    with contextlib.ExitStack() as running:
+        servers = {kind: running.enter_context(_server(kind, hosts)) for kind in API_KINDS}
+        apart: dict[str, list[tuple[float, float]]] = {kind: [] for kind in servers}
+        for turn in range(rounds + 1):
+            for kind, (process, inventory) in servers.items():
+                before = _processor_seconds(process.pid)
+                began = _run(folder, inventory, [task, DEBUG], forks)
+                wall = began[1][1] - began[0][1]
+                if turn:  # the first run logs in and finds out what the server takes
+                    apart[kind].append((wall, (_processor_seconds(process.pid) - before) / (os.cpu_count() or 1)))
+    floor = None
+    for kind, measured in apart.items():
+        wall = statistics.median(one for one, _server in measured)
+        server = statistics.median(one for _wall, one in measured)
+        floor = floor or wall - server
+        ratio = (wall - server) / floor
+        columns = "".join(f"{seconds / hosts * 1000:8.1f}" for seconds in (wall, server, wall - server))
+        print(f"  {kind:<12}{columns}   {ratio:4.2f} x sockets")
+
+
+DEBUG = {"ansible.builtin.debug": {"msg": "x"}}
+API_KINDS = ("sockets", "proxmox", "vmware")
+
+
+@contextlib.contextmanager
+def _server(kind: str, hosts: int) -> t.Iterator[tuple[subprocess.Popen[bytes], dict[str, t.Any]]]:
+    """(the process of a hypervisor, its routers' variables)."""
+    command = [sys.executable, "-m", "lab", "hypervisor", kind, "--count", str(hosts)]
+    process = subprocess.Popen(command, cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        yield process, json.loads(process.stdout.readline())
+    finally:
+        process.communicate()
+
+
+def _processor_seconds(pid: int) -> float:
+    """Of a process and all that it started, so far."""
+    own = sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own / os.sysconf("SC_CLK_TCK") + sum(_processor_seconds(int(child)) for child in children)
+
+
+def _run(folder: Path, inventory: dict[str, t.Any], tasks: list[t.Any], forks: int) -> list[tuple[str, float]]:
+    """(action, time of its start in seconds) of each task of a playbook."""
+    (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    (folder / "inventory.json").write_text(json.dumps({"all": {"hosts": inventory}}))
+    pace = folder / "pace"
+    pace.unlink(missing_ok=True)
+    environment = os.environ | {
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "pace",
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "ANSIBLE_HOME": str(folder / "home"),
+        "PACE_TO": str(pace),
+    }
+    playbook = Path(sys.executable).parent / "ansible-playbook"
+    command = [playbook, "-i", folder / "inventory.json", "-f", str(forks), folder / "play.yml"]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return [(action, at) for action, at in map(json.loads, pace.read_text().splitlines())]
 
 
 def files(address: Path, size: int = 20_000_000) -> None:

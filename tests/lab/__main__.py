@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``python -m lab``: routers on sockets (serve), or one router as the agent inside a QEMU guest (guest)."""
+"""``python -m lab``: routers on sockets (serve), on a hypervisor (hypervisor), or one as the agent inside a QEMU guest (guest)."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import threading
@@ -23,6 +24,12 @@ def main() -> int:
     serve = commands.add_parser("serve", help="routers chr01, chr02, ... on unix sockets in a directory")
     serve.add_argument("directory", type=Path)
     serve.add_argument("--count", type=int, default=1)
+    whole = commands.add_parser(
+        "hypervisor", help="routers chr01, chr02, ... on a hypervisor, until the end of the input"
+    )
+    whole.add_argument("kind")
+    whole.add_argument("--count", type=int, default=1)
+    whole.add_argument("--cache", type=Path, default=Path(__file__).parents[2] / ".build" / "lab")
     guest = commands.add_parser("guest", help="one router on a virtio-serial port")
     guest.add_argument("--port", type=Path, action="append", required=True)
     for command in (serve, guest):
@@ -30,6 +37,8 @@ def main() -> int:
             "--set", action="append", default=[], metavar="KEY=VALUE", help="a switch, identity or version"
         )
     arguments = parser.parse_args()
+    if arguments.command == "hypervisor":
+        return serve_hypervisor(arguments.kind, arguments.count, arguments.cache)
     settings = dict(word.split("=", 1) for word in arguments.set)
     if arguments.command == "guest":
         router, switches = build("MikroTik", settings)
@@ -42,6 +51,17 @@ def main() -> int:
         LabRouter(router, f"unix:{arguments.directory / name}.sock", switches).start()
     print(f"{arguments.count} routers in {arguments.directory}", flush=True)
     threading.Event().wait()
+    return 0
+
+
+def serve_hypervisor(kind: str, count: int, cache: Path) -> int:
+    """Print the variables of its routers as JSON."""
+    from .hypervisors import hypervisor  # not inside a QEMU guest, which has no need of it
+
+    sys.setswitchinterval(0.0005)
+    with hypervisor(kind, [f"chr{number:02d}" for number in range(1, count + 1)], cache) as hosts:
+        print(json.dumps(hosts), flush=True)
+        sys.stdin.read()
     return 0
 
 

@@ -199,6 +199,7 @@ class LabProxmox:
         self.warning_prefix = ""
         """Before the warnings of a task: with ``WARN: `` they are also counted in its exit status. Versions differ."""
         self.logins = 0
+        self.refused_logins = 0
         self._tickets: dict[str, str] = {}
         self.certificate = folder / "pve.pem"
         _make_certificate(self.certificate)
@@ -277,6 +278,7 @@ class LabProxmox:
     def _log_in(self, values: dict[str, t.Any]) -> t.Any:
         self._check("POST", "/access/ticket", values)
         if self.passwords.get(values["username"]) != values["password"]:
+            self.refused_logins += 1
             raise Died(401, "authentication failure")
         self.logins += 1
         ticket = f"PVE:{values['username']}:{secrets.token_hex(8)}"

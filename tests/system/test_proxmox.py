@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -105,6 +106,95 @@ def test_twenty_hosts_with_one_ansible_host_reach_their_own_vm_each(cluster, pla
     for vm in vms:
         assert run.of("name", f"host{vm.vmid}")["result"]["stdout"] == f"{vm.name}\n"
         assert vm.router.run(":put [/system note get note]").output == f"host{vm.vmid}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "vm",
+    [None, "{{ inventory_hostname }}", "{{ hostvars[inventory_hostname].number }}"],
+    ids=["left out", "a template", "a lookup"],
+)
+def test_delegated_tasks_reach_the_router_they_are_delegated_to(cluster, playbook, vm):
+    """Also where Ansible resolves the variables with the name of the host that delegates: twenty at once, each to the next."""
+    pve = cluster()
+    vms = [pve.add(100 + number, f"chr{number}", accepts_null_path=True) for number in range(20)]
+    chosen = {} if vm is None else {"chr_vm": vm}
+    hosts = {one.name: access(pve, number=one.vmid, **chosen) for one in vms}
+    to = "chr{{ (number | int - 99) % 20 }}"
+    own = '/system note set note="{{ inventory_hostname }}"'
+    tasks = [
+        {"name": "own", "outofband.chr.script": {"source": own}, "delegate_to": to},
+        {"name": "raw", "ansible.builtin.raw": NAME, "delegate_to": to},
+        {"name": "each", "ansible.builtin.raw": NAME, "delegate_to": "{{ item }}", "loop": ["chr3", "chr4"]},
+        {"name": "self", "ansible.builtin.raw": NAME},
+    ]
+    run = playbook(tasks, hosts, "--forks=20")
+    assert run.rc == 0, run.output
+    for one in vms:
+        following = f"chr{(one.vmid - 99) % 20}"
+        assert run.of("raw", one.name)["result"]["stdout"].strip() == following
+        assert [item["stdout"].strip() for item in run.of("each", one.name)["result"]["results"]] == ["chr3", "chr4"]
+        assert run.of("self", one.name)["result"]["stdout"].strip() == one.name
+        (target,) = [other for other in vms if other.name == following]
+        assert target.router.run(":put [/system note get note]").output == f"{one.name}\r\n".encode()
+
+
+def with_password(pve, password="pass-w0rd", **more):
+    return access(pve, chr_api_user="root@pam", chr_api_password=password, **more) | {
+        "chr_api_token_id": None,
+        "chr_api_token_secret": None,
+    }
+
+
+def test_fifty_hosts_and_two_tasks_log_in_once_with_a_password(cluster, playbook, tmp_path):
+    pve = cluster()
+    vms = [pve.add(100 + number, f"chr{number}", accepts_null_path=True) for number in range(50)]
+    tasks = [
+        {"name": "name", "outofband.chr.script": {"source": NAME}},
+        {"name": "again", "ansible.builtin.raw": NAME},
+    ]
+    run = playbook(tasks, {vm.name: with_password(pve) for vm in vms}, "--forks=20", "-vvvvv")
+    assert run.rc == 0, run.output
+    assert pve.logins == 1
+    (kept,) = (tmp_path / "home" / "cp").glob("proxmox-*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    session = json.loads(kept.read_text())["session"]
+    for secret in (*session.values(), "pass-w0rd"):
+        assert secret not in run.output
+    assert "pass-w0rd" not in kept.read_text()
+
+
+def test_a_ticket_that_has_ended_is_replaced_between_tasks(cluster, playbook):
+    pve = cluster()
+    hosts = {pve.add(100, "chr1", accepts_null_path=True).name: with_password(pve)}
+    assert playbook([{"name": "name", "outofband.chr.script": {"source": NAME}}], hosts).rc == 0
+    pve.expire_tickets()
+    assert playbook([{"name": "name", "outofband.chr.script": {"source": NAME}}], hosts).rc == 0
+    assert pve.logins == 2
+
+
+def test_reset_connection_forgets_the_login(cluster, playbook):
+    pve = cluster()
+    hosts = {pve.add(100, "chr1", accepts_null_path=True).name: with_password(pve)}
+    tasks = [
+        {"name": "name", "outofband.chr.script": {"source": NAME}},
+        {"name": "forget", "ansible.builtin.meta": "reset_connection"},
+        {"name": "again", "outofband.chr.script": {"source": NAME}},
+    ]
+    run = playbook(tasks, hosts)
+    assert run.rc == 0, run.output
+    assert pve.logins == 2
+
+
+def test_a_wrong_password_is_sent_once_for_all_hosts(cluster, playbook):
+    pve = cluster()
+    vms = [pve.add(100 + number, f"chr{number}", accepts_null_path=True) for number in range(8)]
+    tasks = [{"name": "name", "outofband.chr.script": {"source": NAME}}]
+    run = playbook(tasks, {vm.name: with_password(pve, "wr0ng-secret") for vm in vms}, "--forks=4", "-vvvvv")
+    assert run.rc == 2
+    assert pve.refused_logins == 1
+    for vm in vms:
+        assert "chr_api_password" in run.of("name", vm.name)["result"]["msg"]
+    assert "wr0ng-secret" not in run.output
 
 
 def test_only_the_host_concerned_fails_and_secrets_are_nowhere(cluster, playbook, tmp_path):

@@ -15,20 +15,20 @@ needs() { # the package, then a shell command that succeeds if it is there
 
 needs python3-venv "python3 -c 'import ensurepip, venv'"
 needs qemu-system-x86 "command -v qemu-system-x86_64"
+needs openssh-client "command -v ssh"
+needs libvirt-daemon "command -v libvirtd"
+needs libvirt-daemon-driver-qemu "ls /usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so"
+needs libvirt-clients "command -v virsh"
+needs libvirt-dev "pkg-config --exists libvirt"
+needs pkg-config "command -v pkg-config"
+needs gcc "command -v gcc"
+needs libc6-dev "test -e /usr/include/stdio.h"
+# go 1.23 or newer builds the vCenter simulator; one that is elsewhere on PATH will do.
+needs golang "PATH=\"\$PATH:/usr/local/go/bin\" go version | grep -E 'go(1\.(2[3-9]|[3-9][0-9])|[2-9])'"
 if [ "${1:-test}" = test ]; then
     needs qemu-guest-agent "command -v qemu-ga"
-    needs openssh-client "command -v ssh"
     needs openssh-server "command -v sshd"
     needs socat "command -v socat"
-    needs libvirt-daemon "command -v libvirtd"
-    needs libvirt-daemon-driver-qemu "ls /usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so"
-    needs libvirt-clients "command -v virsh"
-    needs libvirt-dev "pkg-config --exists libvirt"
-    needs pkg-config "command -v pkg-config"
-    needs gcc "command -v gcc"
-    needs libc6-dev "test -e /usr/include/stdio.h"
-    # go 1.23 or newer builds the vCenter simulator; one that is elsewhere on PATH will do.
-    needs golang "PATH=\"\$PATH:/usr/local/go/bin\" go version | grep -E 'go(1\.(2[3-9]|[3-9][0-9])|[2-9])'"
     needs shellcheck "command -v shellcheck"
 fi
 

@@ -39,6 +39,10 @@ class NotPermitted(GuestError):
     """The hypervisor refused the login, or does not let this user do it."""
 
 
+class LoginRefused(NotPermitted):
+    """The hypervisor does not take this user with this password."""
+
+
 class NotAnAgent(GuestError):
     """Something answered, but it is not a guest agent, or not a RouterOS one."""
 

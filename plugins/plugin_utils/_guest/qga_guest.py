@@ -150,7 +150,7 @@ class QgaGuest(Guest):
                 "Look at the router before you repeat it."
             ) from error
         try:
-            return Job(id=str(_integer(reply["pid"])), start=start, exec_mode=exec_mode)
+            return Job(id=str(integer(reply["pid"])), start=start, exec_mode=exec_mode)
         except (KeyError, TypeError, ValueError):
             raise OutcomeUnknown(
                 f"The guest agent of {agent.where} answered guest-exec without a job id: {str(reply)[:80]!r}."
@@ -162,12 +162,12 @@ class QgaGuest(Guest):
             elapsed = time.monotonic() - began
             status = self._status(agent, job, min(REPLY_TIMEOUT, max(timeout - elapsed, 1.0)))
             elapsed = time.monotonic() - began
-            if status is not None and _true(status.get("exited")):
+            if status is not None and true(status.get("exited")):
                 return _result(status, job, agent)
             if elapsed >= timeout:
                 if status is None:
                     raise OutcomeUnknown(
-                        f"The guest agent of {agent.where} answers, but not about its job. {_lost(job)}"
+                        f"The guest agent of {agent.where} answers, but not about its job. {lost(job)}"
                     )
                 return ScriptResult(
                     rc=None, output=b"", start=job.start, end=datetime.now(UTC), job=job.id, exec_mode=job.exec_mode
@@ -187,13 +187,13 @@ class QgaGuest(Guest):
                 return None
         except AgentRefused as error:
             raise OutcomeUnknown(
-                f"{error}: the agent no longer knows the job (did the router restart?). {_lost(job)}"
+                f"{error}: the agent no longer knows the job (did the router restart?). {lost(job)}"
             ) from error
         except GuestError as error:
-            raise OutcomeUnknown(f"{error} {_lost(job)}") from error
+            raise OutcomeUnknown(f"{error} {lost(job)}") from error
         if not isinstance(status, dict):
             raise OutcomeUnknown(
-                f"The guest agent of {agent.where} answered guest-exec-status with no status. {_lost(job)}"
+                f"The guest agent of {agent.where} answered guest-exec-status with no status. {lost(job)}"
             )
         return status
 
@@ -219,7 +219,7 @@ class QgaGuest(Guest):
     def _open(self, agent: Agent, name: str, mode: str) -> int:
         reply = agent.execute("guest-file-open", {"path": name, "mode": mode})
         try:
-            return _integer(reply)
+            return integer(reply)
         except ValueError:
             raise OutcomeUnknown(
                 f"The guest agent of {agent.where} answered guest-file-open without a handle."
@@ -315,7 +315,7 @@ class QgaGuest(Guest):
             data = _content(reply, agent)
             sink(data)
             size += len(data)
-            if _true(reply.get("eof")) or (limit is not None and size > limit):
+            if true(reply.get("eof")) or (limit is not None and size > limit):
                 break
             if not data:
                 raise TransferFailed(
@@ -336,7 +336,7 @@ class QgaGuest(Guest):
             reply = agent.execute("guest-info")
         try:
             listed = reply.get("supported_commands", [])
-            commands = {str(command["name"]): _true(command.get("enabled", True)) for command in listed}
+            commands = {str(command["name"]): true(command.get("enabled", True)) for command in listed}
             return {"version": str(reply.get("version", "")), "commands": commands}
         except (AttributeError, KeyError, TypeError):
             raise NotAnAgent(f"The guest agent of {self.vm!r} answered guest-info with {str(reply)[:80]!r}.") from None
@@ -398,7 +398,7 @@ def _closing(agent: Agent, handle: t.Any) -> t.Iterator[None]:
     agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle}, timeout=_TRANSFER_TIMEOUT)
 
 
-def _lost(job: Job) -> str:
+def lost(job: Job) -> str:
     return (
         f"Job {job.id} was started and its end was not seen, so the script may have run wholly, in part, or still be running. "
         "It was not run again; look at the router before you repeat it."
@@ -407,7 +407,7 @@ def _lost(job: Job) -> str:
 
 def _result(status: dict[str, t.Any], job: Job, agent: Agent) -> ScriptResult:
     try:
-        rc = _integer(status["exitcode"])
+        rc = integer(status["exitcode"])
         output = base64.b64decode(status.get("out-data") or "", validate=True)
     except (KeyError, TypeError, ValueError) as error:
         raise OutcomeUnknown(
@@ -421,7 +421,7 @@ def _result(status: dict[str, t.Any], job: Job, agent: Agent) -> ScriptResult:
         end=datetime.now(UTC),
         job=job.id,
         exec_mode=job.exec_mode,
-        truncated=_true(status.get("out-truncated")),
+        truncated=true(status.get("out-truncated")),
     )
 
 
@@ -433,7 +433,7 @@ def _content(reply: t.Any, agent: Agent) -> bytes:
     """The bytes in an answer to guest-file-read. Raises TransferFailed."""
     try:
         data = base64.b64decode(reply.get("buf-b64") or "", validate=True)
-        if _integer(reply.get("count", len(data))) != len(data):
+        if integer(reply.get("count", len(data))) != len(data):
             raise ValueError
     except (AttributeError, TypeError, ValueError):
         raise TransferFailed(
@@ -445,7 +445,7 @@ def _content(reply: t.Any, agent: Agent) -> bytes:
 def _count(reply: t.Any, asked: int, agent: Agent) -> int:
     """The bytes that guest-file-write took. Raises TransferFailed."""
     try:
-        count = _integer(reply["count"])
+        count = integer(reply["count"])
         if not 0 <= count <= asked:
             raise ValueError
     except (KeyError, TypeError, ValueError):
@@ -455,11 +455,11 @@ def _count(reply: t.Any, asked: int, agent: Agent) -> int:
     return count
 
 
-def _integer(value: t.Any) -> int:
+def integer(value: t.Any) -> int:
     """A JSON integer that may come as a string. Raises ValueError."""
     return int(str(value))
 
 
-def _true(value: t.Any) -> bool:
+def true(value: t.Any) -> bool:
     """A JSON boolean that may come as a number or a string."""
     return value is True or str(value).strip().lower() in ("1", "true", "yes")

@@ -205,7 +205,7 @@ class VmwareGuest(Guest):
 
     def _start_text(self, script: str) -> Job:
         forced = self._exec_mode if self._exec_mode in ("inline", "console") else None
-        first = forced or self._vsphere.remembered_mode(self._moid) or "inline"
+        first = forced or self._vsphere.shared.noted(self._moid) or "inline"
         second = "console" if first == "inline" else "inline"
         try:
             job = self._start(first, script)
@@ -213,7 +213,7 @@ class VmwareGuest(Guest):
             if forced:
                 raise
             job = self._start(second, script)
-            self._vsphere.remember_mode(self._moid, second)
+            self._vsphere.shared.note(self._moid, second)
         return job
 
     def _start(self, program: str, arguments: str) -> Job:

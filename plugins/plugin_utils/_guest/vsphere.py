@@ -3,40 +3,26 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""A vCenter or an ESXi host: one session for all hosts and tasks of a run, finding VMs, and errors in words.
-
-pyvmomi is imported when it is needed. What lies in the session file gives the rights of the API user until the session ends,
-so the file is for its owner only (0600) and nothing of it is ever shown.
-"""
+"""A vCenter or an ESXi host: calls in one shared session, finding VMs, and errors in words. pyvmomi is imported when needed."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import functools
-import hashlib
 import http.client
 import importlib
-import json
-import os
 import re
-import secrets
 import ssl
 import sys
-import tempfile
-import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from .deadline import Deadline
-from .errors import AgentNotThere, GuestError, InvalidInput, NotPossible, OutcomeUnknown
+from . import tls
+from .errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPossible, OutcomeUnknown
+from .sessions import Login, SharedSession
 
 # The API of vSphere 6.5: the oldest release that can run a CHR has it, and every later one still answers to it.
 _API = "vim.version.version11"
-# Seconds in which a refused password is not sent again by other hosts: vCenter locks an account after a few failures.
-_REFUSED = 60.0
 _IDLE = 5.0  # seconds until an idle connection is not used again: the server may have closed it meanwhile
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOID = re.compile(r"(vm-)?\d+")
@@ -49,7 +35,7 @@ class Endpoint:
     host: str
     port: int
     user: str
-    password: str
+    password: str = field(repr=False)
     validate_certs: bool
     ca_path: str | None
     connect_timeout: float
@@ -79,12 +65,6 @@ def library() -> t.Any:
         ) from error
 
 
-@functools.cache
-def _system_context() -> ssl.SSLContext:
-    """Checks against the system's authorities, which take 20 ms to load; never changed, so that endpoints can share it."""
-    return ssl.create_default_context()
-
-
 def warm_up() -> None:
     """Do once, in the process that forks the workers, what every task would do again. Raises ImportError without pyvmomi."""
     types = importlib.import_module("pyVmomi")
@@ -106,7 +86,7 @@ def warm_up() -> None:
         collector.ObjectSpec,
     )
     _made += (collector.PropertySpec, collector.RetrieveOptions, collector.RetrieveResult, vim.fault.NotAuthenticated)
-    _system_context()
+    tls.context(True, None)
 
 
 class Vsphere:
@@ -114,11 +94,18 @@ class Vsphere:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        identity = f"{endpoint.host}\n{endpoint.port}\n{endpoint.user}".encode()
-        self._path = endpoint.directory / f"vsphere-{hashlib.sha256(identity).hexdigest()[:20]}.json"
+        self.shared = SharedSession(
+            Login(
+                kind="vsphere",
+                where=endpoint.where,
+                user=endpoint.user,
+                password=endpoint.password,
+                directory=endpoint.directory,
+                wait=2 * endpoint.connect_timeout,
+            )
+        )
         self._stub: t.Any = None
-        self._session = ""
-        self._refs: dict[str, str] = {}
+        self._session: dict[str, t.Any] = {}
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -127,7 +114,7 @@ class Vsphere:
         return getattr(library().vim, kind)(moid, self._stub)
 
     def guest_processes(self) -> t.Any:
-        return library().vim.vm.guest.ProcessManager(self._refs["processes"], self._stub)
+        return library().vim.vm.guest.ProcessManager(self._session["processes"], self._stub)
 
     def call(self, what: str, function: t.Callable[[], t.Any], *, changes: bool = False) -> t.Any:
         """The value of *function*, which makes one API call with objects that it asks for by ``object``.
@@ -182,87 +169,56 @@ class Vsphere:
 
     # -- the session -------------------------------------------------------------------------------------------------
 
-    def _open(self, refused: str | None = None) -> None:
+    def _open(self, refused: dict[str, t.Any] | None = None) -> None:
         """Have a stub with a session: the shared one, or a new one where there is none or it is the *refused* one."""
         if self._stub is not None and refused is None:
             return
-        known = self._load()
-        if self._usable(known, refused):
-            self._use(known)
-            return
-        with self._lock():
-            known = self._load()
-            if self._usable(known, refused):
-                self._use(known)
-                return
-            self._login(known)
-
-    def _usable(self, known: dict[str, t.Any], refused: str | None) -> bool:
-        return (
-            bool(known.get("session") and known.get("refs"))
-            and known["session"] != refused
-            and known.get("check") == self._check(known)
-        )
-
-    def _use(self, known: dict[str, t.Any]) -> None:
-        session = known["session"]
-        self._refs = known["refs"]
-        stub = self._new_stub(session)
+        self._session = self.shared.get(self._login, refused)
         if self._stub is None:
-            self._stub = stub
+            self._stub = self._new_stub(self._session["id"])
         else:  # objects in use keep their stub
             self._stub.DropConnections()
-            self._stub.SetSessionId(session)
-        self._session = session
+            self._stub.SetSessionId(self._session["id"])
 
-    def _login(self, known: dict[str, t.Any]) -> None:
+    def _login(self) -> dict[str, t.Any]:
+        """Log in; the session's id, and the ids of the managed objects that are needed later."""
         endpoint = self.endpoint
-        at_refusal = known.get("refused_at", 0.0)
-        if known.get("check") == self._check(known) and 0 <= time.time() - at_refusal < _REFUSED:
-            raise self._wrong_password(" The same password was refused a moment ago, so it was not sent again.")
         stub = self._new_stub("")
         vim = library().vim
-        known = {"modes": known.get("modes", {}), "salt": secrets.token_hex(16)}
-        known["check"] = self._check(known)
         try:
             content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
             content.sessionManager.Login(endpoint.user, endpoint.password, None)
-            known["refs"] = {
-                "root": content.rootFolder._moId,
-                "collector": content.propertyCollector._moId,
-                "search": content.searchIndex._moId,
-                "processes": content.guestOperationsManager.processManager._moId,
-            }
         except vim.fault.InvalidLogin:
-            self._save({**known, "refused_at": time.time()})
-            raise self._wrong_password("") from None
+            raise LoginRefused(
+                f"{endpoint.where} refused the login of {endpoint.user!r}: wrong user or password (chr_api_user, chr_api_password)."
+            ) from None
         except NotSent as error:
             raise self.unreachable(error.reason, "login") from error
         except (OSError, http.client.HTTPException) as error:
             raise self.unreachable(error, "login") from error
         except library().vmodl.MethodFault as error:
             raise NotPossible(f"{endpoint.where} did not log {endpoint.user!r} in: {fault_words(error)}.") from error
-        session = stub.GetSessionId()
-        known["session"] = session
-        self._save(known)
-        self._use(known)
-
-    def _wrong_password(self, more: str) -> NotPossible:
-        return NotPossible(
-            f"{self.endpoint.where} refused the login of {self.endpoint.user!r}: wrong user or password (chr_api_user, "
-            f"chr_api_password).{more}"
-        )
+        return {
+            "id": stub.GetSessionId(),
+            "root": content.rootFolder._moId,
+            "collector": content.propertyCollector._moId,
+            "search": content.searchIndex._moId,
+            "processes": content.guestOperationsManager.processManager._moId,
+        }
 
     def _new_stub(self, session: str) -> t.Any:
+        endpoint = self.endpoint
         adapter = importlib.import_module("pyVmomi.SoapAdapter")
         library()
         stub = adapter.SoapStubAdapter(
-            host=self.endpoint.host,
-            port=self.endpoint.port,
+            host=endpoint.host,
+            port=endpoint.port,
             version=_API,
             poolSize=8,
-            sslContext=self._tls(),  # without one, pyvmomi does not check certificates on this machine
-            httpConnectionTimeout=self.endpoint.connect_timeout,
+            sslContext=tls.context(
+                endpoint.validate_certs, endpoint.ca_path
+            ),  # without one, pyvmomi does not check certificates on this machine
+            httpConnectionTimeout=endpoint.connect_timeout,
             connectionPoolTimeout=_IDLE,
             sessionId=session or None,
         )
@@ -278,98 +234,10 @@ class Vsphere:
         stub.GetConnection = connect
         return stub
 
-    def _tls(self) -> ssl.SSLContext:
-        endpoint = self.endpoint
-        if not endpoint.validate_certs:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            return context
-        if not endpoint.ca_path:
-            return _system_context()
-        path = Path(endpoint.ca_path).expanduser()
-        try:
-            if path.is_dir():
-                return ssl.create_default_context(capath=str(path))
-            return ssl.create_default_context(cafile=str(path))
-        except OSError as error:  # ssl.SSLError is one
-            raise InvalidInput(f"chr_ca_path {endpoint.ca_path!r} cannot be used: {_words(error)}.") from error
-
     def forget(self) -> None:
         """Log in anew next time, here and in every other task."""
         self._stub = None
-        with self._lock():
-            known = self._load()
-            if known:
-                self._save({"modes": known.get("modes", {})})
-
-    # -- what tasks leave for the next -------------------------------------------------------------------------------
-
-    def remembered_mode(self, moid: str) -> str | None:
-        """The way of handing over script text that worked for that VM."""
-        mode = self._load().get("modes", {}).get(moid)
-        return mode if isinstance(mode, str) else None
-
-    def remember_mode(self, moid: str, mode: str) -> None:
-        with self._lock():
-            known = self._load()
-            if known.setdefault("modes", {}).get(moid) != mode:
-                known["modes"][moid] = mode
-                self._save(known)
-
-    def _check(self, known: dict[str, t.Any]) -> str:
-        """A few bits of the password: enough to see that it was changed, too few to learn it from the file."""
-        salt = str(known.get("salt", "")).encode()[:64]
-        return hashlib.blake2b(self.endpoint.password.encode(), key=salt, digest_size=2).hexdigest()
-
-    @contextlib.contextmanager
-    def _lock(self) -> t.Iterator[None]:
-        """One process at a time, waiting for a login that is under way at most two connect timeouts."""
-        try:
-            self.endpoint.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise NotPossible(
-                f"The session of {self.endpoint.where} cannot be kept in {error.filename}: {_words(error)}."
-            ) from error
-        try:
-            deadline = Deadline(2 * self.endpoint.connect_timeout)
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if deadline.expired:
-                        raise AgentNotThere(
-                            f"Another task has been logging in to {self.endpoint.where} for {deadline.seconds:g} s."
-                        ) from None
-                    time.sleep(0.01)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _load(self) -> dict[str, t.Any]:
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(descriptor) as source:
-                status = os.fstat(source.fileno())
-                if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-                    return {}  # somebody else could have put a session of theirs there
-                known = json.load(source)
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-    def _save(self, known: dict[str, t.Any]) -> None:
-        try:
-            descriptor, beside = tempfile.mkstemp(dir=self.endpoint.directory, prefix=".vsphere.")  # mode 0600
-            with os.fdopen(descriptor, "w") as target:
-                json.dump(known, target)
-            Path(beside).replace(self._path)
-        except OSError as error:
-            raise NotPossible(
-                f"The session of {self.endpoint.where} cannot be kept in {self._path}: {_words(error)}."
-            ) from error
+        self.shared.forget()
 
     # -- finding a VM ------------------------------------------------------------------------------------------------
 
@@ -411,7 +279,7 @@ class Vsphere:
         for instance in (False, True):
             refs = self.call(
                 "FindAllByUuid",
-                lambda instance=instance: self.object("SearchIndex", self._refs["search"]).FindAllByUuid(
+                lambda instance=instance: self.object("SearchIndex", self._session["search"]).FindAllByUuid(
                     None, uuid, True, instance
                 ),  # type: ignore[misc]
             )
@@ -435,7 +303,7 @@ class Vsphere:
                 step("datacenter", vim.Datacenter, "vmFolder", every),
                 step("vapp", vim.VirtualApp, "vm", ()),
             ]
-            root = self.object("Folder", self._refs["root"])
+            root = self.object("Folder", self._session["root"])
             return collector.FilterSpec(
                 propSet=[collector.PropertySpec(type=vim.VirtualMachine, pathSet=[prop], all=False)],
                 objectSet=[collector.ObjectSpec(obj=root, skip=True, selectSet=steps)],
@@ -449,7 +317,7 @@ class Vsphere:
         options = vmodl.query.PropertyCollector.RetrieveOptions()
 
         def collector() -> t.Any:
-            return vmodl.query.PropertyCollector(self._refs["collector"], self._stub)
+            return vmodl.query.PropertyCollector(self._session["collector"], self._stub)
 
         page = self.call("RetrieveProperties", lambda: collector().RetrievePropertiesEx([spec], options))
         while page is not None:

@@ -13,13 +13,11 @@ count against sshd's MaxSessions, however many routers one hypervisor has. The u
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import shlex
 import socket
 import subprocess
 import tempfile
-import time
 import typing as t
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from ansible_collections.outofband.chr.plugins.module_utils._routeros.output imp
 
 from ..deadline import Deadline
 from ..errors import AgentNotThere, InvalidInput
+from ..private import locked
 from .base import Channel, ConnectError
 from .direct import TcpChannel, UnixChannel
 
@@ -42,8 +41,8 @@ class SshChannel(Channel):
     """
 
     hint = (
-        f"{Channel.hint} A reset means that ssh is connected and its server could not open the socket: check the path, the "
-        "permissions of the ssh user, and AllowStreamLocalForwarding and AllowTcpForwarding of sshd."
+        f"{Channel.hint} A reset or a broken pipe means that ssh is connected and its server could not open the socket: check "
+        "the path, the permissions of the ssh user, and AllowStreamLocalForwarding and AllowTcpForwarding of sshd."
     )
 
     def __init__(self, destination: str, arguments: str, target: UnixChannel | TcpChannel, directory: Path) -> None:
@@ -59,7 +58,6 @@ class SshChannel(Channel):
             )
         self._destination = destination
         self._target = target
-        self._directory = directory
         self._master = directory / f"chr-{_digest(destination, arguments)}"
         self._local = UnixChannel(directory / f"chr-{_digest(destination, arguments, self._remote)}.fwd")
 
@@ -84,12 +82,11 @@ class SshChannel(Channel):
     @contextlib.contextmanager
     def _lock(self, deadline: Deadline) -> t.Iterator[None]:
         """One process at a time sets up connections to this destination. Raises ConnectError at *deadline*."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._master.with_suffix(".lock").open("w") as lock:
-            while not _locked(lock):
-                if deadline.expired:
-                    raise ConnectError(f"another task was still connecting to {self._destination} with ssh")
-                time.sleep(0.02)
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(self._master.with_suffix(".lock"), deadline))
+            except TimeoutError:
+                raise ConnectError(f"another task was still connecting to {self._destination} with ssh") from None
             yield
 
     def _forward(self, deadline: Deadline) -> None:
@@ -174,13 +171,6 @@ class SshChannel(Channel):
         return message(b"\n".join(said)).strip(" .") or f"exit status {status}"
 
 
-def _locked(file: t.IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    # Short, as ssh adds 17 characters of its own and a socket's path has at most 107.
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]

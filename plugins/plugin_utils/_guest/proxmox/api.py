@@ -3,7 +3,7 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""The REST interface of Proxmox VE, on one kept connection a thread.
+"""The REST interface of Proxmox VE: kept connections, and one login for all tasks.
 
 Why http.client and no library: proxmoxer cannot send the JSON bodies that a list without members needs, and hides whether a
 request had left when a connection broke; that decides here between "try again" and "outcome unknown". requests hides the
@@ -24,10 +24,13 @@ import threading
 import time
 import typing as t
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlencode
 
+from .. import tls
 from ..deadline import Deadline
-from ..errors import AgentNotThere, GuestError, InvalidInput, NotPermitted
+from ..errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPermitted
+from ..sessions import Login, SharedSession
 
 PORT = 8006
 REPLY_TIMEOUT = 40.0
@@ -65,6 +68,8 @@ class Access:
     token_secret: str | None = field(repr=False)
     validate_certs: bool
     ca_path: str | None
+    directory: Path
+    """Where the session of a password login is kept for other tasks."""
 
     @property
     def token(self) -> str | None:
@@ -87,11 +92,20 @@ class Api:
         self.where = f"Proxmox VE at {access.host}:{access.port}"
         self.round_trip = 0.0
         """Seconds that the last exchange took."""
-        self._context: ssl.SSLContext | None = None
         self._idle: list[tuple[http.client.HTTPSConnection, float]] = []
-        self._ticket: tuple[str, str] | None = None
+        self._ticket: dict[str, str] | None = None
         self._lock = threading.Lock()
         self._login_lock = threading.Lock()
+        self._shared = SharedSession(
+            Login(
+                kind="proxmox",
+                where=self.where,
+                user=access.user,
+                password=access.password or "",
+                directory=access.directory,
+                wait=2 * REPLY_TIMEOUT,
+            )
+        )
         self._version: tuple[int, int] | None = None
 
     def version(self, timeout: float) -> tuple[int, int]:
@@ -123,37 +137,48 @@ class Api:
         an answer with an error, NotPermitted for 401 and 403, InvalidInput for a certificate that is not trusted.
         """
         deadline = Deadline(timeout)
+        refused = None  # tickets end after two hours, and when the server says so
         for attempt in (1, 2):
-            headers = self._credentials(method, deadline, patience)
+            ticket = None if self.access.token else self._open(refused, deadline, patience)
+            headers = self._credentials(method, ticket)
             status, reason, body = self._exchange(method, path, values, as_json, headers, deadline, patience)
             if status != 401:
                 break
-            with self._login_lock:
-                self._ticket = None  # tickets end after two hours, and when the server says so
-            if self.access.token or attempt == 2:
+            if ticket is None or attempt == 2:
                 raise NotPermitted(self._not_known(reason))
+            refused = ticket
         return self._data(f"{method} {path}", status, reason, body)
 
     # -- who we are --------------------------------------------------------------------------------------------------
 
-    def _credentials(self, method: str, deadline: Deadline, patience: float) -> dict[str, str]:
-        if self.access.token:
+    def _credentials(self, method: str, ticket: dict[str, str] | None) -> dict[str, str]:
+        if ticket is None:
             return {"Authorization": f"PVEAPIToken={self.access.token}={self.access.token_secret or ''}"}
-        with self._login_lock:
-            if self._ticket is None:
-                self._ticket = self._log_in(deadline, patience)
-            ticket, prevention = self._ticket
-        headers = {"Cookie": f"PVEAuthCookie={ticket}"}
-        return headers if method == "GET" else {**headers, "CSRFPreventionToken": prevention}
+        headers = {"Cookie": f"PVEAuthCookie={ticket['ticket']}"}
+        return headers if method == "GET" else {**headers, "CSRFPreventionToken": ticket["prevention"]}
 
-    def _log_in(self, deadline: Deadline, patience: float) -> tuple[str, str]:
+    def _open(self, refused: dict[str, str] | None, deadline: Deadline, patience: float) -> dict[str, str]:
+        """The ticket of this user, shared with all tasks; a new one where there is none or it is the *refused* one."""
+        with self._login_lock:
+            if self._ticket is None or self._ticket == refused:
+                self._ticket = self._shared.get(lambda: self._log_in(deadline, patience), refused)
+            return self._ticket
+
+    def forget(self) -> None:
+        """Log in anew next time, here and in every other task."""
+        with self._login_lock:
+            self._ticket = None
+            if not self.access.token:
+                self._shared.forget()
+
+    def _log_in(self, deadline: Deadline, patience: float) -> dict[str, str]:
         values = {"username": self.access.user, "password": self.access.password or ""}
         try:
             status, reason, body = self._exchange("POST", "/access/ticket", values, False, {}, deadline, patience)
         except Interrupted as error:
             raise AgentNotThere(str(error)) from None  # the request that needs the ticket was not sent
         if status == 401:
-            raise NotPermitted(
+            raise LoginRefused(
                 f"{self.where} refused the password of {self.access.user!r} (401 {reason}). Check chr_api_user, which needs "
                 "its realm (root@pam), and chr_api_password."
             )
@@ -164,7 +189,7 @@ class Api:
                     f"{self.where} wants a second factor of {self.access.user!r}: use an API token (chr_api_token_id, "
                     "chr_api_token_secret) instead of the password."
                 )
-            return str(data["ticket"]), str(data["CSRFPreventionToken"])
+            return {"ticket": str(data["ticket"]), "prevention": str(data["CSRFPreventionToken"])}
         except (AttributeError, KeyError, TypeError):
             raise GuestError(f"{self.where} answered the login without a ticket.") from None
 
@@ -230,7 +255,7 @@ class Api:
                 if time.monotonic() - since < _IDLE and not select.select([connection.sock], [], [], 0)[0]:
                     return connection
                 connection.close()
-            context = self._trust()
+        context = tls.context(self.access.validate_certs, self.access.ca_path)
         connection = http.client.HTTPSConnection(
             self.access.host, self.access.port, timeout=max(deadline.remaining, 0.5), context=context
         )
@@ -249,24 +274,6 @@ class Api:
         with contextlib.suppress(OSError):
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
-
-    def _trust(self) -> ssl.SSLContext:
-        if self._context is None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            if not self.access.validate_certs:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            elif self.access.ca_path:
-                path = os.path.expanduser(self.access.ca_path)  # noqa: PTH111 - a missing home is no error here
-                try:
-                    folder = os.path.isdir(path)  # noqa: PTH112
-                    context.load_verify_locations(capath=path) if folder else context.load_verify_locations(path)
-                except (OSError, ssl.SSLError) as error:
-                    raise InvalidInput(f"chr_ca_path {self.access.ca_path!r} cannot be used: {error}.") from None
-            else:
-                context.load_default_certs()
-            self._context = context
-        return self._context
 
     def _data(self, request: str, status: int, reason: str, body: bytes) -> t.Any:
         try:

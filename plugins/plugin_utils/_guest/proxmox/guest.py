@@ -33,6 +33,7 @@ from ..errors import (
     TooLarge,
     TransferFailed,
 )
+from ..qga_guest import integer, lost, true
 from .api import PORT, REPLY_TIMEOUT, Access, ApiError, shared_api
 from .provision import Node, agent_port
 from .snapshots import ProxmoxSnapshots
@@ -101,6 +102,7 @@ def _access(options: GuestOptions) -> Access:
         token_secret=options.api_token_secret,
         validate_certs=options.validate_certs,
         ca_path=options.ca_path,
+        directory=options.runtime_directory,
     )
 
 
@@ -179,8 +181,8 @@ class ProxmoxGuest(Guest):
             began = time.monotonic()
             while time.monotonic() - began < _PROBE:
                 status = self._vm.status(job, REPLY_TIMEOUT)
-                if _true(status.get("exited")):
-                    way.ended(job, _integer(status.get("exitcode", 0)))
+                if true(status.get("exited")):
+                    way.ended(job, integer(status.get("exitcode", 0)))
                     output = _output(status)
                     if nonce.encode() in output:
                         return None
@@ -239,13 +241,13 @@ class ProxmoxGuest(Guest):
         while True:
             status = self._look(job)
             elapsed = time.monotonic() - began
-            if status is not None and _true(status.get("exited")):
+            if status is not None and true(status.get("exited")):
                 result = _result(status, job, self._vm)
                 self._ways[job.exec_mode].ended(job.id, result.rc or 0)
                 return result
             if elapsed >= timeout:
                 if status is None:
-                    raise OutcomeUnknown(f"The guest agent of {self._vm} does not answer about its job. {_lost(job)}")
+                    raise OutcomeUnknown(f"The guest agent of {self._vm} does not answer about its job. {lost(job)}")
                 return ScriptResult(
                     rc=None, output=b"", start=job.start, end=datetime.now(UTC), job=job.id, exec_mode=job.exec_mode
                 )
@@ -261,18 +263,18 @@ class ProxmoxGuest(Guest):
             return self._vm.status(job.id, REPLY_TIMEOUT)
         except AgentRefused as error:
             raise OutcomeUnknown(
-                f"{error}: the agent no longer knows the job (did the router restart?). {_lost(job)}"
+                f"{error}: the agent no longer knows the job (did the router restart?). {lost(job)}"
             ) from error
         except VmOff as error:
-            raise OutcomeUnknown(f"{error} {_lost(job)}") from error
+            raise OutcomeUnknown(f"{error} {lost(job)}") from error
         except AgentNotThere:
             return None  # it may be back in time; where an answer got lost on the way, the agent says that the job is unknown
         except ApiError as error:
             if "got timeout" in error.said:
                 return None
-            raise OutcomeUnknown(f"{error}. {_lost(job)}") from error
+            raise OutcomeUnknown(f"{error}. {lost(job)}") from error
         except GuestError as error:
-            raise OutcomeUnknown(f"{error} {_lost(job)}") from error
+            raise OutcomeUnknown(f"{error} {lost(job)}") from error
 
     # -- files -------------------------------------------------------------------------------------------------------
 
@@ -407,6 +409,9 @@ class ProxmoxGuest(Guest):
             self._remember([*self._known(), "socket"])
         return self._socket.guest
 
+    def reset(self) -> None:
+        self._vm.api.forget()
+
     # -- the agent and the machine -----------------------------------------------------------------------------------
 
     def agent_info(self) -> dict[str, t.Any]:
@@ -414,7 +419,7 @@ class ProxmoxGuest(Guest):
         try:
             result = reply["result"]
             listed = result.get("supported_commands", [])
-            commands = {str(command["name"]): _true(command.get("enabled", True)) for command in listed}
+            commands = {str(command["name"]): true(command.get("enabled", True)) for command in listed}
             return {"version": str(result.get("version", "")), "commands": commands}
         except (AttributeError, KeyError, TypeError):
             raise NotAnAgent(f"The guest agent of {self._vm} answered info with {str(reply)[:80]!r}.") from None
@@ -467,7 +472,7 @@ def _output(status: dict[str, t.Any]) -> bytes:
 
 def _result(status: dict[str, t.Any], job: Job, vm: Vm) -> ScriptResult:
     try:
-        rc = _integer(status["exitcode"])
+        rc = integer(status["exitcode"])
     except (KeyError, ValueError):
         raise OutcomeUnknown(
             f"Job {job.id} of {vm} ended, and its exit code cannot be read. It was not run again; look at the router before you "
@@ -480,20 +485,5 @@ def _result(status: dict[str, t.Any], job: Job, vm: Vm) -> ScriptResult:
         end=datetime.now(UTC),
         job=job.id,
         exec_mode=job.exec_mode,
-        truncated=_true(status.get("out-truncated")),
+        truncated=true(status.get("out-truncated")),
     )
-
-
-def _lost(job: Job) -> str:
-    return (
-        f"Job {job.id} was started and its end was not seen, so the script may have run wholly, in part, or still be running. "
-        "It was not run again; look at the router before you repeat it."
-    )
-
-
-def _integer(value: t.Any) -> int:
-    return int(str(value))
-
-
-def _true(value: t.Any) -> bool:
-    return value is True or str(value).strip().lower() in ("1", "true", "yes")

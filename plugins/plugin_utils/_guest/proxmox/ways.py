@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
-import tempfile
 import typing as t
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -25,6 +23,7 @@ from ..channels.direct import UnixChannel
 from ..channels.ssh import SshChannel
 from ..deadline import Deadline
 from ..errors import AgentNotThere, AgentRefused, GuestError, InvalidInput, NotAnAgent, NotPossible, OutcomeUnknown
+from ..private import PrivateFile
 from ..qga import AgentSession
 from ..qga_guest import QgaGuest
 from .api import FORM_LIMIT
@@ -260,7 +259,7 @@ class Memory:
     def __init__(self, directory: Path, vm: Vm, ssh_host: str | None) -> None:
         self._directory, self._vm, self._ssh_host = directory, vm, ssh_host
 
-    def _key(self) -> tuple[Path, dict[str, t.Any]]:
+    def _file(self) -> tuple[PrivateFile, dict[str, t.Any]]:
         vmid, _node = self._vm.locate()
         access = self._vm.api.access
         identity = {
@@ -270,27 +269,19 @@ class Memory:
             "ssh_host": self._ssh_host,
         }
         digest = hashlib.sha256(f"{access.host}\0{access.port}\0{vmid}".encode()).hexdigest()[:16]
-        return self._directory / f"chr-pve-{digest}.json", identity
+        return PrivateFile(self._directory, f"chr-pve-{digest}.json"), identity
 
     def read(self) -> list[str]:
-        path, identity = self._key()
-        try:
-            content = json.loads(path.read_text())
-            if content.pop("ways") and content == identity:
-                return [str(one) for one in json.loads(path.read_text())["ways"]]
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            pass
-        return []
+        file, identity = self._file()
+        content = file.load()
+        ways = content.pop("ways", None)
+        return [str(one) for one in ways] if isinstance(ways, list) and content == identity else []
 
     def write(self, ways: list[str]) -> None:
         """Best effort: without the file, the next task probes again."""
-        path, identity = self._key()
+        file, identity = self._file()
         with contextlib.suppress(OSError):
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, beside = tempfile.mkstemp(dir=self._directory, prefix=".chr-pve-")  # mode 0600
-            with os.fdopen(descriptor, "w") as file:
-                json.dump({**identity, "ways": ways}, file)
-            Path(beside).replace(path)
+            file.save({**identity, "ways": ways})
 
 
 def needs_ssh(mode: str) -> InvalidInput:

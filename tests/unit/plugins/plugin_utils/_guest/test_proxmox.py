@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -363,7 +364,7 @@ def test_a_missing_privilege_is_named(cluster, reach, version, privilege):
 
 def test_secrets_are_in_no_representation():
     options = GuestOptions("proxmox", "x", 1, "auto", None, api_password="pass-w0rd", api_token_secret="t0ken-secret")
-    access = api.Access("h", 1, "u", "pass-w0rd", "t", "t0ken-secret", True, None)
+    access = api.Access("h", 1, "u", "pass-w0rd", "t", "t0ken-secret", True, None, Path("/none"))
     assert not any(secret in f"{options!r} {access!r} {vars(api.Api(access))!r}" for secret in SECRETS)
 
 

@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One playbook, unchanged, on every hypervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import pytest
+from conftest import cache
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import BACKENDS
+from ansible_collections.outofband.chr.tests.lab.hypervisors import Missing, hypervisor
+
+NO_FILES = "chr_backend not in ['vmware', 'xenapi', 'xenstore']"
+TASKS = [
+    {"name": "wait", "outofband.chr.wait_for_agent": {"timeout": 90}},
+    {
+        "name": "script",
+        "outofband.chr.script": {
+            "source": '/system note set note="{{ inventory_hostname }}"',
+            "unless": '[/system note get note] = "{{ inventory_hostname }}"',
+        },
+    },
+    {
+        "name": "fail",
+        "outofband.chr.script": {"source": '/system identity set name=wrong\n:error "no"'},
+        "register": "failing",
+        "failed_when": "failing.rc != -1",
+    },
+    {
+        "name": "name",
+        "outofband.chr.script": {
+            "source": '/system identity set name="{{ inventory_hostname }}"',
+            "unless": '[/system identity get name] = "{{ inventory_hostname }}"',
+        },
+    },
+    {
+        "name": "again",
+        "outofband.chr.script": {
+            "source": "/system identity set name=never",
+            "unless": '[/system identity get name] = "{{ inventory_hostname }}"',
+        },
+    },
+    {"name": "copy", "outofband.chr.copy": {"content": "# é\n", "dest": "x.rsc"}, "when": NO_FILES},
+    {"name": "fetch", "outofband.chr.fetch": {"src": "x.rsc", "dest": "got/"}, "when": NO_FILES},
+    {"name": "facts", "outofband.chr.facts": {"gather_subset": ["default"]}},
+    {"name": "info", "outofband.chr.guest_info": None},
+    {"name": "reboot", "outofband.chr.power": {"state": "rebooted"}},
+    {"name": "after", "outofband.chr.facts": {"gather_subset": ["default"]}},
+    {"name": "off", "outofband.chr.power": {"state": "shutdown"}},
+]
+
+
+def test_the_same_playbook_passes_on_every_backend(playbook, tmp_path):
+    """Script, copy where files can be moved, facts and power, all backends in one run."""
+    hosts = {}
+    with contextlib.ExitStack() as running:
+        for backend in BACKENDS:
+            name = f"chr-{backend}"
+            try:
+                hosts |= running.enter_context(hypervisor(backend, [name], cache()))
+            except Missing as error:
+                if os.environ.get("CI"):
+                    raise
+                pytest.skip(f"{backend}: not run, {error}")
+        run = playbook(TASKS, hosts, "--forks=8", strategy="free")
+    assert run.rc == 0, run.output
+    assert {host["chr_backend"] for host in hosts.values()} == set(BACKENDS)
+    for name, host in hosts.items():
+        assert run.of("script", name)["result"]["backend"] == host["chr_backend"]
+        assert run.of("name", name)["result"]["changed"]
+        assert not run.of("again", name)["result"]["changed"]
+        assert run.of("info", name)["result"]["backend"] == host["chr_backend"]
+        assert run.of("facts", name)["result"]["ansible_facts"]["ansible_net_hostname"] == name
+        assert run.of("after", name)["result"]["ansible_facts"]["ansible_net_version"].startswith("7.")
+        if run.of("fetch", name)["status"] == "ok":
+            assert (tmp_path / "got" / name / "x.rsc").read_text() == "# é\n"
+    fetched = {host for host in hosts if run.of("fetch", host)["status"] == "ok"}
+    assert fetched == {"chr-qemu", "chr-libvirt", "chr-proxmox"}
