@@ -48,6 +48,7 @@ from .errors import (
     OutcomeUnknown,
     VmNotThere,
 )
+from .libvirt_snapshots import LibvirtSnapshots
 from .qga import REPLY_TIMEOUT, Agent
 from .qga_guest import QgaGuest
 
@@ -108,6 +109,9 @@ class LibvirtGuest(QgaGuest):
 
     capabilities = replace(QgaGuest.capabilities, max_script=96 * 1024)
     max_write = 96 * 1024
+
+    def snapshots(self) -> LibvirtSnapshots:
+        return LibvirtSnapshots(t.cast("LibvirtAgent", self._open_agent(self.connect_timeout)))
 
 
 @dataclass
@@ -193,6 +197,30 @@ class LibvirtAgent(Agent):
         with contextlib.suppress(_NoReply):
             self._send(command, arguments, min(timeout, _UNANSWERED))
 
+    def on_domain(self, complaint: str, work: t.Callable[[t.Any], t.Any], deadline: Deadline) -> t.Any:
+        """The value of *work* on the domain, connected first where that is needed; the agent has no part in it.
+
+        Raises NotPossible with *complaint* and libvirt's words, AgentNotThere when libvirt was not reached, OutcomeUnknown when
+        it did not return before *deadline*.
+        """
+        self._reach(Deadline(self._timeout))
+        library = _library()
+        domain = self._domain
+        try:
+            return _bounded(lambda: work(domain), deadline.remaining)
+        except _Overrun as error:
+            self._forget()
+            raise OutcomeUnknown(
+                f"libvirt did not come back about {self.where} within {deadline.seconds:g} s. Whether it did the work "
+                "is unknown; it "
+                "was not asked again."
+            ) from error
+        except library.libvirtError as error:
+            code = getattr(error, "get_error_code", lambda: None)()
+            if code in (_OPERATION_DENIED, _ACCESS_DENIED):
+                raise self._denied(_text(error)) from None
+            raise NotPossible(f"{self.where}: {complaint}: {_text(error)}.") from error
+
     # -- reaching the agent ------------------------------------------------------------------------------------------
 
     def _establish(self, deadline: Deadline) -> None:
@@ -200,12 +228,19 @@ class LibvirtAgent(Agent):
 
         With the ping answered, a command that fails later was sent, or at least may have been.
         """
+        self._repeat(deadline, lambda: self._ready, lambda: self._ping(deadline))
+
+    def _reach(self, deadline: Deadline) -> None:
+        """Only the first half: libvirt and the domain."""
+        self._repeat(deadline, lambda: self._domain is not None, lambda: None)
+
+    def _repeat(self, deadline: Deadline, done: t.Callable[[], bool], step: t.Callable[[], None]) -> None:
         attempt = 0
-        while not self._ready:
+        while not done():
             try:
                 if self._domain is None:
                     self._connect(deadline)
-                self._ping(deadline)
+                step()
             except _NotYet as error:
                 if deadline.expired:
                     raise AgentNotThere(self._too_late(deadline, error), silent=error.silent) from None

@@ -7,10 +7,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import typing as t
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from .deadline import Deadline
+from .errors import AgentRefused, GuestError, OutcomeUnknown
+
+_THAWS = 3
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,22 @@ class Snapshots(ABC):
     @abstractmethod
     def remove(self, name: str, deadline: Deadline) -> None:
         """Remove the one snapshot of that name and wait for the end of that."""
+
+
+def thaw(guest: str, frozen: t.Callable[[], bool], order: t.Callable[[], t.Any], by_hand: str) -> tuple[bool, str]:
+    """Thaw *guest* if it is frozen: whether it is thawed now, and a sentence where something had to be done or is wrong.
+
+    *by_hand*: how the operator does it.
+    """
+    help_text = f"Until it is thawed, RouterOS may be unable to write: thaw it ({by_hand}) or reset the VM."
+    try:
+        if not frozen():
+            return True, ""
+        for _attempt in range(_THAWS):
+            with contextlib.suppress(AgentRefused, OutcomeUnknown):
+                order()
+            if not frozen():
+                return True, f"{guest} was left frozen, and was thawed afterwards."
+    except GuestError as error:
+        return False, f"{guest} MAY STILL BE FROZEN, and its agent cannot be asked: {error} {help_text}"
+    return False, f"{guest} IS STILL FROZEN, its agent does not thaw it. {help_text}"

@@ -17,8 +17,8 @@ import typing as t
 from urllib.parse import quote
 
 from ..deadline import Deadline
-from ..errors import AgentNotThere, AgentRefused, GuestError, InvalidInput, NotPossible, OutcomeUnknown
-from ..snapshots import Snapshots, Taken
+from ..errors import AgentNotThere, AgentRefused, GuestError, InvalidInput, NotPossible
+from ..snapshots import Snapshots, Taken, thaw
 from .api import ApiError
 from .tasks import Ended, finish
 from .vm import Vm
@@ -28,11 +28,6 @@ _RESERVED = ("current", "pending")
 _FREEZING = re.compile(r"freez|frozen|thaw|guest.agent", re.IGNORECASE)
 _TROUBLE = re.compile(r"problem|fail|error|unable|timeout|timed out|warn|skip|not running|cannot|can't", re.IGNORECASE)
 _PRIVILEGE = "VM.Snapshot"
-_THAWS = 3
-_HELP = (
-    "Until it is thawed, RouterOS may be unable to write: thaw it ('qm guest cmd <vmid> fsfreeze-thaw' on the node) or reset "
-    "the VM."
-)
 
 
 class ProxmoxSnapshots(Snapshots):
@@ -98,7 +93,7 @@ class ProxmoxSnapshots(Snapshots):
         only_thawing = all("thaw" in line.lower() for line in freezing)
         return Taken(
             unquiesced=None if only_thawing else f"Proxmox VE could not freeze its file systems: {words}",
-            trouble=f"Proxmox VE could not thaw {self._vm}: {words}. {after}" if only_thawing else after,
+            trouble=f"Proxmox VE could not thaw it: {words}. {after}".strip() if only_thawing else after or None,
             still_frozen=not thawed,
         )
 
@@ -131,18 +126,13 @@ class ProxmoxSnapshots(Snapshots):
         return isinstance(answer, dict) and answer.get("result") == "frozen"
 
     def _thaw(self) -> tuple[bool, str]:
-        """Thaw the guest where it is frozen: whether it is thawed now, and a sentence about that."""
-        try:
-            if not self._frozen():
-                return True, "Its agent says that it is thawed."
-            for _attempt in range(_THAWS):
-                with contextlib.suppress(AgentRefused, OutcomeUnknown, ApiError):
-                    self._vm.agent("POST", "fsfreeze-thaw", changes=True)
-                if not self._frozen():
-                    return True, "It was thawed afterwards."
-        except GuestError as error:
-            return False, f"IT MAY STILL BE FROZEN, and its agent cannot be asked: {error} {_HELP}"
-        return False, f"IT IS STILL FROZEN, its agent does not thaw it. {_HELP}"
+        vm = self._vm
+
+        def order() -> None:
+            with contextlib.suppress(ApiError):
+                vm.agent("POST", "fsfreeze-thaw", changes=True)
+
+        return thaw(str(vm), self._frozen, order, "'qm guest cmd <vmid> fsfreeze-thaw' on the node")
 
 
 def _options(text: str, default: str) -> dict[str, str]:

@@ -101,7 +101,7 @@ def test_a_failed_thaw_is_told_and_made_good(cluster, of):
     taken = of(pve, "chr1").create("first", "", True, Deadline(10))
     assert taken.unquiesced is None
     assert "could not thaw" in taken.trouble
-    assert "thawed afterwards" in taken.trouble
+    assert "was thawed afterwards" in taken.trouble
     assert (taken.still_frozen, frozen(vm)) == (False, False)
 
 
@@ -111,7 +111,7 @@ def test_a_guest_that_cannot_be_thawed_is_told_loudly(cluster, of):
     taken = of(pve, "chr1").create("first", "", True, Deadline(10))
     assert taken.still_frozen
     assert frozen(vm)
-    assert "IT IS STILL FROZEN" in taken.trouble
+    assert "IS STILL FROZEN" in taken.trouble
     assert "fsfreeze-thaw" in taken.trouble
 
 
