@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from .deadline import Deadline
-from .errors import AgentNotThere, AgentRefused, InvalidInput, NotPossible, NotQuiesced, OutcomeUnknown
+from .errors import AgentNotThere, AgentRefused, GuestError, InvalidInput, NotPossible, NotQuiesced, OutcomeUnknown
 from .snapshots import Snapshots, Taken, thaw
 
 if t.TYPE_CHECKING:
@@ -58,31 +58,29 @@ class LibvirtSnapshots(Snapshots):
 
     def create(self, name: str, description: str, quiesce: bool, deadline: Deadline) -> Taken:
         freeze = quiesce and self._running()
+        if freeze and (why := self.obstacle()):
+            raise NotQuiesced(f"No snapshot of {self._agent.where} was taken: {why}.")
         flags = _DISK_ONLY | _ATOMIC | (_QUIESCE if freeze else 0)
         xml = f"<domainsnapshot><name>{escape(name)}</name><description>{escape(description)}</description></domainsnapshot>"
-        trouble = None
+        complaint = f"the snapshot {name!r} was not taken"
         try:
-            self._ask(
-                f"the snapshot {name!r} was not taken", lambda domain: domain.snapshotCreateXML(xml, flags), deadline
-            )
+            self._ask(complaint, lambda domain: domain.snapshotCreateXML(xml, flags), deadline)
         except NotPossible as error:
-            if not freeze:
-                raise
-            trouble = str(error).rstrip(".")
-        if not freeze:
-            return Taken()
+            if freeze:
+                raise self._explained(str(error), name) from error
+            raise
+        thawed, after = self._thaw() if freeze else (True, "")
+        return Taken(trouble=after or None, still_frozen=not thawed)
+
+    def _explained(self, said: str, name: str) -> GuestError:
+        """What a quiesced snapshot that failed has left."""
         thawed, after = self._thaw()
-        if trouble is None:
-            return Taken(trouble=after or None, still_frozen=not thawed)
-        if name in self.listed():
-            return Taken(trouble=f"{trouble}. {after}".strip(), still_frozen=not thawed)
-        if not thawed or after or "thaw" in trouble:
-            raise NotPossible(
-                f"{trouble}. libvirt kept no snapshot {name!r}, but the domain may write to a new file. {after}".strip()
+        if not thawed or after or "fsfreeze-thaw" in said:
+            return NotPossible(
+                f"{said} {after} libvirt gives a snapshot up when the guest is not thawed: 'virsh domblklist' shows whether the "
+                f"domain writes to a new file for {name!r}."
             )
-        if "freeze" in trouble or "guest agent" in trouble.lower():
-            raise NotQuiesced(f"{trouble}.")
-        raise NotPossible(f"{trouble}.")
+        return (NotQuiesced if "fsfreeze-freeze" in said or "guest agent" in said.lower() else NotPossible)(said)
 
     def remove(self, name: str, deadline: Deadline) -> None:
         self._ask(
