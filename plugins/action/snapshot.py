@@ -94,7 +94,7 @@ class ActionModule(GuestAction):
                 kept, changed = "It was removed again.", False
             except GuestError as error:
                 kept = f"It could not be removed again: {error}"
-        state = f"is not quiesced: {why}" if why else "was taken with its file systems at rest"
+        state = f"is not quiesced: {why}" if why else "was taken"
         words = [f"The snapshot {name!r} of {guest.vm!r} {state}. {kept}", taken.trouble or ""]
         return {"failed": True, "changed": changed, "msg": " ".join(words).strip()}
 

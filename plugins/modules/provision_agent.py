@@ -70,6 +70,7 @@ EXAMPLES = r"""
 - name: Use it from the next cold start on
   ansible.builtin.add_host:
     name: "{{ inventory_hostname }}-direct"
+    ansible_connection: outofband.chr.guest_agent
     chr_backend: qemu
     chr_ssh_host: root@pve1.example.net
     chr_socket: "{{ provision.socket }}"

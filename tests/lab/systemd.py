@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -28,7 +27,7 @@ class Unit:
         self.journal = Path(f"{self._file}.log")
 
     def load(self) -> dict[str, object] | None:
-        """``pid`` and ``command`` while it runs; one that has ended is forgotten (--collect)."""
+        """``pid`` and ``description`` while it runs; one that has ended is forgotten (--collect)."""
         if not self._file.exists():
             return None
         state = json.loads(self._file.read_text())
@@ -41,7 +40,7 @@ class Unit:
             return None
         return dict(state)
 
-    def run(self, command: list[str]) -> int:
+    def run(self, command: list[str], description: str) -> int:
         if self.load():
             sys.stderr.write(
                 f"Failed to start transient service unit: Unit {self.name} was already loaded or has a fragment file.\n"
@@ -55,7 +54,7 @@ class Unit:
             process = subprocess.Popen(
                 [program, *command[1:]], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._file.write_text(json.dumps({"pid": process.pid, "command": [program, *command[1:]]}))
+        self._file.write_text(json.dumps({"pid": process.pid, "description": description}))
         sys.stderr.write(f"Running as unit: {self.name}\n")
         return 0
 
@@ -71,11 +70,10 @@ class Unit:
 
     def show(self, properties: list[str]) -> int:
         state = self.load()
-        values = {"ActiveState": "active" if state else "inactive"}
-        if state:
-            command = [str(word) for word in state["command"]]  # type: ignore[attr-defined]
-            line = " ".join(shlex.quote(word).replace("'", '"') for word in command)
-            values["ExecStart"] = f"{{ path={command[0]} ; argv[]={line} ; ignore_errors=no ; pid={state['pid']} }}"
+        values = {
+            "ActiveState": "active" if state else "inactive",
+            "Description": state["description"] if state else self.name,
+        }
         for name in properties:
             sys.stdout.write(f"{name}={values[name]}\n" if name in values else "")
         return 0
@@ -85,11 +83,11 @@ def main(program: str, arguments: list[str]) -> int:
     options = [word for word in arguments if word.startswith("-")]
     if program == "systemd-run":
         split = arguments.index("--")
-        names = [word.removeprefix("--unit=") for word in arguments[:split] if word.startswith("--unit=")]
+        given = dict(word.split("=", 1) for word in arguments[:split] if "=" in word)
         if "--collect" not in arguments[:split]:
             sys.stderr.write("the lab forgets units that have ended, so --collect must be asked for\n")
             return 1
-        return Unit(*names).run(arguments[split + 1 :])
+        return Unit(given["--unit"]).run(arguments[split + 1 :], given.get("--description", arguments[split + 1]))
     if program == "systemctl" and arguments[0] == "stop":
         return Unit(arguments[1]).stop()
     if program == "systemctl" and arguments[0] == "show":

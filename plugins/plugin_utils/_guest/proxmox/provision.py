@@ -37,8 +37,9 @@ _SETTLE = 0.5  # seconds after which a socat that cannot listen has ended
 # qm ends with 255 for every error, which is also what ssh does; so the status is printed behind the output.
 _MARK = "outofband-status="
 _TOLD = ["sh", "-c", f'"$@"; echo "{_MARK}$?"', "sh"]
-# What tells one VM from another of the same number: its names, serial numbers, network cards and disks.
+# What tells one VM from another of the same number: serial numbers, MAC addresses, names and disks; the first two for certain.
 _IDENTITY = re.compile(r"name|smbios1|vmgenid|(net|ide|sata|scsi|virtio)\d+")
+_UNIQUE = re.compile(r"smbios1|vmgenid|net\d+")
 
 
 class Node:
@@ -47,21 +48,25 @@ class Node:
     def __init__(self, vm: Vm, host: str, arguments: str, directory: Path) -> None:
         self._vm = vm
         self._host = host
-        self._ssh = SshChannel(host, arguments, UnixChannel(Path("/dev/null")), directory)
+        self._ssh = SshChannel(host, arguments, UnixChannel(Path("/dev/null")), directory)  # nothing is forwarded
         self._verified = False
 
-    def run(self, command: list[str]) -> tuple[int, str]:
-        """Run a program: its exit status and its words. Raises AgentNotThere, OutcomeUnknown, NotPossible."""
+    def run(self, command: list[str], *, changes: bool = False) -> tuple[int, str]:
+        """Run a program: its exit status and its words.
+
+        Raises NotPossible when it is not there, AgentNotThere when ssh failed; OutcomeUnknown when it had been started by then,
+        and *changes* says that it changes something.
+        """
         where = f"'{shlex.join(command)}' on {self._host}"
         try:
             _status, output, errors = self._ssh.run([*_TOLD, *command], b"", Deadline(_COMMAND))
         except ConnectError as error:
             raise AgentNotThere(f"{where} was not run: {error}.") from None
         except TimeoutError as error:
-            raise OutcomeUnknown(f"{where} gave {error}. Whether it did its work is unknown.") from None
+            raise _lost(f"{where} gave {error}.", changes) from None
         said, marked, ended = output.decode("utf-8", "replace").rpartition(_MARK)
         if not marked or not ended.strip().isdigit():
-            raise OutcomeUnknown(f"{where} was not seen to end: {message(errors) or 'ssh said nothing'}.")
+            raise _lost(f"{where} was not seen to end: {message(errors) or 'ssh said nothing'}.", changes)
         status = int(ended)
         if status in (126, 127):
             raise NotPossible(f"{where} cannot be run: {message(errors)}. {self.needed}")
@@ -87,13 +92,23 @@ class Node:
             )
         shown = dict(line.split(": ", 1) for line in output.splitlines() if ": " in line)
         expected = self._vm.machine("GET", "config")
-        if not isinstance(expected, dict) or _identity(shown) != _identity(expected):
+        if not isinstance(expected, dict) or not any(_UNIQUE.fullmatch(key) for key in expected):
+            raise NotPossible(
+                f"{self._vm} has no network card and no serial number (smbios1), so it cannot be told from another VM {vmid}."
+            )
+        if _identity(shown) != _identity(expected):
             raise VmNotThere(
                 f"The VM {vmid} on {self._host} is not {self._vm}: their names, network cards or disks differ. Nothing was "
                 f"changed. {self.needed}"
             )
         self._verified = True
         return vmid
+
+
+def _lost(text: str, changes: bool) -> GuestError:
+    if not changes:
+        return AgentNotThere(text)
+    return OutcomeUnknown(f"{text} Whether it did its work is unknown; it was not run again.")
 
 
 def _identity(config: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -121,9 +136,8 @@ class ProvisionPort(AgentPort):
             raise GuestError(f"{self._vm.api.where} answered with no configuration of {self._vm}.") from None
         if wanted and self._slot == 9 and "qxl" in str(config.get("vga", "")):
             raise InvalidInput(
-                f"{self._vm} has a SPICE display (vga: {config['vga']}), and Proxmox VE puts SPICE's own device into "
-                "slot 9. Choose "
-                "another slot that is free."
+                f"{self._vm} has a SPICE display (vga: {config['vga']}), and Proxmox VE puts SPICE's own device into slot 9. "
+                "Choose another slot that is free."
             )
         mine = _words(fragment(wanted, self._slot)) if wanted else []
         after = before
@@ -148,17 +162,16 @@ class ProvisionPort(AgentPort):
         except (ApiError, NotPermitted) as error:
             if "only root can set" in str(error):
                 raise NotPermitted(
-                    f"{error} Proxmox VE lets nobody but root@pam change args, and an API token is not root@pam. There "
-                    "are two ways: "
-                    "log in with chr_api_user: root@pam and chr_api_password (no chr_api_token_id), or set chr_ssh_host to the "
-                    "node as root, where 'qm set' is used."
+                    f"{error} Proxmox VE lets nobody but root@pam change args, and an API token is not root@pam. There are "
+                    "two ways: log in with chr_api_user: root@pam and chr_api_password (no chr_api_token_id), or set "
+                    "chr_ssh_host to the node as root, where 'qm set' is used."
                 ) from None
             raise self._refused(str(error), error) from None
 
     def _by_qm(self, node: Node, values: dict[str, str]) -> None:
         vmid = node.verify()
         options = [word for name, value in values.items() for word in (f"--{name}", value)]
-        status, output = node.run(["qm", "set", str(vmid), *options, "--digest", self._digest])
+        status, output = node.run(["qm", "set", str(vmid), *options, "--digest", self._digest], changes=True)
         if status != 0:
             said = message(output.encode())
             raise self._refused(f"'qm set {vmid}' ended with {status}: {said}")
@@ -276,10 +289,17 @@ class DefaultPort(AgentPort):
             self._must(["systemctl", "stop", unit], "was not stopped")
         if not wanted:
             return
-        command = ["systemd-run", f"--unit={unit}", "--collect", f"--description=Guest agent of VM {vmid} on TCP", "--"]
-        self._must([*command, *_relay(vmid, wanted).split()], "was not started")
+        command = [
+            "systemd-run",
+            f"--unit={unit}",
+            "--collect",
+            f"--description={plan.after}",
+            "--",
+            *plan.after.split(),
+        ]
+        self._must(command, "was not started")
         time.sleep(_SETTLE)
-        if self._state(vmid) != plan.after:
+        if not self._state(vmid):
             journal = self._node.run(["journalctl", "--unit", unit, "--lines", "3", "--output", "cat", "--no-pager"])[1]
             raise NotPossible(
                 f"The unit {unit} on the node of {self._vm} ended at once: "
@@ -288,23 +308,25 @@ class DefaultPort(AgentPort):
             )
 
     def _must(self, command: list[str], complaint: str) -> None:
-        status, output = self._node.run(command)
+        status, output = self._node.run(command, changes=True)
         if status != 0:
             raise NotPossible(
                 f"The unit on the node of {self._vm} {complaint}: {message(output.encode())}. {self._node.needed}"
             )
 
     def _state(self, vmid: int) -> str:
-        """The command line of the unit where it runs, else nothing."""
-        query = ["systemctl", "show", _unit(vmid), "--property=ActiveState", "--property=ExecStart"]
+        """The command line of the unit where it runs, else nothing.
+
+        It is the unit's description, because versions of systemd differ in how they show what a unit executes.
+        """
+        query = ["systemctl", "show", _unit(vmid), "--property=ActiveState", "--property=Description"]
         status, output = self._node.run(query)
         if status != 0:
             raise NotPossible(f"systemd of the node of {self._vm} does not answer: {message(output.encode())}.")
         state = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
         if state.get("ActiveState") not in ("active", "activating", "deactivating"):
             return ""
-        found = re.search(r"argv\[\]=(.*?) ;", state.get("ExecStart", ""))
-        return _shown_command(found[1]) if found else "(another command)"
+        return state.get("Description") or "(another command)"
 
 
 _MISSING = "for one in qm socat systemd-run systemctl; do command -v $one >/dev/null || echo $one; done"
@@ -312,15 +334,6 @@ _MISSING = "for one in qm socat systemd-run systemctl; do command -v $one >/dev/
 
 def _unit(vmid: int) -> str:
     return f"chr-agent-{vmid}.service"
-
-
-def _shown_command(line: str) -> str:
-    """A command line as systemd shows it (with the program's path, and newer versions with quotes) as we write it."""
-    try:
-        program, *arguments = shlex.split(line)
-    except ValueError:
-        return line
-    return " ".join([program.rpartition("/")[2], *arguments])
 
 
 def _relay(vmid: int, endpoint: Endpoint) -> str:

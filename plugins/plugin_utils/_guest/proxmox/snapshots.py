@@ -25,6 +25,8 @@ from .vm import Vm
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,39}")
 _RESERVED = ("current", "pending")
+# The words of qemu-server up to 9.2.6, and for versions to come whatever speaks of trouble with freezing.
+_KNOWN = re.compile(r"guest-fsfreeze-(freeze|thaw) problems")
 _FREEZING = re.compile(r"freez|frozen|thaw|guest.agent", re.IGNORECASE)
 _TROUBLE = re.compile(r"problem|fail|error|unable|timeout|timed out|warn|skip|not running|cannot|can't", re.IGNORECASE)
 _PRIVILEGE = "VM.Snapshot"
@@ -51,8 +53,7 @@ class ProxmoxSnapshots(Snapshots):
         if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
             raise InvalidInput(
                 f"Proxmox VE takes no snapshot name {name!r}: 2 to 40 letters, digits, '-' and '_', beginning with a "
-                "letter, and not "
-                "'current' or 'pending'."
+                "letter, and not 'current' or 'pending'."
             )
 
     def obstacle(self) -> str | None:
@@ -79,15 +80,14 @@ class ProxmoxSnapshots(Snapshots):
         del quiesce  # Proxmox VE freezes whenever it can
         running = self._running()
         ended = self._task("POST", "snapshot", {"snapname": name, "description": description}, deadline)
-        said = [line.replace(name, "") for line in ended.log]
-        freezing = [line for line in said if _FREEZING.search(line) and _TROUBLE.search(line)]
+        freezing = [line for line in ended.log if _speaks_of_freezing(line, name)]
         thawed, after = self._thaw() if running and (freezing or not ended.done) else (True, "")
         if not ended.done:
             raise NotPossible(
                 f"The snapshot {name!r} of {self._vm} failed: {ended.exitstatus}. {'; '.join(freezing)} {after}".strip()
             )
         if not freezing:
-            warnings = "; ".join(line for line in said if line.startswith("WARN"))
+            warnings = "; ".join(line for line in ended.log if line.startswith("WARN"))
             return Taken(trouble=f"Proxmox VE warned: {warnings}" if warnings else None)
         words = "; ".join(freezing)
         only_thawing = all("thaw" in line.lower() for line in freezing)
@@ -133,6 +133,12 @@ class ProxmoxSnapshots(Snapshots):
                 vm.agent("POST", "fsfreeze-thaw", changes=True)
 
         return thaw(str(vm), self._frozen, order, "'qm guest cmd <vmid> fsfreeze-thaw' on the node")
+
+
+def _speaks_of_freezing(line: str, name: str) -> bool:
+    """Whether a line of the log is about trouble with freezing; the snapshot's name, which may be any word, does not count."""
+    rest = re.sub(rf"(?<![A-Za-z0-9-]){re.escape(name)}(?![A-Za-z0-9-])", "", line)
+    return bool(_KNOWN.search(line) or (_FREEZING.search(rest) and _TROUBLE.search(rest)))
 
 
 def _options(text: str, default: str) -> dict[str, str]:

@@ -24,7 +24,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox.provision import (
     _own,
     _relay,
-    _shown_command,
     _without_own,
     fragment,
 )
@@ -126,12 +125,11 @@ def test_a_port_that_is_none_is_refused(port):
         endpoint("127.0.0.1", port)
 
 
-def test_a_command_line_is_the_same_however_systemd_shows_it():
-    line = _relay(100, Endpoint("::1", 1234))
-    assert line == "socat TCP6-LISTEN:1234,bind=[::1],reuseaddr,fork UNIX-CLIENT:/run/qemu-server/100.qga"
-    assert _shown_command(f"/usr/bin/{line}") == line
-    head, listen, rest = line.split()
-    assert _shown_command(f'/usr/bin/{head} "{listen}" {rest}') == line
+def test_the_manuals_second_recipe_is_bound_to_one_address():
+    """Manual, Proxmox: ``socat TCP-LISTEN:$portnum,reuseaddr,fork UNIX-CLIENT:/run/qemu-server/$vmid.qga``."""
+    rest = "reuseaddr,fork UNIX-CLIENT:/run/qemu-server/256.qga"
+    assert _relay(256, HERE) == f"socat TCP-LISTEN:1234,bind=127.0.0.1,{rest}"
+    assert _relay(256, Endpoint("::1", 1234)) == f"socat TCP6-LISTEN:1234,bind=[::1],{rest}"
 
 
 # -- set, replaced, removed -----------------------------------------------------------------------------------------------

@@ -156,10 +156,18 @@ def test_a_vm_that_is_off_is_at_rest(cluster, of):
     assert vm.snapshots["first"]["at_rest"]
 
 
-def test_a_name_that_speaks_of_freezing_is_no_failure(cluster, of):
+@pytest.mark.parametrize("name", ["freeze-failed-thaw-error", "fs_freeze_failed", "thaw-problem"])
+def test_a_name_that_speaks_of_freezing_is_no_failure(cluster, of, name):
     pve = cluster()
     pve.add(100, "chr1")
-    assert of(pve, "chr1").create("freeze-failed-thaw-error", "", True, Deadline(10)) == Taken()
+    assert of(pve, "chr1").create(name, "", True, Deadline(10)) == Taken()
+
+
+@pytest.mark.parametrize("name", ["fr", "ze", "freeze", "guest-fsfreeze-freeze", "guest", "problems"])
+def test_no_name_hides_a_failure(cluster, of, name):
+    pve = cluster()
+    pve.add(100, "chr1", commands_off=("guest-fsfreeze-freeze",))
+    assert "problems" in of(pve, "chr1").create(name, "", True, Deadline(10)).unquiesced
 
 
 def test_other_warnings_of_a_task_are_passed_on(cluster, of, monkeypatch):
