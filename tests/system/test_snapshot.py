@@ -350,4 +350,4 @@ def test_the_freeze_state_is_shown_through_the_socket_and_through_rest(pve, lab,
 def test_a_plain_qemu_has_no_hypervisor_to_ask(lab, playbook):
     run = playbook([task("take")], {"chr1": {"chr_socket": lab("chr1").address}})
     assert run.of("take")["status"] == "failed"
-    assert "takes no snapshots. Use backend proxmox, libvirt or vmware" in run.of("take")["result"]["msg"]
+    assert "takes no snapshots of 'chr1'. Use backend proxmox, libvirt or vmware" in run.of("take")["result"]["msg"]

@@ -204,16 +204,16 @@ class Guest(ABC):
     def snapshots(self) -> Snapshots:
         """The snapshots of its VM. Raises NotPossible where there is no hypervisor to ask."""
         raise NotPossible(
-            f"Backend {self.backend} reaches the agent of {self.vm!r} and no hypervisor, so it takes no snapshots. Use backend "
-            "proxmox, libvirt or vmware, or the tools of the machine that runs the VM."
+            f"Backend {self.backend} takes no snapshots of {self.vm!r}. Use backend proxmox, libvirt or vmware, or the "
+            "tools of the "
+            "machine that runs the VM."
         )
 
     def agent_port(self, channel: str, slot: int) -> AgentPort:
         """The access to its agent from other machines; see ``agent_port``. Raises NotPossible, InvalidInput."""
         raise NotPossible(
-            f"The agent of {self.vm!r} is opened to the network on Proxmox VE only, and its backend is {self.backend}. "
-            "A plain QEMU "
-            "has a TCP chardev in its command line (README, 'QEMU, plain'); libvirt and VMware carry the agent themselves."
+            f"The agent of {self.vm!r} can be opened to the network on Proxmox VE only, and its backend is {self.backend}. A plain "
+            "QEMU has a TCP chardev in its command line (README, 'QEMU, plain'); the others carry the agent themselves."
         )
 
 
