@@ -20,6 +20,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    AgentNotThere,
     InvalidInput,
     NotPermitted,
     NotPossible,
@@ -114,6 +115,19 @@ def test_a_libvirt_domain_that_is_off_is_at_rest_and_one_without_an_agent_is_kno
     with pytest.raises(InvalidInput, match="part of a file's name"):
         bare.check_name("../x")
     libvirtd.virsh("destroy", "nochannel")
+
+
+def test_a_libvirt_daemon_that_is_lost_in_between_leaves_the_outcome_unknown(libvirtd):
+    libvirtd.define("lost", disk=True)
+    for changes in (False, True):
+        lost = of_domain(libvirtd, "lost", 5).snapshots()
+        assert lost.listed() == {}
+        libvirtd.stop()
+        try:
+            with pytest.raises(OutcomeUnknown if changes else AgentNotThere, match="libvirt was lost in between"):
+                lost.create("first", "", False, Deadline(10)) if changes else lost.listed()
+        finally:
+            libvirtd.start()
 
 
 # -- VMware ---------------------------------------------------------------------------------------------------------------

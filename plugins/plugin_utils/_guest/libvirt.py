@@ -197,29 +197,32 @@ class LibvirtAgent(Agent):
         with contextlib.suppress(_NoReply):
             self._send(command, arguments, min(timeout, _UNANSWERED))
 
-    def on_domain(self, complaint: str, work: t.Callable[[t.Any], t.Any], deadline: Deadline) -> t.Any:
+    def on_domain(
+        self, complaint: str, work: t.Callable[[t.Any], t.Any], deadline: Deadline, *, changes: bool
+    ) -> t.Any:
         """The value of *work* on the domain, connected first where that is needed; the agent has no part in it.
 
-        Raises NotPossible with *complaint* and libvirt's words, AgentNotThere when libvirt was not reached, OutcomeUnknown when
-        it did not return before *deadline*.
+        Raises NotPossible with *complaint* and libvirt's words, AgentNotThere when libvirt was not reached; when it was lost, or
+        did not return before *deadline*, OutcomeUnknown if *changes* says that the work changes something.
         """
         self._reach(Deadline(self._timeout))
         library = _library()
-        domain = self._domain
+        connection, domain = self._connection, self._domain
         try:
             return _bounded(lambda: work(domain), deadline.remaining)
-        except _Overrun as error:
-            self._forget()
-            raise OutcomeUnknown(
-                f"libvirt did not come back about {self.where} within {deadline.seconds:g} s. Whether it did the work "
-                "is unknown; it "
-                "was not asked again."
-            ) from error
+        except _Overrun:
+            lost = f"libvirt did not come back about {self.where} within {deadline.seconds:g} s"
         except library.libvirtError as error:
             code = getattr(error, "get_error_code", lambda: None)()
             if code in (_OPERATION_DENIED, _ACCESS_DENIED):
                 raise self._denied(_text(error)) from None
-            raise NotPossible(f"{self.where}: {complaint}: {_text(error)}.") from error
+            if _alive(library, connection):
+                raise NotPossible(f"{self.where}: {complaint}: {_text(error)}.") from error
+            lost = f"libvirt was lost in between ({self.where}: {_text(error)})"
+        self._forget()
+        if changes:
+            raise OutcomeUnknown(f"{lost}. Whether it did the work is unknown; it was not asked again.")
+        raise AgentNotThere(f"{lost}.")
 
     # -- reaching the agent ------------------------------------------------------------------------------------------
 
@@ -433,6 +436,13 @@ class LibvirtAgent(Agent):
     def _forget(self) -> None:
         """Leave the connection to the thread that still uses it; the next command makes a new one."""
         self._connection = self._domain = None
+
+
+def _alive(library: t.Any, connection: t.Any) -> bool:
+    try:
+        return bool(_bounded(connection.isAlive, _CLOSE))
+    except (_Overrun, library.libvirtError):
+        return False
 
 
 def _find(library: t.Any, connection: t.Any, target: _Target) -> tuple[t.Any, str]:

@@ -92,8 +92,8 @@ class LibvirtSnapshots(Snapshots):
     # -- the domain and its guest --------------------------------------------------------------------------------------
 
     def _ask(self, complaint: str, work: t.Callable[[t.Any], t.Any], deadline: Deadline | None = None) -> t.Any:
-        """The value of *work* on the domain. Raises NotPossible with *complaint* and libvirt's own words."""
-        return self._agent.on_domain(complaint, work, deadline or Deadline(_ANSWER))
+        """The value of *work* on the domain, which changes something where *deadline* is given. Raises as ``on_domain``."""
+        return self._agent.on_domain(complaint, work, deadline or Deadline(_ANSWER), changes=deadline is not None)
 
     def _running(self) -> bool:
         return bool(self._ask("its state cannot be read", lambda domain: domain.isActive()))
