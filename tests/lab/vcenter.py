@@ -56,10 +56,17 @@ class Vcenter:
     """
 
     def __init__(
-        self, program: Path, folder: Path, names: tuple[str, ...], vms: int = 0, limit: float = 120.0, **settings: t.Any
+        self,
+        program: Path,
+        folder: Path,
+        names: tuple[str, ...],
+        vms: int = 0,
+        limit: float = 120.0,
+        backup_limit: float = 60.0,
+        **settings: t.Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._routers = VsphereRouters(folder / "lab", limit)
+        self._routers = VsphereRouters(folder / "lab", limit, backup_limit)
         self._command = [str(program), "-lab", str(folder / "lab"), "-user", USER, "-password", PASSWORD]
         self._command += ["-names", ",".join(names), "-vms", str(max(vms, len(names)))]
         for key, value in settings.items():
@@ -81,6 +88,11 @@ class Vcenter:
     @property
     def log(self) -> list[tuple[str, str, str]]:
         return self._routers.log
+
+    @property
+    def backups(self) -> list[str]:
+        """The backup scripts that were asked for, in order."""
+        return [script for _vm, script in self._routers.backups]
 
     def variables(self, **more: t.Any) -> dict[str, t.Any]:
         """What a host needs to reach a router here."""

@@ -23,10 +23,16 @@ NAME = re.compile(r"[^\w.-]")
 
 
 class VsphereRouters:
-    """Routers by the id of their VM, made when they are first asked for; a context manager. *limit* is in seconds."""
+    """Routers by the id of their VM, made when they are first asked for; a context manager.
 
-    def __init__(self, socket: Path, limit: float = 120.0) -> None:
+    *limit* and *backup_limit*, in seconds, are for scripts started through the API and for backup scripts.
+    """
+
+    def __init__(self, socket: Path, limit: float = 120.0, backup_limit: float = 60.0) -> None:
         self.limit = limit
+        self.backup_limit = backup_limit
+        self.backups: list[tuple[str, str]] = []
+        """(id of the VM, backup script) in order, also those that the router does not have."""
         self.routers: dict[str, Router] = {}
         self.log: list[tuple[str, str, str]] = []
         """(id of the VM, program, arguments) of every start."""
@@ -69,10 +75,26 @@ class VsphereRouters:
         if request["op"] == "reboot":
             router.reboot()
             return
+        if request["op"] == "backup":
+            say({"ok": self._backup(router, request["vm"], request["script"])})
+            return
         login = router.check_login(request["user"], request["password"])
         say({"login": login})
         if login and request["op"] == "start" and not request["check_only"]:
             say(self._run(router, request))
+
+    def _backup(self, router: Router, vm: str, script: str) -> bool:
+        """Run the script ``freeze``, ``freeze-fail`` or ``thaw``, if the router has it."""
+        self.backups.append((vm, script))
+        stop = threading.Event()
+        timer = threading.Timer(self.backup_limit, stop.set)
+        timer.start()
+        there = f'[:len [/system script find name="{script}"]] > 0'
+        outcome = router.run(f":if ({there}) do={{ /system script run {script} }}", stop=stop)
+        timer.cancel()
+        if outcome.exitcode != 0:
+            router.files[f"{script}-script.log"] = File(outcome.output)
+        return outcome.exitcode == 0
 
     def _run(self, router: Router, request: dict[str, t.Any]) -> dict[str, t.Any]:
         program, arguments = request["program"], request["arguments"]

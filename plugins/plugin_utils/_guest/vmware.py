@@ -24,6 +24,7 @@ from . import bits
 from .base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from .deadline import Deadline, poll_interval
 from .errors import AgentNotThere, GuestError, InvalidInput, NotAnAgent, NotPossible, OutcomeUnknown, ScriptFailed
+from .vmware_snapshots import VmwareSnapshots
 from .vsphere import Endpoint, Vsphere, fault_words, library
 
 _LIMIT = 120.0  # seconds that RouterOS gives one script
@@ -184,6 +185,9 @@ class VmwareGuest(Guest):
             self._vsphere.call(call, ask, changes=True)
         except library().vmodl.MethodFault as error:
             raise self._explained(error) from error
+
+    def snapshots(self) -> VmwareSnapshots:
+        return VmwareSnapshots(self._vsphere, self._moid, self.vm)
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 
