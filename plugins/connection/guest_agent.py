@@ -36,6 +36,8 @@ options:
       - V(libvirt) is a domain of libvirt, through libvirt's own agent command (see O(libvirt_uri)). It needs the Python package
         C(libvirt-python) on the controller.
       - V(proxmox) is the REST interface of Proxmox VE 6.2 to 9, with O(api_host) and a token or a password.
+      - V(xenstore) is a domain of XenServer, XCP-ng or Xen Project, through xenstore in dom0, with O(ssh_host) for dom0. It moves
+        no files, and a script's output has at most 1,536 bytes.
       - It must be set.
     type: str
     vars:
@@ -49,6 +51,8 @@ options:
       - For backend V(proxmox) the vmid or the name. A name that two VMs have is refused.
       - For backend V(vmware), its name, BIOS or instance uuid, managed object id (V(vm-123)) or path (V([datastore] chr/chr.vmx)).
         Two VMs that answer to it are an error.
+      - For backend V(xenstore), the domid, name or uuid of the domain, in this order. Two domains of one name are an error.
+        A domain has another domid after each boot, so a name or a uuid is better.
     type: str
     vars:
       - name: inventory_hostname
@@ -57,6 +61,8 @@ options:
     description:
       - For backend V(qemu), the agent channel, V(/path/to.sock) or V(tcp://host:port).
       - On Proxmox VE that is C(/run/qemu-server/<vmid>.qga) on the node.
+      - For backend V(xenstore), the socket of xenstored in dom0. When left out, it is C(/run/xenstored/socket) or
+        C(/var/run/xenstored/socket).
     type: str
     vars:
       - name: chr_socket
@@ -67,6 +73,7 @@ options:
         by all tasks and routers. It asks no questions (C(BatchMode=yes)).
       - For backend V(proxmox), the node on which the VM runs, as root. It opens the ways V(qm) and V(socket) of O(exec_mode), and
         files of any size.
+      - For backend V(xenstore), the dom0 of the host on which the VM runs, as root. Without it, the controller is dom0 itself.
     type: str
     vars:
       - name: chr_ssh_host
@@ -189,9 +196,12 @@ options:
       - For backend V(vmware), V(inline) and V(console) are the two program names that the vendor's manual has for script text, and
         V(import) its program for files. V(auto) takes V(inline) and V(import). When the guest refuses the name, so that nothing
         was started, the other way is taken, and remembered for that VM.
+      - For backend V(xenstore), V(auto) takes the first of these that works, and remembers it for that dom0. V(socket) speaks to
+        xenstored's own socket, so that a script is in nobody's arguments. V(commands) runs C(xenstore-write) and its kin; a script
+        is in the process list of dom0 for a moment then. Script files are run with C(/import).
     type: str
     default: auto
-    choices: [auto, inline, import, path, json, file, qm, socket, console]
+    choices: [auto, inline, import, path, json, file, qm, socket, console, commands]
     vars:
       - name: chr_exec_mode
     env:
@@ -246,6 +256,17 @@ virtual_machines:
     chr3:
     chr4:
       chr_vm: vm-1204
+
+# Two domains of a Xen host, through its dom0
+xen_domains:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: xenstore
+    chr_ssh_host: root@xen1.example.net
+  hosts:
+    chr5:
+    chr6:
+      chr_vm: 0b3a7f0e-6a9c-4d6c-9a44-7c1d5be0a1f2
 """
 
 import contextlib

@@ -20,6 +20,8 @@ options:
         before it to leave it out. V(default) is always collected.
       - Backend C(vmware) carries no output. Only V(default) can be had there, without the load, by some 250 jobs that succeed or
         fail.
+      - Backend C(xenstore) carries 1,536 bytes of output for each script, so menus are read a few items at a time, and
+        V(config) cannot be had unless it is that short.
     type: list
     elements: str
     default: ["!config"]

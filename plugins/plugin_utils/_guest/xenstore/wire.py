@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import random
 import socket
 import struct
+import time
 import typing as t
 
 from .. import provision
@@ -133,6 +135,24 @@ class Connection:
             self._buffer += data
 
 
+def _opened(channel: Channel, timeout: float) -> Connection:
+    """Raises StoreLost, StoreRefused; ConnectError where trying again is of no use."""
+    try:
+        stream = channel.connect(Deadline(timeout))
+    except ConnectError as error:
+        if str(error).startswith("busy"):
+            raise StoreLost(str(error)) from None
+        raise
+    connection = Connection(stream)
+    try:
+        # ssh's end of a forwarded socket opens at once and closes again when the far end cannot be opened.
+        connection.ask(DIRECTORY, "/", timeout=min(timeout, _REPLY))
+    except (StoreLost, StoreRefused):
+        connection.close()
+        raise
+    return connection
+
+
 def _payload(kind: int, parts: tuple[str, ...]) -> tuple[int, bytes]:
     data = b"\0".join(part.encode("utf-8", "surrogateescape") for part in parts)
     return kind, data if kind == WRITE else data + b"\0"
@@ -161,20 +181,23 @@ class WireStore(Store):
         self._watching = 0
 
     @classmethod
-    def open(cls, channel: Channel, timeout: float) -> WireStore:
-        """Raises StoreLost (refused); AgentNotThere, InvalidInput as the channel."""
-        try:
-            stream = channel.connect(Deadline(timeout))
-        except ConnectError as error:
-            raise StoreLost(f"{channel}: {error}", refused=True) from None
-        connection = Connection(stream)
-        try:
-            # ssh's end of a forwarded socket opens at once and closes again when the far end cannot be opened.
-            connection.ask(DIRECTORY, "/", timeout=min(timeout, _REPLY))
-        except (StoreLost, StoreRefused) as error:
-            connection.close()
-            raise StoreLost(f"{channel}: {error}", refused=True) from None
-        return cls(connection)
+    def open(cls, channel: Channel, timeout: float, patience: float) -> WireStore:
+        """Raises StoreLost (refused) after *patience* seconds; AgentNotThere, InvalidInput as the channel.
+
+        oxenstored lets a single client wait while it accepts others, so that of many at once some are turned away.
+        """
+        deadline = Deadline(patience)
+        pause = 0.02
+        while True:
+            try:
+                return cls(_opened(channel, timeout))
+            except ConnectError as error:
+                raise StoreLost(f"{channel}: {error}", refused=True) from None
+            except (StoreLost, StoreRefused) as error:
+                if deadline.expired:
+                    raise StoreLost(f"{channel}: {error}", refused=True) from None
+            time.sleep(min(pause, max(deadline.remaining, 0.001)) * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, 0.5)
 
     def close(self) -> None:
         self._connection.close()
