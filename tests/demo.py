@@ -26,6 +26,7 @@ ROUTERS = {
     "libvirt": ("libvirt", ["chr3"]),
     "proxmox": ("Proxmox VE, REST (simulated)", ["chr4"]),
     "vmware": ("VMware vCenter (simulator)", ["chr5"]),
+    "xenapi": ("XCP-ng, XAPI (simulated)", ["chr6"]),
 }
 
 

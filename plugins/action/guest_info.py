@@ -22,7 +22,7 @@ _QUESTIONS: tuple[tuple[str, str, t.Callable[[t.Any], t.Any]], ...] = (
 
 
 class ActionModule(GuestAction):
-    """What the agent says of itself and of the machine, without running a script."""
+    """What the agent says of itself and of the machine, without running a script where that is possible."""
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         agent = guest.agent_info()

@@ -39,6 +39,8 @@ options:
       - V(xenapi) is the XenAPI of XenServer and XCP-ng, with O(api_host) and a password. A script is handed over when the VM
         starts, see O(exec_mode). Its text may have 32 KiB, of which 1.5 KiB go with one boot; of its output, 1.5 KiB come back.
         Files cannot be moved.
+      - V(xenstore) is a domain of XenServer, XCP-ng or Xen Project, through xenstore in dom0, with O(ssh_host) for dom0. It moves
+        no files, and a script's output has at most 1,536 bytes.
       - It must be set.
     type: str
     vars:
@@ -53,6 +55,8 @@ options:
       - For backend V(vmware), its name, BIOS or instance uuid, managed object id (V(vm-123)) or path (V([datastore] chr/chr.vmx)).
         Two VMs that answer to it are an error.
       - For backend V(xenapi), its uuid or name. A name that two VMs have is refused. Templates and snapshots do not count.
+      - For backend V(xenstore), the domid, name or uuid of the domain, in this order. Two domains of one name are an error.
+        A domain has another domid after each boot, so a name or a uuid is better.
     type: str
     vars:
       - name: inventory_hostname
@@ -61,6 +65,8 @@ options:
     description:
       - For backend V(qemu), the agent channel, V(/path/to.sock) or V(tcp://host:port).
       - On Proxmox VE that is C(/run/qemu-server/<vmid>.qga) on the node.
+      - For backend V(xenstore), the socket of xenstored in dom0. When left out, it is C(/run/xenstored/socket) or
+        C(/var/run/xenstored/socket).
     type: str
     vars:
       - name: chr_socket
@@ -71,6 +77,7 @@ options:
         by all tasks and routers. It asks no questions (C(BatchMode=yes)).
       - For backend V(proxmox), the node on which the VM runs, as root. It opens the ways V(qm) and V(socket) of O(exec_mode), and
         files of any size. M(outofband.chr.provision_agent) works through it.
+      - For backend V(xenstore), the dom0 of the host on which the VM runs, as root. Without it, the controller is dom0 itself.
     type: str
     vars:
       - name: chr_ssh_host
@@ -201,9 +208,12 @@ options:
       - For backend V(xenapi), a script is handed over when the VM starts. V(auto) and V(start) start a VM that is halted, leave it
         running, and refuse one that runs. V(reboot) also restarts one that runs, with a clean reboot, for each script, condition
         and fact anew.
+      - For backend V(xenstore), V(auto) takes the first of these that works, and remembers it for that dom0. V(socket) speaks to
+        xenstored's own socket, so that a script is in nobody's arguments. V(commands) runs C(xenstore-write) and its kin; a script
+        is in the process list of dom0 for a moment then. Script files are run with C(/import).
     type: str
     default: auto
-    choices: [auto, inline, import, path, json, file, qm, socket, console, start, reboot]
+    choices: [auto, inline, import, path, json, file, qm, socket, console, start, reboot, commands]
     vars:
       - name: chr_exec_mode
     env:
@@ -273,6 +283,17 @@ xcp_ng:
     chr5:
     chr6:
       chr_vm: 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d
+
+# Two domains of a Xen host, through its dom0
+xen_domains:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: xenstore
+    chr_ssh_host: root@xen1.example.net
+  hosts:
+    chr7:
+    chr8:
+      chr_vm: 0b3a7f0e-6a9c-4d6c-9a44-7c1d5be0a1f2
 """
 
 import contextlib

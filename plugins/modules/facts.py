@@ -21,6 +21,8 @@ options:
       - Backend C(vmware) carries no output. Only V(default) can be had there, without the load, by some 250 jobs that succeed or
         fail.
       - On backend C(xenapi), each script is a boot of the router; V(default) needs four. One that is off is started and stays on.
+      - Backend C(xenstore) carries 1,536 bytes of output for each script, so menus are read a few items at a time, and
+        V(config) cannot be had unless it is that short.
     type: list
     elements: str
     default: ["!config"]

@@ -11,7 +11,8 @@ short_description: What the guest agent says of itself and of the router
 version_added: 0.1.0
 description:
   - Asks the guest agent of a Cloud Hosted Router for its version and commands, the operating system, host name, interfaces with
-    their addresses, clock and freeze state. No script is run.
+    their addresses, clock and freeze state. No script is run, but for backend C(xenstore), where a script that changes nothing
+    tells more than xenstore does.
 extends_documentation_fragment:
   - outofband.chr.attributes
 attributes:

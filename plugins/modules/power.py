@@ -26,6 +26,9 @@ options:
       - V(agent) uses the agent's command. That it shuts a CHR down has been observed. That it reboots one is not established, it
         may shut the router down instead.
       - On backend C(xenapi), V(agent) is XAPI's clean reboot or clean shutdown, and V(script) is refused.
+      - For backend C(xenstore), V(agent) is Xen's own request in C(control/shutdown), which is withdrawn when the router does not
+        take it within 10 s; and V(script) starts the command in the background, 2 s later, so that no toolstack can hand it to the
+        router again when it boots.
       - V(auto) is V(script) for a reboot and V(agent) for a shutdown; on backend C(xenapi) it is V(agent) for both.
     type: str
     default: auto

@@ -124,6 +124,14 @@ def _xenapi(running: contextlib.ExitStack, names: list[str], folder: Path, cache
     return {name: pool.variables(chr_exec_mode="reboot") for name in names}
 
 
+def _xenstore(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path) -> Hosts:
+    """Domains of a Xen host whose dom0 is this machine."""
+    host = running.enter_context(XenHost(build_xen(cache), folder / "xen"))
+    for name in names:
+        host.domain(name)
+    return {name: {"chr_backend": "xenstore", "chr_socket": str(host.daemon.socket)} for name in names}
+
+
 KINDS: dict[str, t.Callable[[contextlib.ExitStack, list[str], Path, Path], Hosts]] = {
     "qemu": _qemu,
     "sockets": _sockets,
@@ -131,4 +139,5 @@ KINDS: dict[str, t.Callable[[contextlib.ExitStack, list[str], Path, Path], Hosts
     "proxmox": _proxmox,
     "vmware": _vmware,
     "xenapi": _xenapi,
+    "xenstore": _xenstore,
 }

@@ -9,8 +9,14 @@ The manual's section "Guest tools: Xen": base64 scripts in ``vm-data/provision/s
 
 from __future__ import annotations
 
+import base64
+import shutil
+import subprocess
+import tempfile
 import threading
 import time
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +33,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     TooLarge,
     VmNotThere,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore import guest as guest_module
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 
 EACH_WAY = pytest.mark.parametrize("guest", ["socket", "commands"], indirect=True)
 LARGEST = provision.MAX_STEP - len('\n:put "0123456789abcdef"')
@@ -60,6 +68,13 @@ def guest(request, xen, short_path, monkeypatch):
         return open_guest(GuestOptions("xenstore", str(vm), **{**defaults, **options}))
 
     return make
+
+
+def until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def left(domain) -> dict[str, str]:
@@ -104,14 +119,13 @@ def test_whatever_the_order_and_the_names(domain, guest, switches):
     """The manual: status ``ready``, ``running``, ``error``; output ``otuput``, possibly ``output``."""
     chr1 = domain("chr1", **switches)
     one = guest("chr1")
-    for number in range(3):
+    for number in range(2):
         result = one.run(f':put "n{number}"'.encode(), 10)
         assert (result.rc, result.output, result.truncated) == (0, f"n{number}\r\n".encode(), False)
-    assert user_scripts(chr1) == [f':put "n{number}"' for number in range(3)]
+    assert user_scripts(chr1) == [f':put "n{number}"' for number in range(2)]
     assert left(chr1) == {}
 
 
-@EACH_WAY
 @pytest.mark.parametrize("switches", [{}, {"output_name": "output", "output_first": False, "gap": 0.2}], ids=str)
 def test_an_error_has_routeros_own_words(domain, guest, switches):
     """The manual: status ``error``."""
@@ -122,8 +136,11 @@ def test_an_error_has_routeros_own_words(domain, guest, switches):
     assert guest("chr1").run(NAME, 10).rc == 0
 
 
-@EACH_WAY
-@pytest.mark.parametrize("length", [LARGEST, LARGEST + 1, 2048, 2049, 6000])
+@pytest.mark.parametrize(
+    ("guest", "length"),
+    [("socket", length) for length in (LARGEST, LARGEST + 1, 2048, 2049, 6000)] + [("commands", 2049)],
+    indirect=["guest"],
+)
 def test_scripts_around_and_far_beyond_2048_bytes(domain, guest, length):
     """The manual's values are base64, and oxenstored takes 2,048 bytes of one: longer scripts come in steps."""
     chr1 = domain("chr1")
@@ -143,7 +160,6 @@ def test_the_largest_script_and_one_byte_more(domain, guest):
     assert one.run(b":put 1".ljust(32768, b"-").replace(b"-", b" "), 30).output == b"1\r\n"
 
 
-@EACH_WAY
 def test_text_that_is_not_ascii_and_text_that_routeros_would_expand(domain, guest):
     chr1 = domain("chr1")
     note = 'Größe 10 € \U0001f600 $x \\ \\" {} [/system reboot]'
@@ -327,7 +343,6 @@ def test_where_the_toolstack_makes_no_vm_data_it_is_made_for_the_guest(xen, doma
     assert xen.store.permissions(f"{chr1.path}/vm-data") == [f"n{chr1.domid}"]
 
 
-@EACH_WAY
 def test_permissions_that_are_right_are_kept(xen, domain, guest):
     chr1 = domain("chr1")
     guest("chr1").ping()
@@ -454,3 +469,142 @@ def test_options_that_cannot_be_right(guest, options, says):
 def test_files_are_refused_in_one_sentence(guest):
     with pytest.raises(NotPossible, match="Backend xenstore moves no files"):
         guest("chr1").put(None, "x")
+
+
+# -- as users run it: ansible-playbook, and dom0 behind OpenSSH --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dom0(xen):
+    """sshd of dom0, with the xenstore commands."""
+    folder = Path(tempfile.mkdtemp(prefix="chr-", dir="/tmp"))
+    server = Sshd(folder)
+    variables = " ".join(f'"{name}={value}"' for name, value in xen.daemon.environment.items())
+    server.start(f'SetEnv {variables} "SHLVL=2"')  # so that bash does without the .bashrc of this machine's user
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["socket", "commands"])
+def variables(request, xen, dom0, tmp_path):
+    """Those of a host: ``variables(chr_vm="chr1")``."""
+
+    def make(**more):
+        return {
+            "chr_backend": "xenstore",
+            "ansible_host": "192.0.2.1",
+            "chr_ssh_host": "hypervisor",
+            "chr_ssh_args": dom0.options,
+            "chr_socket": str(xen.daemon.socket),
+            "chr_exec_mode": request.param,
+            **more,
+        }
+
+    yield make
+    for master in (tmp_path / "home" / "cp").glob("chr-????????????????"):
+        subprocess.run(["ssh", "-o", f"ControlPath={master}", "-O", "exit", "x"], capture_output=True, check=False)
+
+
+def script(source, name="go", **more):
+    return {"name": name, "outofband.chr.script": {"source": source, **more}}
+
+
+def test_a_playbook_does_everything_that_this_backend_can(domain, playbook, variables):
+    chr1 = domain("chr1")
+    tasks = [
+        {"name": "wait", "outofband.chr.wait_for_agent": {"timeout": 20}},
+        script(":put [/system identity get name]"),
+        script("/system note set note=x", "unneeded", unless="true"),
+        script(":put long".ljust(3000), "long"),
+        script(":error oops", "fails") | {"ignore_errors": True},
+        {"name": "raw", "ansible.builtin.raw": ":put raw"},
+        {"name": "info", "outofband.chr.guest_info": None},
+        {"name": "facts", "outofband.chr.facts": {"gather_subset": ["hardware", "interfaces"]}},
+        {"name": "copy", "outofband.chr.copy": {"content": "x", "dest": "x.txt"}, "ignore_errors": True},
+    ]
+    run = playbook(tasks, {"chr1": variables()}, "-vvvvv")
+    assert run.rc == 0, run.output
+    assert run.of("wait")["result"]["tries"] == 1
+    result = run.of("go")["result"]
+    assert (result["rc"], result["stdout"], result["backend"]) == (0, "chr1\n", "xenstore")
+    assert (result["exec_mode"], result["output_available"]) == (variables()["chr_exec_mode"], True)
+    assert run.of("unneeded")["result"]["changed"] is False
+    assert run.of("long")["result"]["stdout"] == "long\n"
+    assert run.of("fails")["result"]["msg"] == "The script failed on 'chr1': oops"
+    assert run.of("raw")["result"]["stdout"] == "raw\n"
+    info = run.of("info")["result"]
+    assert (info["os"]["id"], info["os"]["pretty_name"]) == ("routeros", "RouterOS 7.22 (stable)")
+    assert (info["host_name"], info["domid"], info["uuid"]) == ("chr1", chr1.domid, chr1.uuid)
+    assert info["interfaces"][0]["addresses"] == [{"address": "10.0.2.15", "prefix": 24, "family": "ipv4"}]
+    facts = run.of("facts")["result"]["ansible_facts"]
+    assert (facts["ansible_net_hostname"], facts["ansible_net_version"]) == ("chr1", "7.22 (stable)")
+    assert "ether1" in facts["ansible_net_interfaces"]
+    assert "moves no files" in run.of("copy")["result"]["msg"]
+    assert left(chr1) == {}
+
+
+def test_a_router_reboots_and_shuts_down_and_no_boot_repeats_it(domain, playbook, variables):
+    chr1 = domain("chr1")
+    power = "outofband.chr.power"
+    tasks = [
+        {"name": "reboot", power: {"state": "rebooted", "timeout": 30}},
+        {"name": "after", "ansible.builtin.raw": ":put [/system identity get name]"},
+        {"name": "off", power: {"state": "shutdown", "method": "script", "timeout": 30}},
+    ]
+    chr1.router.booted_at -= timedelta(seconds=10)
+    run = playbook(tasks, {"chr1": variables(chr_vm=chr1.uuid)})
+    assert run.rc == 0, run.output
+    assert (chr1.boots, chr1.domid) == (2, None)
+    chr1.start()
+    time.sleep(2.5)
+    assert (chr1.boots, chr1.domid is None) == (3, False)
+
+
+@EACH_WAY
+def test_xens_own_request_reboots_and_shuts_down_and_is_withdrawn_where_nobody_takes_it(
+    xen, domain, guest, monkeypatch
+):
+    chr1 = domain("chr1")
+    one = guest("chr1")
+    one.ping()
+    one.shutdown("reboot")
+    until(lambda: chr1.boots == 2)
+    one.ping()
+    one.shutdown("powerdown")
+    until(lambda: chr1.domid is None)
+    monkeypatch.setattr(guest_module, "_QUESTION", 0.3)
+    deaf = domain("deaf", control_shutdown=False)
+    with pytest.raises(NotPossible, match="no notice of Xen's request to poweroff"):
+        guest("deaf").shutdown("powerdown")
+    assert xen.store.read(f"{deaf.path}/control/shutdown") == ""
+
+
+def test_hosts_of_equal_address_reach_each_its_own_domain(domain, playbook, variables):
+    names = [f"chr{number}" for number in range(10)]
+    every = {name: domain(name) for name in names}
+    run = playbook([script(":put {{ inventory_hostname }}")], {name: variables() for name in names}, "--forks=10")
+    assert run.rc == 0, run.output
+    for name, one in every.items():
+        assert run.of("go", name)["result"]["stdout"] == f"{name}\n"
+        assert user_scripts(one) == [f":put {name}"]
+        assert left(one) == {}
+
+
+def test_no_secret_is_shown_or_kept_and_the_socket_shows_none_to_the_host(domain, playbook, variables, tmp_path):
+    domain("chr1")
+    secret = "s3cr3t-in-the-script"
+    task = script(f':error "{secret}"') | {"no_log": True}
+    run = playbook([task], {"chr1": variables()}, "-vvvvv")
+    assert run.rc == 2
+    assert secret not in run.output
+    kept = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    encoded = base64.b64encode(secret.encode())[:16]
+    assert kept
+    assert not any(secret.encode() in path.read_bytes() or encoded in path.read_bytes() for path in kept)
+
+
+def test_dom0_that_cannot_be_reached_is_told_in_ssh_words(domain, playbook, variables):
+    run = playbook([script(":put 1")], {"chr1": variables(chr_ssh_host="nobody.invalid")})
+    assert run.of("go")["status"] == "unreachable"
+    assert "ssh nobody.invalid failed" in run.of("go")["result"]["msg"]

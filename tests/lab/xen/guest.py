@@ -45,7 +45,7 @@ class XenSwitches:
     """A script whose status may not be written (EACCES): ``runs`` all the same, or is ``ignored``."""
     delay: float = 0.0
     """Before a script is looked at."""
-    boot_seconds: float = 0.1
+    boot_seconds: float = 0.02
     watches: bool = True
     """False: RouterOS without tools that look into xenstore."""
     control_shutdown: bool = True

@@ -20,7 +20,7 @@ from ansible_collections.outofband.chr.plugins.module_utils._routeros.output imp
 from .. import provision
 from ..channels.base import ConnectError
 from ..deadline import Deadline
-from .store import Busy, Change, Domain, Follower, Moved, Seen, Store, StoreLost, StoreRefused
+from .store import Busy, Change, Domain, Follower, Moved, Node, NotOurs, Seen, Store, StoreLost, StoreRefused
 
 Run = t.Callable[[list[str], bytes, Deadline], tuple[int, bytes, bytes]]
 """As SshChannel.run."""
@@ -125,17 +125,19 @@ class CommandStore(Store):
         listed = self.sh(f"xenstore-ls -f {shlex.quote(path)} 2>/dev/null; true")
         return {where.removeprefix(f"{path}/"): value for where, value, _permissions in _lines(listed)}
 
-    def owners(self, domain: Domain) -> dict[str, tuple[str, ...]]:
-        listed = self.sh(f"xenstore-ls -f -p {domain.path}; true")
+    def nodes(self, domain: Domain) -> dict[str, Node]:
+        listed = self.sh(f"xenstore-ls -f -p {domain.path} 2>/dev/null; true")
         found = {}
-        for where, _value, permissions in _lines(listed):
+        for where, value, permissions in _lines(listed):
             path = where.removeprefix(f"{domain.path}/")
             if path == provision.ROOT or path.startswith(f"{provision.ROOT}/"):
-                found[path] = permissions
+                found[path] = Node(value, permissions)
         return found
 
-    def change(self, domain: Domain, changes: t.Sequence[Change], *, unless_busy: bool) -> None:
-        _judge(self.sh(_changing(domain, changes, unless_busy)))
+    def change(
+        self, domain: Domain, changes: t.Sequence[Change], *, unless_busy: bool, script: t.Sequence[str] = ()
+    ) -> None:
+        _judge(self.sh(_changing(domain, changes, unless_busy, script)))
 
     def follow(self, domain: Domain, changes: t.Sequence[Change]) -> Follower:
         return _CommandFollower(self, domain, changes)
@@ -185,14 +187,21 @@ class _CommandFollower(Follower):
         return
 
 
-_VERDICTS = ("moved", "busy", "failed")
+_VERDICTS = ("moved", "other", "busy", "failed")
 
 
-def _changing(domain: Domain, changes: t.Sequence[Change], unless_busy: bool) -> str:
+def _changing(domain: Domain, changes: t.Sequence[Change], unless_busy: bool, script: t.Sequence[str] = ()) -> str:
     """A shell script that carries out *changes* and prints ``done``, or prints one of _VERDICTS."""
     lines = [
         f'[ "$(vm {domain.domid})" = {shlex.quote(domain.vm)} ] && name {domain.domid} >/dev/null || {{ echo moved; exit; }}'
     ]
+    if script:
+        patterns = "|".join(shlex.quote(value) if value else "''" for value in script)
+        there = f"{domain.path}/{provision.SCRIPT}"
+        lines.append(
+            f"value=$(xenstore-read {there} 2>/dev/null) || {{ echo other; exit; }}\n"
+            f'case "$value" in {patterns}) ;; *) echo other; exit ;; esac'
+        )
     if unless_busy:
         status = f"{domain.path}/{provision.STATUS}"
         lines.append(f'[ "$(xenstore-read {status} 2>/dev/null)" != running ] || {{ echo busy; exit; }}')
@@ -213,6 +222,8 @@ def _judge(output: str) -> None:
     verdict = output.split("\n")[0]
     if verdict == "moved":
         raise Moved
+    if verdict == "other":
+        raise NotOurs
     if verdict == "busy":
         raise Busy
     if verdict != "done":

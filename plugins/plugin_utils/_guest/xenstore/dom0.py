@@ -27,6 +27,7 @@ from .wire import WireStore
 
 MODES = ("socket", "commands")
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
+_PATIENCE = 2.0  # seconds for a socket that has not worked before
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -59,11 +60,11 @@ class Dom0:
             refused = []
             for way in sorted(self._ways, key=lambda way: way != remembered):
                 try:
-                    self._open_store = self._connected(way)
+                    self._open_store = self._connected(way, known=way == remembered)
                 except StoreLost as error:
                     refused.append(f"{way}: {error}.")
                     continue
-                if len(self._ways) > 1 and way != remembered:
+                if way != remembered:
                     memory.write({"way": way})
                 return self._open_store
             raise AgentNotThere(
@@ -72,16 +73,17 @@ class Dom0:
             )
         return self._open_store
 
-    def _connected(self, way: str) -> Store:
-        """Raises StoreLost; AgentNotThere when ssh itself failed."""
+    def _connected(self, way: str, *, known: bool) -> Store:
+        """*known*: it has worked before. Raises StoreLost; AgentNotThere when ssh itself failed."""
         if way == "commands":
             if not self._options.ssh_host:
                 return CommandStore.open(execute, self.name)
             return CommandStore.open(t.cast("SshChannel", self._channels[0]).run, self.name)
         problems = []
+        timeout = self._options.connect_timeout
         for channel in self._channels:
             try:
-                return WireStore.open(channel, self._options.connect_timeout)
+                return WireStore.open(channel, timeout, timeout if known else min(timeout, _PATIENCE))
             except StoreLost as error:
                 problems.append(str(error))
         raise StoreLost("; ".join(problems), refused=True)

@@ -19,7 +19,7 @@ from ..deadline import Deadline
 from ..errors import AgentNotThere, GuestError, OutcomeUnknown
 from ..provision import Phase, Progress, Step
 from .dom0 import Dom0, followed
-from .store import Busy, Change, Domain, Follower, Moved, Seen, StoreLost, StoreRefused
+from .store import Busy, Change, Domain, Follower, Moved, NotOurs, Seen, StoreLost, StoreRefused
 
 _ANSWERS = (provision.STATUS, *provision.OUTPUTS)
 
@@ -108,8 +108,8 @@ class Steps:
         if over:  # all was well with it a moment ago
             self._dom0.store.change(domain, [Change(path) for path in _ANSWERS], unless_busy=True)
             return
-        owners = self._dom0.store.owners(domain)
-        values = self._nodes(domain)
+        nodes = self._dom0.store.nodes(domain)
+        values = {path: node.value for path, node in nodes.items()}
         left = values.get(provision.SCRIPT)
         if left and not provision.busy(values):
             # Another controller may be about to collect it; what a toolstack put there for the boot stays longer.
@@ -118,11 +118,11 @@ class Steps:
         changes = []
         if values.get(provision.SCRIPT):
             changes.append(Change(provision.SCRIPT))
-        kept = [path for path in owners if not (changes and path.startswith(provision.SCRIPT))]
-        if provision.ROOT not in owners or not all(_writable(owners[path], domain.domid) for path in kept):
+        kept = [path for path in nodes if not (changes and path.startswith(provision.SCRIPT))]
+        if provision.ROOT not in nodes or not all(_writable(nodes[path].permissions, domain.domid) for path in kept):
             # As after XAPI's set on a running VM, which leaves all of it to dom0; or where the toolstack made none.
             own = (f"n{domain.domid}",)
-            if not changes and provision.SCRIPT in owners:
+            if not changes and provision.SCRIPT in nodes:
                 changes.append(Change(provision.SCRIPT))
                 kept = [path for path in kept if not path.startswith(provision.SCRIPT)]
             changes += [Change(path, permissions=own) for path in dict.fromkeys([provision.ROOT, *kept])]
@@ -239,10 +239,10 @@ class Steps:
         deadline = Deadline(_CLEAN)
         while True:
             try:
-                if self._dom0.store.domain(running.domain.domid) == running.domain:
-                    return self._remove(running)
+                return self._remove(running)
+            except Moved:
                 return running.harmless or running.emptied or not self._remove_after_restart(running, deadline)
-            except (StoreLost, StoreRefused, Moved, AgentNotThere) as error:
+            except (StoreLost, StoreRefused, AgentNotThere) as error:
                 self._dom0.drop()
                 if deadline.expired:
                     raise OutcomeUnknown(
@@ -254,14 +254,15 @@ class Steps:
 
     def _remove(self, running: Running) -> bool:
         """Whether the script goes on. Raises StoreLost, StoreRefused, Moved."""
-        values = self._nodes(running.domain)
-        if values.get(provision.SCRIPT) not in (running.step.value, ""):
-            return False  # another controller's, if any
+        ours = (running.step.value, "")
         try:
-            self._dom0.store.change(running.domain, [Change(provision.SCRIPT)], unless_busy=True)
+            self._dom0.store.change(running.domain, [Change(provision.SCRIPT)], unless_busy=True, script=ours)
+        except NotOurs:
+            return False  # another controller's, if any
         except Busy:
             changes = [Change(provision.SCRIPT, ""), *(Change(path) for path in provision.OUTPUTS)]
-            self._dom0.store.change(running.domain, changes, unless_busy=False)
+            with contextlib.suppress(NotOurs):
+                self._dom0.store.change(running.domain, changes, unless_busy=False, script=ours)
             return True
         finally:
             self._touched()
@@ -291,8 +292,7 @@ class Steps:
                     os.close(lock)
                     raise AgentNotThere(
                         f"Another task still runs a script on {self._dom0.vm!r} after {deadline.seconds:g} s, and a router "
-                        "takes one "
-                        "at a time. Nothing was handed over.",
+                        "takes one at a time. Nothing was handed over.",
                         silent=True,
                     ) from None
                 time.sleep(0.02)

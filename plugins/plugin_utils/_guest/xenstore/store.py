@@ -31,6 +31,10 @@ class Moved(Exception):
     """The domain is not, or no longer, the one that was found: nothing was changed."""
 
 
+class NotOurs(Exception):
+    """The script in the store is not the one that was expected, or there is none: nothing was changed."""
+
+
 class Busy(Exception):
     """The router runs a script: nothing was changed."""
 
@@ -54,6 +58,15 @@ class Domain:
 
     def __str__(self) -> str:
         return f"domain {self.domid} ({self.name!r}{f', {self.uuid}' if self.vm else ''})"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node."""
+
+    value: str
+    permissions: tuple[str, ...]
+    """Its owner with what others may do, such as ``n3``, then single domains, such as ``r0``."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +109,17 @@ class Store(ABC):
         """The nodes below *path*, by their path relative to it."""
 
     @abstractmethod
-    def owners(self, domain: Domain) -> dict[str, tuple[str, ...]]:
-        """The permissions of ``vm-data`` and all nodes below it, by their path below the domain's."""
+    def nodes(self, domain: Domain) -> dict[str, Node]:
+        """``vm-data`` and all nodes below it, by their path below the domain's; none where the domain is gone."""
 
     @abstractmethod
-    def change(self, domain: Domain, changes: t.Sequence[Change], *, unless_busy: bool) -> None:
+    def change(
+        self, domain: Domain, changes: t.Sequence[Change], *, unless_busy: bool, script: t.Sequence[str] = ()
+    ) -> None:
         """Carry out *changes*, all or none where the way has transactions, if the domain is still *domain*.
 
-        Raises Moved; Busy if *unless_busy* and a script runs.
+        Raises Moved; NotOurs if *script* is given and the script in the store is none of these; Busy if *unless_busy* and a
+        script runs.
         """
 
     @abstractmethod

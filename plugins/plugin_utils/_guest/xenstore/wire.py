@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import random
 import socket
 import struct
+import time
 import typing as t
 
 from .. import provision
 from ..channels.base import Channel, ConnectError
 from ..deadline import Deadline
-from .store import Busy, Change, Domain, Follower, Moved, Seen, Store, StoreLost, StoreRefused
+from .store import Busy, Change, Domain, Follower, Moved, Node, NotOurs, Seen, Store, StoreLost, StoreRefused
 
 DIRECTORY, READ, GET_PERMS, WATCH, UNWATCH, START, END = 1, 2, 3, 4, 5, 6, 7
 WRITE, MKDIR, RM, SET_PERMS, EVENT, ERROR = 11, 12, 13, 14, 15, 16
@@ -133,6 +135,24 @@ class Connection:
             self._buffer += data
 
 
+def _opened(channel: Channel, timeout: float) -> Connection:
+    """Raises StoreLost, StoreRefused; ConnectError where trying again is of no use."""
+    try:
+        stream = channel.connect(Deadline(timeout))
+    except ConnectError as error:
+        if str(error).startswith("busy"):
+            raise StoreLost(str(error)) from None
+        raise
+    connection = Connection(stream)
+    try:
+        # ssh's end of a forwarded socket opens at once and closes again when the far end cannot be opened.
+        connection.ask(DIRECTORY, "/", timeout=min(timeout, _REPLY))
+    except (StoreLost, StoreRefused):
+        connection.close()
+        raise
+    return connection
+
+
 def _payload(kind: int, parts: tuple[str, ...]) -> tuple[int, bytes]:
     data = b"\0".join(part.encode("utf-8", "surrogateescape") for part in parts)
     return kind, data if kind == WRITE else data + b"\0"
@@ -161,20 +181,23 @@ class WireStore(Store):
         self._watching = 0
 
     @classmethod
-    def open(cls, channel: Channel, timeout: float) -> WireStore:
-        """Raises StoreLost (refused); AgentNotThere, InvalidInput as the channel."""
-        try:
-            stream = channel.connect(Deadline(timeout))
-        except ConnectError as error:
-            raise StoreLost(f"{channel}: {error}", refused=True) from None
-        connection = Connection(stream)
-        try:
-            # ssh's end of a forwarded socket opens at once and closes again when the far end cannot be opened.
-            connection.ask(DIRECTORY, "/", timeout=min(timeout, _REPLY))
-        except (StoreLost, StoreRefused) as error:
-            connection.close()
-            raise StoreLost(f"{channel}: {error}", refused=True) from None
-        return cls(connection)
+    def open(cls, channel: Channel, timeout: float, patience: float) -> WireStore:
+        """Raises StoreLost (refused) after *patience* seconds; AgentNotThere, InvalidInput as the channel.
+
+        oxenstored lets a single client wait while it accepts others, so that of many at once some are turned away.
+        """
+        deadline = Deadline(patience)
+        pause = 0.02
+        while True:
+            try:
+                return cls(_opened(channel, timeout))
+            except ConnectError as error:
+                raise StoreLost(f"{channel}: {error}", refused=True) from None
+            except (StoreLost, StoreRefused) as error:
+                if deadline.expired:
+                    raise StoreLost(f"{channel}: {error}", refused=True) from None
+            time.sleep(min(pause, max(deadline.remaining, 0.001)) * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, 0.5)
 
     def close(self) -> None:
         self._connection.close()
@@ -218,28 +241,35 @@ class WireStore(Store):
             found |= {below[1:]: value for below, value in zip(level, values, strict=True) if value is not None}
         return found
 
-    def owners(self, domain: Domain) -> dict[str, tuple[str, ...]]:
+    def nodes(self, domain: Domain) -> dict[str, Node]:
         root = f"{domain.path}/{provision.ROOT}"
-        paths = [root, *(f"{root}/{path}" for path in self.tree(root))]
+        (value,) = self._read([root])
+        values = {"": value, **{f"/{path}": value for path, value in self.tree(root).items()}}
+        replies = self._connection.ask_all([(GET_PERMS, (f"{root}{path}",)) for path in values])
         found = {}
-        for path, reply in zip(paths, self._connection.ask_all([(GET_PERMS, (path,)) for path in paths]), strict=True):
+        for (path, value), reply in zip(values.items(), replies, strict=True):
             permissions = _value(reply)
-            if permissions is not None:
-                found[path.removeprefix(f"{domain.path}/")] = tuple(permissions.rstrip("\0").split("\0"))
+            if value is not None and permissions is not None:
+                found[f"{provision.ROOT}{path}"] = Node(value, tuple(permissions.rstrip("\0").split("\0")))
         return found
 
-    def change(self, domain: Domain, changes: t.Sequence[Change], *, unless_busy: bool) -> None:
+    def change(
+        self, domain: Domain, changes: t.Sequence[Change], *, unless_busy: bool, script: t.Sequence[str] = ()
+    ) -> None:
         for _unused in range(_CONFLICTS):
             transaction = int(self._connection.ask(START, "").rstrip(b"\0"))
             try:
                 if self.domain(domain.domid, transaction) != domain:
                     raise Moved
-                (status,) = self._read([f"{domain.path}/{provision.STATUS}"], transaction)
+                keys = (provision.SCRIPT, provision.STATUS)
+                there, status = self._read([f"{domain.path}/{key}" for key in keys], transaction)
+                if script and there not in script:
+                    raise NotOurs
                 if unless_busy and status is not None and provision.busy({provision.STATUS: status}):
                     raise Busy
                 for change in changes:
                     self._carry_out(domain, change, transaction)
-            except (Moved, Busy, StoreRefused):
+            except (Moved, NotOurs, Busy, StoreRefused):
                 with contextlib.suppress(StoreRefused):
                     self._connection.ask(END, "F", transaction=transaction)
                 raise
