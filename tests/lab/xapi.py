@@ -115,6 +115,9 @@ class LabVm(Domain):
         self.state: str | None = None
         """``Paused`` or ``Suspended``, in place of what the domain says."""
         self.start_time = 0
+        self.operations: dict[str, str] = {}
+        """What goes on with it, by task."""
+        self.start_seconds = 0.0
         self.features = False
         """The tools in the guest take orders to shut down."""
         self.database: dict[str, str] = {}
@@ -166,6 +169,7 @@ class LabVm(Domain):
             "is_control_domain": self.kind == "is_control_domain",
             "resident_on": self.pool.host_ref if self.domid else NULL,
             "allowed_operations": self.allowed(),
+            "current_operations": dict(self.operations),
             "metrics": self.metrics,
             "guest_metrics": self.guest_metrics,
             "VIFs": [self.vif],
@@ -337,7 +341,7 @@ class LabPool:
         handler = getattr(self, f"_{kind}_{message}", None)
         if handler is None:
             raise Refused("MESSAGE_METHOD_UNKNOWN", method)
-        return self._start_task(handler, rest) if asynchronous else handler(*rest)
+        return self._start_task(message, handler, rest) if asynchronous else handler(*rest)
 
     def _check(self, name: str, values: tuple[t.Any, ...]) -> None:
         """Against the datamodel, where we have it."""
@@ -438,6 +442,7 @@ class LabPool:
         if vm.kind:
             raise Refused("VM_IS_TEMPLATE", ref)
         self._need(vm, "Halted")
+        time.sleep(vm.start_seconds)
         vm.start()
         return ""
 
@@ -506,10 +511,12 @@ class LabPool:
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
-    def _start_task(self, handler: t.Callable[..., t.Any], values: list[t.Any]) -> str:
+    def _start_task(self, operation: str, handler: t.Callable[..., t.Any], values: list[t.Any]) -> str:
         ref = f"OpaqueRef:{uuids.uuid4()}"
         self._tasks[ref] = {**_empty("task"), "status": "pending", "error_info": []}
-        self.changed(ref)
+        vm = self.find(values[0])
+        vm.operations[ref] = operation
+        self.changed(ref, vm.ref)
 
         def work() -> None:
             try:
@@ -517,6 +524,8 @@ class LabPool:
                 ended = {"status": "success"}
             except Refused as error:
                 ended = {"status": "failure", "error_info": list(error.args)}
+            vm.operations.pop(ref)
+            self.changed(vm.ref)
             if ref in self._tasks:
                 self._tasks[ref] = {**self._tasks[ref], **ended}
                 self.changed(ref)

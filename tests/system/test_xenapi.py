@@ -528,6 +528,35 @@ def test_an_order_without_an_answer_is_not_repeated_and_nothing_is_left(pool, gu
     nothing_is_left(vm)
 
 
+def test_a_start_that_goes_on_after_its_answer_was_lost_is_waited_for(pool, guest):
+    """The domain is made of the database while the script is still in it."""
+    vm = pool.vm("chr1")
+    vm.start_seconds = 1.0
+    pool.faults["Async.VM.start"] = ["lost"]
+    with pytest.raises(OutcomeUnknown, match="was carried out is unknown"):
+        guest("chr1").run(NAME.encode(), 5)
+    assert vm.boots == 1
+    nothing_is_left(vm)
+
+
+def test_a_vm_that_somebody_else_starts_is_left_alone(pool, guest):
+    vm = pool.vm("chr1")
+    vm.operations["OpaqueRef:x"] = "start"
+    with pytest.raises(NotPossible, match="Somebody else starts or stops"):
+        guest("chr1").run(NAME.encode(), 5)
+    assert (vm.boots, vm.database) == (0, {})
+
+
+def test_a_host_that_is_lost_after_the_order_leaves_the_outcome_unknown(pool, guest, monkeypatch):
+    vm = pool.vm("chr1")
+    monkeypatch.setattr(delivery, "_ORDER", 1.0)
+    pool.faults["event.from"] = ["reset"] * 99
+    with pytest.raises(OutcomeUnknown, match="its end was not seen; it was not repeated") as caught:
+        guest("chr1").run(NAME.encode(), 1)
+    assert "And it could not be cleared away" in str(caught.value)
+    assert vm.boots <= 1
+
+
 @pytest.mark.parametrize("fault", ["reset", "cut", "500 Internal Server Error"])
 def test_looks_that_are_lost_are_repeated(pool, guest, fault):
     vm = pool.vm("chr1")
@@ -575,6 +604,9 @@ def test_a_missing_role_is_named_and_nothing_is_left(pool, guest):
     vm = pool.vm("chr1")
     pool.users["operator"] = ("operator-pass", "vm-operator")
     with pytest.raises(NotPermitted, match=r"VM.add_to_xenstore_data.*takes the role vm-admin"):
+        guest("chr1", api_user="operator", api_password="operator-pass").run(NAME.encode(), 5)
+    vm.database = {STATUS: "ready"}
+    with pytest.raises(NotPermitted, match=r"VM.remove_from_xenstore_data"):
         guest("chr1", api_user="operator", api_password="operator-pass").run(NAME.encode(), 5)
     assert vm.boots == 0
 

@@ -40,7 +40,7 @@ _HOPS = 3  # from a member of a pool to its coordinator, and once more if that h
 _SAID = 300  # characters of a server's own words
 _RETRIES = 3  # of calls that can be repeated
 
-# hypervisors.md, section 12: who may call what; and the rest that is called here.
+# The lowest role that may make a call, by xen-api's datamodel; the others take read-only.
 _ROLES = {
     "VM.add_to_xenstore_data": "vm-admin",
     "VM.remove_from_xenstore_data": "vm-admin",

@@ -5,7 +5,7 @@
 
 """Scripts through ``VM.xenstore_data``: placed while the VM is off or before it restarts, followed, and taken away again.
 
-hypervisors.md, section 11, from the code of xen-api: ``add_to_`` and ``remove_from_xenstore_data`` change XAPI's database only,
+By the code of xen-api, ``add_to_`` and ``remove_from_xenstore_data`` change XAPI's database only,
 which is written into xenstore when a domain is made, and the guest owns it then. ``set_xenstore_data`` reaches a running VM at
 once and leaves what it wrote read-only for the guest, so it serves for taking the script away, as the last thing. What the guest
 writes is copied back into the database, and would be there again at the next boot.
@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from .. import provision
 from ..base import Job, ScriptResult
 from ..deadline import Deadline
-from ..errors import GuestError, NotPossible, OutcomeUnknown
+from ..errors import AgentNotThere, GuestError, NotPossible, OutcomeUnknown
 from ..provision import Phase, Plan, Progress, Step
 from .api import Failure
 from .vm import Vm
@@ -51,7 +51,7 @@ class Delivery:
         self._task = ""
         self._operation = ""
         self._placed_in = ""
-        """The domid before the first step was placed: no domain but a later one has it in its xenstore."""
+        """The domid before the first step was placed: no domain but a later one has it in its xenstore. Empty: none was placed."""
 
     @property
     def id(self) -> str:
@@ -60,14 +60,18 @@ class Delivery:
     def start(self) -> None:
         """Place the first step and order the boot. The VM was looked at a moment ago."""
         self._refuse_others()
-        self._placed_in = self._vm.domid
         with self._cleared_on_failure():
             self._boot(self._plan.steps[0])
 
     def wait(self, job: Job, timeout: float) -> ScriptResult:
         """Follow the script to its end; *timeout* counts for each step, from the moment in which the VM runs."""
         with self._cleared_on_failure():
-            progress = self._follow_all(timeout)
+            try:
+                progress = self._follow_all(timeout)
+            except AgentNotThere as error:
+                raise OutcomeUnknown(
+                    f"{error} The script on {self._vm.name!r} was handed over, and its end was not seen; it was not repeated."
+                ) from None
         end = datetime.now(UTC)
         try:
             self._clear(seen=True)
@@ -88,6 +92,10 @@ class Delivery:
     def _refuse_others(self) -> None:
         """A script of somebody else that runs, or waits for the next boot, is not replaced."""
         name, data = self._vm.name, self._vm.data
+        if self._vm.ordered:
+            raise NotPossible(
+                f"Somebody else starts or stops the VM {name!r} just now. Nothing was done to it; try again later."
+            )
         if self._vm.power_state == "Running" and provision.busy(data):
             raise NotPossible(
                 f"The router {name!r} runs a script of somebody else, says its status. Nothing was done to it."
@@ -102,21 +110,24 @@ class Delivery:
     def _boot(self, step: Step) -> None:
         """Place one step in the database and order the boot that carries it into xenstore."""
         vm = self._vm
+        own = {one.value for one in (*self._plan.steps, self._plan.undo) if one}
         if vm.power_state == "Running":
             self._operation = "clean_reboot"
             self._take_away(live=True)
-            self._place(step)
-            self._keep(step)
+            self._place(step, own)
+            self._keep(step, own)
             self._task = self._ordered()
         else:
             self._operation = "start"
             self._take_away(live=False)
-            self._place(step)
+            self._place(step, own)
             self._task = self._ordered(False, False)
 
-    def _place(self, step: Step) -> None:
-        """Where a script of ours turns up again, copied from a xenstore that was emptied meanwhile, it is taken away again."""
+    def _place(self, step: Step, own: set[str]) -> None:
+        """Where one of our *own* steps turns up again, copied from a xenstore that was emptied meanwhile, it is taken away "
+        "again."""
         vm = self._vm
+        self._placed_in = self._placed_in or vm.domid
         for _unused in range(_TRIES):
             try:
                 vm.xapi.call("VM.add_to_xenstore_data", vm.ref, provision.SCRIPT, step.value, changes=True)
@@ -125,14 +136,14 @@ class Delivery:
                 if error.code != "MAP_DUPLICATE_KEY":
                     raise
             vm.look()
-            if not _is_ours(vm.data.get(provision.SCRIPT, "")):
+            if vm.data.get(provision.SCRIPT, step.value) not in own:
                 break
             self._take_away(live=False)
         raise NotPossible(
             f"Somebody else has just placed a script for {vm.name!r}. Nothing was started; try again later."
         )
 
-    def _keep(self, step: Step) -> None:
+    def _keep(self, step: Step, own: set[str]) -> None:
         """See that the script stays where it was placed; place it again where something was copied over it."""
         vm = self._vm
         for _unused in range(_TRIES):
@@ -143,7 +154,7 @@ class Delivery:
             else:
                 return
             self._take_away(live=False)
-            self._place(step)
+            self._place(step, own)
         raise NotPossible(
             f"VM.xenstore_data of {vm.name!r} changes all the time, so a script that is placed there is lost. Nothing was started."
         )
@@ -249,6 +260,8 @@ class Delivery:
         try:
             yield
         except GuestError as error:
+            if not self._placed_in:
+                raise
             try:
                 self._clear()
             except GuestError as second:
@@ -262,11 +275,11 @@ class Delivery:
     def _clear(self, seen: bool = False) -> None:
         """Nothing of the script is there for the next boot, neither in the database nor in the xenstore that it is copied from.
 
-        *seen*: the VM was looked at just now.
+        *seen*: the VM was looked at just now, and nothing goes on with it.
         """
         vm = self._vm
         if not seen:
-            vm.look()
+            self._await_order()
         for _unused in range(_TRIES):
             state = vm.power_state, vm.domid
             live = vm.power_state == "Running" and vm.domid != self._placed_in
@@ -277,6 +290,13 @@ class Delivery:
             elif not ours(vm.look()["xenstore_data"]) and (vm.power_state, vm.domid) == state:
                 return
         raise NotPossible(f"VM.xenstore_data still has {', '.join(ours(vm.data)) or 'changed'}.")
+
+    def _await_order(self) -> None:
+        """Wait until nothing starts or stops the VM any more: an order whose answer was lost may go on."""
+        vm, deadline = self._vm, Deadline(_ORDER)
+        for _task in vm.watch(None, lambda: deadline.remaining):
+            if not vm.ordered:
+                return
 
     def _take_away(self, live: bool) -> None:
         """Remove what belongs to scripts from the database, or from the xenstore of the running domain as well."""

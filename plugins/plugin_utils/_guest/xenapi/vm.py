@@ -22,6 +22,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _LOOK = 30.0  # seconds of one event.from: short enough for whatever stands in between
 _PACE = 0.05  # seconds from one look to the next: changes come in groups, and every look costs the host a whole record
 _AGAIN = 0.5  # seconds after a look that was lost
+_ORDERS = {"start", "start_on", "resume", "clean_reboot", "hard_reboot", "clean_shutdown", "hard_shutdown", "shutdown"}
 _NO_AGENT = ("VM_LACKS_FEATURE", "VM_MISSING_PV_DRIVERS", "VM_LACKS_FEATURE_SHUTDOWN", "VM_OLD_PV_DRIVERS")
 
 
@@ -69,6 +70,11 @@ class Vm:
     def domid(self) -> str:
         """Of the domain it runs as, as last seen: another one after each boot and each migration, ``-1`` when it is off."""
         return str(self.record["domid"])
+
+    @property
+    def ordered(self) -> bool:
+        """Something that goes on with the VM, as last seen, will start or stop it."""
+        return not _ORDERS.isdisjoint(self.record["current_operations"].values())
 
     @property
     def data(self) -> dict[str, str]:
