@@ -45,8 +45,9 @@ def main() -> int:
             assert lab.stdout
             lab.stdout.readline()
             tasks(folder, arguments.hosts, arguments.forks, arguments.rounds)
-            backends(folder, arguments.hosts, arguments.forks, arguments.rounds)
+            whole = backends(folder, arguments.hosts, arguments.forks, arguments.rounds)
             sys.path.insert(0, str(folder / "collections"))
+            waiting(whole)
             files(folder / "lab" / "chr01.sock")
             files_over_libvirt()
         finally:
@@ -77,11 +78,11 @@ def tasks(folder: Path, hosts: int, forks: int, rounds: int) -> None:
         print(f"  {action:<24} {median / hosts * 1000:6.1f} ms per host   {median / floor:4.2f} x debug")
 
 
-def backends(folder: Path, hosts: int, forks: int, rounds: int) -> None:
+def backends(folder: Path, hosts: int, forks: int, rounds: int) -> float:
     """The same script on each API's routers against routers on sockets, without what the server takes.
 
     Server and client share the processors of this machine: the server's processor time, over their number, is the part of the
-    run that the client would not have with a server of its own.
+    run that the client would not have with a server of its own. Returns the processor seconds of a script on sockets.
     """
     task = {"outofband.chr.script": {"source": ":put 1"}, "changed_when": False}
     print(f"A script on {hosts} hosts, forks {forks}, median of {rounds} runs in turns, in ms per host:")
@@ -91,8 +92,6 @@ def backends(folder: Path, hosts: int, forks: int, rounds: int) -> None:
         apart: dict[str, list[tuple[float, float]]] = {kind: [] for kind in servers}
         for turn in range(rounds + 1):
             for kind, (process, inventory) in servers.items():
-                if kind == "xenapi":  # a script comes with a start
-                    _run(folder, inventory, [OFF], forks)
                 before = _processor_seconds(process.pid)
                 began = _run(folder, inventory, [task, DEBUG], forks)
                 wall = began[1][1] - began[0][1]
@@ -106,11 +105,49 @@ def backends(folder: Path, hosts: int, forks: int, rounds: int) -> None:
         ratio = (wall - server) / floor
         columns = "".join(f"{seconds / hosts * 1000:8.1f}" for seconds in (wall, server, wall - server))
         print(f"  {kind:<12}{columns}   {ratio:4.2f} x sockets")
+    return (floor or 0.0) / hosts * (os.cpu_count() or 1)
+
+
+def waiting(whole: float, hosts: int = 12) -> None:
+    """The same for XenAPI, where a script waits for a boot: processor time of the client alone, in a process for each host.
+
+    *whole* is what Ansible and the client take for a script on sockets.
+    """
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, GuestOptions
+
+    own: dict[str, float] = {}
+    for kind in ("sockets", "xenapi"):
+        with _server(kind, hosts) as (_process, inventory), tempfile.TemporaryDirectory() as run:
+            guests: list[Guest] = []
+            for name, host in inventory.items():
+                options = {key[4:]: value for key, value in host.items() if key.startswith("chr_")}
+                defaults = {"connect_timeout": 10.0, "exec_mode": "auto", "runtime_directory": Path(run)}
+                guests.append(open_guest(GuestOptions(vm=name, **{**defaults, **options})))
+            if kind == "xenapi":  # a script comes with a start
+                for guest in guests:
+                    guest.shutdown("powerdown")
+            guests[0].run(b":put 1", 10)  # logs in
+            own[kind] = statistics.median(_processor_seconds_of(guest) for guest in guests[1:])
+    print("A script that waits for a boot, in ms of the client's processor for each host:")
+    for kind, seconds in own.items():
+        ratio = (whole - own["sockets"] + seconds) / whole
+        print(f"  {kind:<12}{seconds * 1000:8.1f}   with Ansible's own work {ratio:4.2f} x sockets")
+
+
+def _processor_seconds_of(guest: t.Any) -> float:
+    """Of one script, run in a process of its own."""
+    child = os.fork()
+    if not child:
+        guest.run(b":put 1", 10)
+        os._exit(0)
+    _pid, status, usage = os.wait4(child, 0)
+    assert status == 0
+    return usage.ru_utime + usage.ru_stime
 
 
 DEBUG = {"ansible.builtin.debug": {"msg": "x"}}
-API_KINDS = ("sockets", "proxmox", "vmware", "xenapi")
-OFF = {"outofband.chr.power": {"state": "shutdown"}}
+API_KINDS = ("sockets", "proxmox", "vmware")
 
 
 @contextlib.contextmanager
