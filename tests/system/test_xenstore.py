@@ -591,7 +591,8 @@ def test_hosts_of_equal_address_reach_each_its_own_domain(domain, playbook, vari
         assert left(one) == {}
 
 
-def test_no_secret_is_shown_or_kept_and_the_socket_shows_none_to_the_host(domain, playbook, variables, tmp_path):
+@pytest.mark.parametrize("variables", ["commands"], indirect=True)
+def test_no_secret_is_shown_or_kept(domain, playbook, variables, tmp_path):
     domain("chr1")
     secret = "s3cr3t-in-the-script"
     task = script(f':error "{secret}"') | {"no_log": True}
@@ -604,7 +605,19 @@ def test_no_secret_is_shown_or_kept_and_the_socket_shows_none_to_the_host(domain
     assert not any(secret.encode() in path.read_bytes() or encoded in path.read_bytes() for path in kept)
 
 
+@pytest.mark.parametrize("variables", ["commands"], indirect=True)
 def test_dom0_that_cannot_be_reached_is_told_in_ssh_words(domain, playbook, variables):
     run = playbook([script(":put 1")], {"chr1": variables(chr_ssh_host="nobody.invalid")})
     assert run.of("go")["status"] == "unreachable"
     assert "ssh nobody.invalid failed" in run.of("go")["result"]["msg"]
+
+
+def test_the_script_of_another_controller_is_not_removed(xen, domain, guest):
+    chr1 = domain("chr1")
+    one = guest("chr1")
+    job = one.start(b":put 1")
+    until(lambda: f"{provision.SCRIPT}/otuput" in chr1.vm_data())
+    chr1.switches.delay = 60
+    xen.store.write(f"{chr1.path}/{provision.SCRIPT}", "OnB1dCAy")
+    one.wait(job, 5)
+    assert left(chr1)[provision.SCRIPT] == "OnB1dCAy"

@@ -282,7 +282,12 @@ class Steps:
 
     def acquire(self, domain: Domain, deadline: Deadline) -> None:
         """Tasks of this user wait for one another, until ``_release``. Raises AgentNotThere at *deadline*."""
-        lock = os.open(self._dom0.lock_path(domain), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path, flags = self._dom0.lock_path(domain), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            lock = os.open(path, flags | os.O_EXCL, 0o600)
+            os.utime(lock, (0, 0))  # nothing was removed yet
+        except FileExistsError:
+            lock = os.open(path, flags, 0o600)
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
