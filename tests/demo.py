@@ -27,6 +27,7 @@ ROUTERS = {
     "proxmox": ("Proxmox VE, REST (simulated)", ["chr4"]),
     "vmware": ("VMware vCenter (simulator)", ["chr5"]),
     "xenapi": ("XCP-ng, XAPI (simulated)", ["chr6"]),
+    "xenstore": ("Xen, dom0's xenstore", ["chr7"]),
 }
 
 
