@@ -192,6 +192,27 @@ def test_a_long_script_whose_piece_is_refused_is_not_run_and_leaves_nothing(doma
     assert left(chr1) == {}
 
 
+def test_a_long_script_that_is_interrupted_by_somebody_else_leaves_nothing_in_the_store(
+    xen, domain, guest, monkeypatch
+):
+    chr1 = domain("chr1")
+    one = guest("chr1", connect_timeout=0.5)
+    one.ping()
+    monkeypatch.setattr(guest_module, "_QUESTION", 0.3)
+    run = chr1.router.run
+
+    def busy_after_the_second(source, stop):
+        outcome = run(source, stop=stop)
+        if b"set $i" in source:
+            chr1.guest._end = lambda store, status: None  # the status stays "running"
+        return outcome
+
+    chr1.router.run = busy_after_the_second
+    with pytest.raises(AgentNotThere, match="script of somebody else"):
+        one.run(b":put 1".ljust(4000), 10)
+    assert left(chr1) == {provision.SCRIPT: "", provision.STATUS: "running"}
+
+
 @pytest.mark.parametrize("too_long", ["dropped", "cut"])
 def test_output_beyond_1536_bytes_is_told_not_guessed(domain, guest, too_long):
     """The guest's own value has the same limit as ours."""

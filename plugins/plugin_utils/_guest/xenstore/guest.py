@@ -122,43 +122,41 @@ class XenstoreGuest(Guest):
         domain = self._ready()
         *pieces, last = plan.steps
         self._steps.acquire(domain, Deadline(self.connect_timeout))
+        before: Running | None = None
         try:
-            before = self._put_together(domain, pieces)
+            for number, piece in enumerate(pieces, 1):
+                before = self._put(domain, piece, before, f"Piece {number} of {len(pieces)}")
             start = datetime.now(UTC)
-            running = self._steps.hand_over(domain, last, Deadline(self.connect_timeout), over=before)
+            over = before.step if before else None
+            running = self._steps.hand_over(domain, last, Deadline(self.connect_timeout), over=over)
         except BaseException as error:
-            if isinstance(error, GuestError):
-                self._undo(domain, plan)
-            self._steps.release()
+            try:
+                if before:
+                    self._steps.dispose(before)
+                if isinstance(error, GuestError):
+                    self._undo(domain, plan)
+            finally:
+                self._steps.release()
             raise
         self._jobs[last.nonce] = (running, plan)
         return Job(id=last.nonce, start=start, exec_mode=self._dom0.store.mode)
 
-    def _put_together(self, domain: Domain, pieces: list[Step]) -> Step | None:
-        """Run *pieces* one after the other; the last one, whose text is still in the store.
-
-        Each takes the place of the one before, as a removal in between would be an event of its own.
-        """
-        before: Step | None = None
-        for number, piece in enumerate(pieces, 1):
-            running = self._steps.hand_over(domain, piece, Deadline(self.connect_timeout), over=before, harmless=True)
-            done = False
-            try:
-                progress = self._steps.end(running, Deadline(_OWN_STEP))
-                done = progress.rc == 0 and progress.whole
-                if not done:
-                    raise ScriptFailed(
-                        f"Piece {number} of {len(pieces)} of the script did not arrive on {self.vm!r} "
-                        f"({progress.phase.value}, {text(progress.output).strip()[:200] or 'no output'}). Nothing of the "
-                        "script was run."
-                    )
-            finally:
-                if done:
-                    self._steps.close(running)
-                else:
-                    self._steps.dispose(running)
-            before = piece
-        return before
+    def _put(self, domain: Domain, piece: Step, before: Running | None, which: str) -> Running:
+        """Run a piece of a long script. It takes the place of the one *before*, as a removal would be an event of its own."""
+        over = before.step if before else None
+        running = self._steps.hand_over(domain, piece, Deadline(self.connect_timeout), over=over, harmless=True)
+        try:
+            progress = self._steps.end(running, Deadline(_OWN_STEP))
+            if progress.rc != 0 or not progress.whole:
+                raise ScriptFailed(
+                    f"{which} of the script did not arrive on {self.vm!r} ({progress.phase.value}, "
+                    f"{text(progress.output).strip()[:200] or 'no output'}). Nothing of the script was run."
+                )
+        except BaseException:
+            self._steps.dispose(running)
+            raise
+        self._steps.close(running)
+        return running
 
     def _undo(self, domain: Domain, plan: Plan) -> None:
         """Remove the pieces of a script that was not run from the router, as well as that can be."""
