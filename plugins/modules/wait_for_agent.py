@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Waits until the guest agent of a Cloud Hosted Router answers, for example after its hypervisor has started it.
   - After O(timeout) the host is unreachable, and the message says what was seen last.
+  - On backend C(xenapi) the agent are the guest tools, as XAPI sees them. A VM that is halted has none until something starts it;
+    M(outofband.chr.script) does that itself.
 options:
   timeout:
     description:
