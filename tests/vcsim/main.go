@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
@@ -37,6 +39,7 @@ type lab struct {
 	sync.Mutex
 	socket, accept, refuse string
 	retention, boot        time.Duration
+	events                 bool
 	ctx                    *simulator.Context
 	counts                 map[string]int
 	seconds                map[string]float64
@@ -117,12 +120,22 @@ func (l *lab) allowed(vm *simulator.VirtualMachine, auth types.BaseGuestAuthenti
 	request["vm"], request["name"] = vm.Self.Value, vm.Name
 	request["user"], request["password"] = login.Username, login.Password
 	lines, conn := l.ask(request)
-	var reply struct{ Login bool }
+	var reply struct {
+		Login bool
+		Now   float64
+	}
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &reply) != nil || !reply.Login {
 		conn.Close()
 		return nil, nil, &types.InvalidGuestLogin{}
 	}
+	request["now"] = moment(reply.Now)
 	return lines, conn, nil
+}
+
+// moment is a time of the router's clock.
+func moment(seconds float64) time.Time {
+	whole, part := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(part*1e9)).UTC()
 }
 
 func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.StartProgramInGuest) soap.HasFault {
@@ -135,8 +148,10 @@ func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.
 	l.next++
 	pid, known := l.next, spec.ProgramPath == "import" || l.accept == "both" || spec.ProgramPath == l.accept
 	l.Unlock()
-	lines, conn, problem := l.allowed(vm, req.Auth, map[string]any{
-		"op": "start", "pid": pid, "program": spec.ProgramPath, "arguments": spec.Arguments, "check_only": !known})
+	request := map[string]any{
+		"op": "start", "pid": pid, "program": spec.ProgramPath, "arguments": spec.Arguments, "check_only": !known,
+		"directory": spec.WorkingDirectory, "environment": spec.EnvVariables}
+	lines, conn, problem := l.allowed(vm, req.Auth, request)
 	if problem != nil {
 		return &startBody{Fault_: simulator.Fault("", problem)}
 	}
@@ -148,7 +163,7 @@ func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.
 		return &startBody{Fault_: simulator.Fault("", &types.InvalidArgument{InvalidProperty: "programPath"})}
 	}
 	owner := req.Auth.(*types.NamePasswordAuthentication).Username
-	job := &types.GuestProcessInfo{Name: spec.ProgramPath, Pid: pid, Owner: owner, CmdLine: spec.ProgramPath, StartTime: time.Now()}
+	job := &types.GuestProcessInfo{Name: spec.ProgramPath, Pid: pid, Owner: owner, CmdLine: spec.ProgramPath, StartTime: request["now"].(time.Time)}
 	l.Lock()
 	if l.jobs[vm.Self.Value] == nil {
 		l.jobs[vm.Self.Value] = map[int64]*types.GuestProcessInfo{}
@@ -160,11 +175,12 @@ func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.
 		var end struct {
 			Exit  int32
 			Power string
+			Now   float64
 		}
 		if !lines.Scan() || json.Unmarshal(lines.Bytes(), &end) != nil {
 			return
 		}
-		now := time.Now()
+		now := moment(end.Now)
 		l.Lock()
 		job.EndTime, job.ExitCode = &now, end.Exit
 		l.Unlock()
@@ -204,7 +220,9 @@ func (m *guestProcesses) ListProcessesInGuest(ctx *simulator.Context, req *types
 			info := processInfo{Name: job.Name, Pid: pid, Owner: job.Owner, CmdLine: job.CmdLine, StartTime: job.StartTime}
 			if job.EndTime != nil {
 				info.EndTime, info.ExitCode = job.EndTime, &job.ExitCode
-				delete(jobs, pid) // the read that shows the end consumes the record
+				if len(req.Pids) > 0 {
+					delete(jobs, pid) // the read of its id that shows the end consumes the record
+				}
 			}
 			res.Returnval = append(res.Returnval, info)
 		}
@@ -218,7 +236,7 @@ func (l *lab) tools(vm *simulator.VirtualMachine, status types.VirtualMachineToo
 	})
 }
 
-// power does what a router's own reboot or shutdown does to its VM.
+// power does what a router's own reboot or shutdown does to its VM, or a suspension.
 func (l *lab) power(vm *simulator.VirtualMachine, what string) {
 	l.Lock()
 	delete(l.jobs, vm.Self.Value)
@@ -228,28 +246,171 @@ func (l *lab) power(vm *simulator.VirtualMachine, what string) {
 		time.AfterFunc(l.boot, func() { l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsRunning) })
 		return
 	}
+	state := types.VirtualMachinePowerStatePoweredOff
+	if what == "standby" {
+		state = types.VirtualMachinePowerStateSuspended
+	}
 	l.ctx.WithLock(vm, func() {
-		l.ctx.Update(vm, []types.PropertyChange{{Name: "runtime.powerState", Val: types.VirtualMachinePowerStatePoweredOff}})
+		l.ctx.Update(vm, []types.PropertyChange{{Name: "runtime.powerState", Val: state}})
 	})
+}
+
+// guestPower takes the place of a VM for the operations that RouterOS's tools carry out: its power script comes first, and
+// when that fails, so does the operation. Whoever asked is not told; an event says it.
+type guestPower struct {
+	vm  *simulator.VirtualMachine
+	lab *lab
+}
+
+func (p *guestPower) Reference() types.ManagedObjectReference {
+	return types.ManagedObjectReference{Type: "GuestPower", Value: p.vm.Self.Value}
+}
+
+func (p *guestPower) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGuest) soap.HasFault {
+	return &methods.ShutdownGuestBody{Res: new(types.ShutdownGuestResponse), Fault_: p.ask(ctx, "shutdown")}
+}
+
+func (p *guestPower) RebootGuest(ctx *simulator.Context, req *types.RebootGuest) soap.HasFault {
+	return &methods.RebootGuestBody{Res: new(types.RebootGuestResponse), Fault_: p.ask(ctx, "reboot")}
+}
+
+func (p *guestPower) StandbyGuest(ctx *simulator.Context, req *types.StandbyGuest) soap.HasFault {
+	return &methods.StandbyGuestBody{Res: new(types.StandbyGuestResponse), Fault_: p.ask(ctx, "standby")}
+}
+
+func (p *guestPower) ask(ctx *simulator.Context, what string) *soap.Fault {
+	if _, problem := p.lab.ready(ctx, p.vm.Self); problem != nil {
+		if _, ok := problem.(*types.GuestOperationsUnavailable); ok {
+			problem = new(types.ToolsUnavailable)
+		}
+		return simulator.Fault("", problem)
+	}
+	go p.carryOut(ctx, what)
+	return nil
+}
+
+func (p *guestPower) carryOut(ctx *simulator.Context, what string) {
+	wanted, script := p.vm.Config.Tools.BeforeGuestShutdown, "poweroff"
+	switch what {
+	case "reboot":
+		wanted = p.vm.Config.Tools.BeforeGuestReboot
+	case "standby":
+		wanted, script = p.vm.Config.Tools.BeforeGuestStandby, "suspend"
+	}
+	if (wanted == nil || *wanted) && !p.lab.script(p.vm, script) {
+		if !p.lab.events {
+			return
+		}
+		of := types.VmEvent{Event: types.Event{Vm: &types.VmEventArgument{
+			EntityEventArgument: types.EntityEventArgument{Name: p.vm.Name}, Vm: p.vm.Self}}}
+		reason := types.LocalizedMethodFault{Fault: new(types.InvalidState), LocalizedMessage: "the script failed"}
+		var event types.BaseEvent = &types.VmFailedToShutdownGuestEvent{VmEvent: of, Reason: reason}
+		if what == "reboot" {
+			event = &types.VmFailedToRebootGuestEvent{VmEvent: of, Reason: reason}
+		}
+		manager := ctx.Map.EventManager()
+		ctx.WithLock(manager, func() { manager.PostEvent(ctx, &types.PostEvent{EventToPost: event}) })
+		return
+	}
+	if what == "reboot" {
+		_, conn := p.lab.ask(map[string]any{"op": "reboot", "vm": p.vm.Self.Value, "name": p.vm.Name})
+		conn.Close()
+	}
+	p.lab.power(p.vm, what)
+}
+
+// script lets the router run one of its power scripts, and tells whether the operation may go on.
+func (l *lab) script(vm *simulator.VirtualMachine, name string) bool {
+	lines, conn := l.ask(map[string]any{"op": "script", "script": name, "vm": vm.Self.Value, "name": vm.Name})
+	defer conn.Close()
+	var reply struct{ Done bool }
+	return lines.Scan() && json.Unmarshal(lines.Bytes(), &reply) == nil && reply.Done
+}
+
+// begins is what happens in a VM that was powered on or resumed.
+func (l *lab) begins(vm *simulator.VirtualMachine, script string) {
+	l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsNotRunning)
+	time.AfterFunc(l.boot, func() {
+		l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsRunning)
+		l.script(vm, script)
+	})
+}
+
+// report takes what every router says of itself into the VM's properties, and gives it the host's time where that is wanted.
+func (l *lab) report() {
+	for _, one := range l.ctx.Map.All("VirtualMachine") {
+		vm := one.(*simulator.VirtualMachine)
+		if _, problem := l.ready(l.ctx, vm.Self); problem != nil {
+			continue
+		}
+		keys := map[string]any{}
+		for _, option := range vm.Config.ExtraConfig {
+			keys[option.GetOptionValue().Key] = option.GetOptionValue().Value
+		}
+		sync := vm.Config.Tools.SyncTimeWithHost
+		lines, conn := l.ask(map[string]any{"op": "report", "vm": vm.Self.Value, "name": vm.Name, "keys": keys,
+			"sync": sync != nil && *sync})
+		var said struct {
+			Host, Address string
+			Interfaces    []struct {
+				Name, Mac string
+				Addresses []struct {
+					Address string
+					Prefix  int32
+				}
+			}
+		}
+		if lines.Scan() && json.Unmarshal(lines.Bytes(), &said) == nil {
+			var nics []types.GuestNicInfo
+			for _, one := range said.Interfaces {
+				nic := types.GuestNicInfo{Network: one.Name, MacAddress: one.Mac, Connected: true, IpConfig: &types.NetIpConfigInfo{}}
+				for _, address := range one.Addresses {
+					nic.IpConfig.IpAddress = append(nic.IpConfig.IpAddress,
+						types.NetIpConfigInfoIpAddress{IpAddress: address.Address, PrefixLength: address.Prefix})
+				}
+				nics = append(nics, nic)
+			}
+			l.ctx.WithLock(vm, func() {
+				l.ctx.Update(vm, []types.PropertyChange{{Name: "guest.net", Val: nics},
+					{Name: "guest.hostName", Val: said.Host}, {Name: "guest.ipAddress", Val: said.Address}})
+			})
+		}
+		conn.Close()
+	}
 }
 
 // before sees every call before the simulator: it counts, and can let it fail.
 func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
+	of := method.This.Value
+	switch body := method.Body.(type) {
+	case *types.StartProgramInGuest:
+		of = body.Vm.Value
+	case *types.ListProcessesInGuest:
+		of = body.Vm.Value
+	}
 	l.Lock()
 	l.counts[method.Name]++
-	one := l.faults[method.Name]
-	if one != nil {
-		if one.count--; one.count <= 0 {
-			delete(l.faults, method.Name)
+	var one *fault
+	for _, key := range []string{method.Name, method.Name + "@" + of} {
+		if found := l.faults[key]; found != nil {
+			one = found
+			if one.count--; one.count <= 0 {
+				delete(l.faults, key)
+			}
 		}
 	}
 	l.Unlock()
-	if vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine); ok && method.Name == "RebootGuest" {
-		_, conn := l.ask(map[string]any{"op": "reboot", "vm": vm.Self.Value, "name": vm.Name})
-		conn.Close()
-		go l.power(vm, "reboot")
-	}
 	if one == nil {
+		vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine)
+		switch {
+		case !ok:
+		case method.Name == "ShutdownGuest" || method.Name == "RebootGuest" || method.Name == "StandbyGuest":
+			return &guestPower{vm, l}, nil
+		case method.Name == "PowerOnVM_Task" && vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended:
+			l.begins(vm, "resume")
+		case method.Name == "PowerOnVM_Task":
+			l.begins(vm, "poweron")
+		}
 		return nil, nil
 	}
 	switch one.kind {
@@ -261,6 +422,10 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		return nil, &types.InvalidState{}
 	case "GuestOperationsUnavailable":
 		return nil, &types.GuestOperationsUnavailable{}
+	case "GuestPermissionDenied":
+		return nil, &types.GuestPermissionDenied{}
+	case "ManagedObjectNotFound":
+		return nil, &types.ManagedObjectNotFound{Obj: types.ManagedObjectReference{Type: "VirtualMachine", Value: of}}
 	}
 	if seconds, err := strconv.ParseFloat(one.kind, 64); err == nil { // a number: be silent for so long
 		time.Sleep(time.Duration(seconds * float64(time.Second)))
@@ -296,8 +461,17 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 				if key != "moid" {
 					changes = append(changes, types.PropertyChange{Name: key, Val: values[0]})
 				}
-				if key == "runtime.powerState" {
+				switch {
+				case key == "runtime.powerState":
 					changes[len(changes)-1].Val = types.VirtualMachinePowerState(values[0])
+				case strings.HasPrefix(key, "config.tools."):
+					flag := values[0] == "true"
+					changes[len(changes)-1].Val = &flag
+				case key == "config.template":
+					changes[len(changes)-1].Val = values[0] == "true"
+				case strings.HasPrefix(key, "guestinfo."):
+					changes[len(changes)-1] = types.PropertyChange{Name: "config.extraConfig",
+						Val: append(vm.Config.ExtraConfig, &types.OptionValue{Key: key, Value: values[0]})}
 				}
 			}
 			l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
@@ -320,6 +494,8 @@ func main() {
 	flag.StringVar(&l.accept, "accept", "inline", "program that runs script text: inline, console or both")
 	flag.StringVar(&l.refuse, "refuse", "InvalidArgument", "fault for another program: InvalidArgument or FileNotFound")
 	flag.DurationVar(&l.retention, "retention", time.Minute, "how long a finished job is known")
+	flag.BoolVar(&l.events, "events", true, "a power operation that a script has stopped leaves an event")
+	report := flag.Duration("report", 30*time.Second, "time between two reports of a router")
 	flag.DurationVar(&l.boot, "boot", time.Second, "how long a reboot takes")
 	user := flag.String("user", "script@vsphere.local", "API user")
 	password := flag.String("password", "", "API password")
@@ -360,6 +536,11 @@ func main() {
 		listed = append(listed, map[string]string{"moid": vm.Self.Value, "name": vm.Name, "uuid": vm.Config.Uuid,
 			"instance_uuid": vm.Config.InstanceUuid, "path": vm.Summary.Config.VmPathName})
 	}
+	go func() {
+		for range time.Tick(*report) {
+			l.report()
+		}
+	}()
 	model.Service.TLS = new(tls.Config)
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(*user, *password)}
 	server := model.Service.NewServer()

@@ -14,6 +14,7 @@ import ssl
 import sys
 import typing as t
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -204,6 +205,7 @@ class Vsphere:
             "collector": content.propertyCollector._moId,
             "search": content.searchIndex._moId,
             "processes": content.guestOperationsManager.processManager._moId,
+            "events": content.eventManager._moId if content.eventManager else None,
         }
 
     def _new_stub(self, session: str) -> t.Any:
@@ -244,18 +246,17 @@ class Vsphere:
     def find(self, vm: str) -> str:
         """The managed object id of the one VM that *vm* names. Raises InvalidInput for none and for several.
 
-        A uuid is looked up in the server's index, as BIOS and as instance uuid. Everything else is compared with one property of
-        all VMs that the user may see, fetched in one call; an id is compared along with the names, as a VM can be named like
-        the id of another.
+        *vm* is compared with one property of all VMs that the user may see, fetched in one call. A uuid is also looked up in the
+        server's index, as BIOS and as instance uuid, and an id is compared along with the names: a VM can be named like the
+        uuid or the id of another.
         """
-        if _UUID.fullmatch(vm):
-            found = self._by_uuid(vm)
-            if found:
-                return self._one(vm, found, "uuid")
         path = vm.startswith("[")
         listed = self._list("summary.config.vmPathName" if path else "name")
         wanted = [(moid, value) for moid, value in listed if vm in (value, unquote(value))]
-        if _MOID.fullmatch(vm):
+        if _UUID.fullmatch(vm):
+            named = {moid for moid, _value in wanted}
+            wanted += [(moid, kind) for moid, kind in self._by_uuid(vm) if moid not in named]
+        elif _MOID.fullmatch(vm):
             wanted += [(moid, value) for moid, value in listed if moid == vm and (moid, value) not in wanted]
         if not wanted:
             kind = "path" if path else "name, uuid or id"
@@ -263,16 +264,13 @@ class Vsphere:
                 f"{self.endpoint.where} has no VM with the {kind} {vm!r} among the {len(listed)} that {self.endpoint.user!r} may "
                 "see. Check chr_vm and the user's permissions."
             )
-        return self._one(vm, wanted, "path" if path else "name")
-
-    def _one(self, vm: str, found: list[tuple[str, str]], kind: str) -> str:
-        if len(found) > 1:
-            names = ", ".join(f"{moid} ({name!r})" for moid, name in sorted(found))
+        if len(wanted) > 1:
+            names = ", ".join(f"{moid} ({value!r})" for moid, value in sorted(wanted))
             raise InvalidInput(
-                f"{len(found)} VMs of {self.endpoint.where} answer to the {kind} {vm!r}: {names}. Nothing was sent to any of them. "
-                "Name one by its id (as vm-123) or its uuid in chr_vm."
+                f"{len(wanted)} VMs of {self.endpoint.where} answer to the {'path' if path else 'name'} {vm!r}: {names}. Nothing was "
+                "sent to any of them. Name one by its id (as vm-123) or its uuid in chr_vm."
             )
-        return found[0][0]
+        return wanted[0][0]
 
     def _by_uuid(self, uuid: str) -> list[tuple[str, str]]:
         found: dict[str, str] = {}
@@ -327,6 +325,27 @@ class Vsphere:
             if not token:
                 return
             page = self.call("RetrieveProperties", lambda: collector().ContinueRetrievePropertiesEx(token))  # noqa: B023
+
+    def now(self) -> datetime:
+        """The server's own time."""
+        return t.cast(
+            "datetime",
+            self.call("CurrentTime", lambda: library().vim.ServiceInstance("ServiceInstance", self._stub).CurrentTime()),
+        )
+
+    def events(self, moid: str, since: datetime, kinds: tuple[str, ...]) -> list[str]:
+        """The texts of the events of these *kinds* (names of types) of a VM since a time of the server."""
+        event = library().vim.event
+        chosen = event.EventFilterSpec(
+            entity=event.EventFilterSpec.ByEntity(entity=self.object("VirtualMachine", moid), recursion="self"),
+            time=event.EventFilterSpec.ByTime(beginTime=since),
+            eventTypeId=list(kinds),
+        )
+        manager = self._session.get("events")
+        if not manager:
+            return []
+        found = self.call("QueryEvents", lambda: event.EventManager(manager, self._stub).QueryEvents(chosen))
+        return [str(one.fullFormattedMessage or type(one).__name__.rpartition(".")[2]) for one in found or []]
 
     def properties(self, moid: str, names: list[str]) -> dict[str, t.Any]:
         """Some properties of a VM, without those it does not have. Raises InvalidInput when the VM is gone."""
