@@ -50,10 +50,10 @@ def build_vcsim(cache: Path) -> Path:
 
 
 class Vcenter:
-    """One simulator with its routers; a context manager. Settings in seconds: *retention*, *boot*, *report*, *limit*, *power_limit*.
+    """One simulator with its routers; a context manager.
 
-    *vms*: how many there are in all; *names* are those of the first. *accept*: ``inline``, ``console`` or ``both``. *events*: whether
-    a power operation that failed leaves one.
+    *vms*: how many there are in all; *names* are those of the first. *accept*: ``inline``, ``console`` or ``both``. *events*:
+    whether a power operation that failed leaves one. Settings in seconds: *retention*, *boot*, *limit*, *power_limit*.
     """
 
     def __init__(

@@ -145,15 +145,15 @@ def report(router: Router, keys: dict[str, str]) -> dict[str, t.Any]:
         patterns = str(keys.get(f"guestinfo.{key}", "")).split(",")
         return any(fnmatch.fnmatchcase(name, pattern.strip()) for pattern in patterns)
 
-    found = [one for one in router.interfaces_report() if one["name"] != "lo" and not chosen(one["name"], "exclude-nics")]
+    found = [
+        one for one in router.interfaces_report() if one["name"] != "lo" and not chosen(one["name"], "exclude-nics")
+    ]
     found.sort(key=lambda one: chosen(one["name"], "low-priority-nics") - 2 * chosen(one["name"], "primary-nics"))
     interfaces = [
         {
             "name": one["name"],
             "mac": one["hardware-address"],
-            "addresses": [
-                {"address": each["ip-address"], "prefix": each["prefix"]} for each in one["ip-addresses"]
-            ],
+            "addresses": [{"address": each["ip-address"], "prefix": each["prefix"]} for each in one["ip-addresses"]],
         }
         for one in found
     ]

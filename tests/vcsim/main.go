@@ -297,7 +297,7 @@ func (p *guestPower) carryOut(ctx *simulator.Context, what string) {
 	case "standby":
 		wanted, script = p.vm.Config.Tools.BeforeGuestStandby, "suspend"
 	}
-	if (wanted == nil || *wanted) && !p.lab.script(p.vm, script) {
+	if *wanted && !p.lab.script(p.vm, script) {
 		if !p.lab.events {
 			return
 		}
@@ -405,7 +405,9 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		switch {
 		case !ok:
 		case method.Name == "ShutdownGuest" || method.Name == "RebootGuest" || method.Name == "StandbyGuest":
-			return &guestPower{vm, l}, nil
+			instead := &guestPower{vm, l}
+			method.This = instead.Reference() // a session looks it up by that
+			return instead, nil
 		case method.Name == "PowerOnVM_Task" && vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended:
 			l.begins(vm, "resume")
 		case method.Name == "PowerOnVM_Task":
@@ -434,6 +436,27 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 	return nil, &types.SystemError{Reason: one.kind}
 }
 
+// configure sets what is no text of a VM's configuration, or one of its keys.
+func configure(vm *simulator.VirtualMachine, key, value string) bool {
+	flag, tools := value == "true", vm.Config.Tools
+	switch key {
+	case "config.template":
+		vm.Config.Template = flag
+	case "config.tools.syncTimeWithHost":
+		tools.SyncTimeWithHost = &flag
+	case "config.tools.afterPowerOn":
+		tools.AfterPowerOn = &flag
+	case "config.tools.beforeGuestShutdown":
+		tools.BeforeGuestShutdown = &flag
+	default:
+		if !strings.HasPrefix(key, "guestinfo.") {
+			return false
+		}
+		vm.Config.ExtraConfig = append(vm.Config.ExtraConfig, &types.OptionValue{Key: key, Value: value})
+	}
+	return true
+}
+
 func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	switch r.URL.Path {
@@ -446,6 +469,8 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 		l.Lock()
 		l.accept = query.Get("program")
 		l.Unlock()
+	case "/report":
+		l.report()
 	case "/forget":
 		l.Lock()
 		l.jobs = map[string]map[int64]*types.GuestProcessInfo{}
@@ -461,17 +486,11 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 				if key != "moid" {
 					changes = append(changes, types.PropertyChange{Name: key, Val: values[0]})
 				}
-				switch {
-				case key == "runtime.powerState":
+				if key == "runtime.powerState" {
 					changes[len(changes)-1].Val = types.VirtualMachinePowerState(values[0])
-				case strings.HasPrefix(key, "config.tools."):
-					flag := values[0] == "true"
-					changes[len(changes)-1].Val = &flag
-				case key == "config.template":
-					changes[len(changes)-1].Val = values[0] == "true"
-				case strings.HasPrefix(key, "guestinfo."):
-					changes[len(changes)-1] = types.PropertyChange{Name: "config.extraConfig",
-						Val: append(vm.Config.ExtraConfig, &types.OptionValue{Key: key, Value: values[0]})}
+				}
+				if configure(vm, key, values[0]) {
+					changes = changes[:len(changes)-1]
 				}
 			}
 			l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
@@ -495,7 +514,6 @@ func main() {
 	flag.StringVar(&l.refuse, "refuse", "InvalidArgument", "fault for another program: InvalidArgument or FileNotFound")
 	flag.DurationVar(&l.retention, "retention", time.Minute, "how long a finished job is known")
 	flag.BoolVar(&l.events, "events", true, "a power operation that a script has stopped leaves an event")
-	report := flag.Duration("report", 30*time.Second, "time between two reports of a router")
 	flag.DurationVar(&l.boot, "boot", time.Second, "how long a reboot takes")
 	user := flag.String("user", "script@vsphere.local", "API user")
 	password := flag.String("password", "", "API password")
@@ -532,12 +550,16 @@ func main() {
 			changes = append(changes, types.PropertyChange{Name: "name", Val: given[i]},
 				types.PropertyChange{Name: "summary.config.name", Val: given[i]}, types.PropertyChange{Name: "summary.config.vmPathName", Val: path})
 		}
+		on := true // VMware's defaults
+		vm.Config.Tools = &types.ToolsConfigInfo{AfterPowerOn: &on, AfterResume: &on, BeforeGuestStandby: &on,
+			BeforeGuestShutdown: &on, BeforeGuestReboot: &on}
 		l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
+		model.Map().Put(&guestPower{vm, l})
 		listed = append(listed, map[string]string{"moid": vm.Self.Value, "name": vm.Name, "uuid": vm.Config.Uuid,
 			"instance_uuid": vm.Config.InstanceUuid, "path": vm.Summary.Config.VmPathName})
 	}
 	go func() {
-		for range time.Tick(*report) {
+		for range time.Tick(30 * time.Second) {
 			l.report()
 		}
 	}()

@@ -32,7 +32,12 @@ _BATCH = 48  # jobs started side by side, so that the last is started well withi
 _STARTERS = 6  # calls at a time while starting them
 _REPORT = 30  # seconds between two reports of the tools to VMware
 _POWER = 60.0  # seconds until a router that still runs will not go down: RouterOS gives its power scripts 30
-_FAILED = ("VmFailedToShutdownGuestEvent", "VmFailedToRebootGuestEvent", "VmFailedToPowerOffEvent", "VmFailedToResetEvent")
+_FAILED = (
+    "VmFailedToShutdownGuestEvent",
+    "VmFailedToRebootGuestEvent",
+    "VmFailedToPowerOffEvent",
+    "VmFailedToResetEvent",
+)
 # what guest_info shows of it -> config.tools: which power scripts VMware lets the tools run
 _POWER_SCRIPTS = {
     "after_power_on": "afterPowerOn",
@@ -43,9 +48,9 @@ _POWER_SCRIPTS = {
 }
 _LOST_AFTER = 1.0  # seconds of looks that do not show a job until it counts as lost
 _POWER_ADVICE = (
-    "RouterOS runs its script 'poweroff' first, where there is one; when that has an error or takes longer than 30 s, the operation "
-    "fails, and what it printed is in the file 'poweroff-script.log' on the router. Repeat the task: by the vendor's manual, the "
-    "second attempt ignores the script's errors and completes. method: script does it without the tools."
+    "RouterOS runs its script 'poweroff' first, where there is one; when that has an error or takes longer than 30 s, the "
+    "operation fails, and what it printed is in the file 'poweroff-script.log' on the router. Repeat the task: the second attempt "
+    "ignores the script's errors and completes (vendor's manual). method: script does it without the tools."
 )
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]")
 
@@ -233,7 +238,9 @@ class VmwareGuest(Guest):
             return None
         seen = f"VMware says: {said[-1].rstrip('.')}" if said else f"its tools still run after {elapsed:.0f} s"
         what = "reboot" if mode == "reboot" else "shut down"
-        return f"RouterOS in {self.vm!r} was asked to {what} through VMware's tools and did not: {seen}. {_POWER_ADVICE}"
+        return (
+            f"RouterOS in {self.vm!r} was asked to {what} through VMware's tools and did not: {seen}. {_POWER_ADVICE}"
+        )
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 

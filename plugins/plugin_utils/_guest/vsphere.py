@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
+from xml.parsers.expat import ExpatError
 
 from . import tls
 from .errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPossible, OutcomeUnknown
@@ -27,6 +28,8 @@ _API = "vim.version.version11"
 _IDLE = 5.0  # seconds until an idle connection is not used again: the server may have closed it meanwhile
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOID = re.compile(r"(vm-)?\d+")
+# Also what pyvmomi makes of an answer that is no SOAP: an error of the XML parser, or a KeyError for an unknown element.
+_NO_ANSWER = (OSError, http.client.HTTPException, ExpatError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Vsphere:
                 self._open(refused=self._session)
             except NotSent as error:
                 raise self.unreachable(error.reason, what) from error
-            except (OSError, http.client.HTTPException) as error:
+            except _NO_ANSWER as error:
                 if changes:
                     raise OutcomeUnknown(
                         f"{self.endpoint.where} was lost after {what} was sent ({_words(error)}). Whether it was carried out is "
@@ -164,8 +167,13 @@ class Vsphere:
                 "it busy? chr_connect_timeout gives it more time.",
                 silent=True,
             )
+        if not isinstance(error, OSError):
+            return AgentNotThere(
+                f"{endpoint.where} gave {what} no answer of vSphere's API: {_words(error)}. Is that a vCenter or an ESXi host "
+                "(chr_api_host, chr_api_port), and are its services up?"
+            )
         return AgentNotThere(
-            f"{endpoint.where} cannot be reached ({what}): {_words(error)}. Check chr_api_host and port."
+            f"{endpoint.where} cannot be reached ({what}): {_words(error)}. Check chr_api_host and chr_api_port."
         )
 
     # -- the session -------------------------------------------------------------------------------------------------
@@ -195,7 +203,7 @@ class Vsphere:
             ) from None
         except NotSent as error:
             raise self.unreachable(error.reason, "login") from error
-        except (OSError, http.client.HTTPException) as error:
+        except _NO_ANSWER as error:
             raise self.unreachable(error, "login") from error
         except library().vmodl.MethodFault as error:
             raise NotPossible(f"{endpoint.where} did not log {endpoint.user!r} in: {fault_words(error)}.") from error
@@ -267,8 +275,8 @@ class Vsphere:
         if len(wanted) > 1:
             names = ", ".join(f"{moid} ({value!r})" for moid, value in sorted(wanted))
             raise InvalidInput(
-                f"{len(wanted)} VMs of {self.endpoint.where} answer to the {'path' if path else 'name'} {vm!r}: {names}. Nothing was "
-                "sent to any of them. Name one by its id (as vm-123) or its uuid in chr_vm."
+                f"{len(wanted)} VMs of {self.endpoint.where} answer to the {'path' if path else 'name'} {vm!r}: {names}. Nothing "
+                "was sent to any of them. Name one by its id (as vm-123) or its uuid in chr_vm."
             )
         return wanted[0][0]
 
@@ -317,20 +325,30 @@ class Vsphere:
         def collector() -> t.Any:
             return vmodl.query.PropertyCollector(self._session["collector"], self._stub)
 
-        page = self.call("RetrieveProperties", lambda: collector().RetrievePropertiesEx([spec], options))
-        while page is not None:
-            for one in page.objects or []:
-                yield one.obj._moId, {item.name: item.val for item in one.propSet or []}
-            token = page.token
-            if not token:
-                return
-            page = self.call("RetrieveProperties", lambda: collector().ContinueRetrievePropertiesEx(token))  # noqa: B023
+        try:
+            page = self.call("RetrieveProperties", lambda: collector().RetrievePropertiesEx([spec], options))
+            while page is not None:
+                for one in page.objects or []:
+                    yield one.obj._moId, {item.name: item.val for item in one.propSet or []}
+                token = page.token
+                if not token:
+                    return
+                page = self.call("RetrieveProperties", lambda: collector().ContinueRetrievePropertiesEx(token))  # noqa: B023
+        except vmodl.fault.ManagedObjectNotFound:
+            raise
+        except vmodl.MethodFault as error:
+            raise NotPossible(
+                f"{self.endpoint.where} does not let {self.endpoint.user!r} look at its VMs: {fault_words(error)}. Nothing was "
+                "sent to any VM. The user needs at least the role Read-only there."
+            ) from error
 
     def now(self) -> datetime:
         """The server's own time."""
         return t.cast(
             "datetime",
-            self.call("CurrentTime", lambda: library().vim.ServiceInstance("ServiceInstance", self._stub).CurrentTime()),
+            self.call(
+                "CurrentTime", lambda: library().vim.ServiceInstance("ServiceInstance", self._stub).CurrentTime()
+            ),
         )
 
     def events(self, moid: str, since: datetime, kinds: tuple[str, ...]) -> list[str]:

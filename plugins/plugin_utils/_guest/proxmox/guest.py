@@ -119,7 +119,7 @@ class ProxmoxGuest(Guest):
             ssh = (vm, options.ssh_host, options.ssh_args, options.runtime_directory)
             self._socket = Socket(*ssh, options.connect_timeout)
             self._ways |= {"qm": Qm(*ssh), "socket": self._socket}
-        self._memory = Memory(options.runtime_directory, vm, options.ssh_host)
+        self._memory = Memory(options.runtime_directory, vm, options.ssh_host, options.ssh_args)
         self._proven: list[str] | None = None
         largest = max(self._ways[name].max_script for name in ([self._forced] if self._forced else self._ways))
         self.capabilities = Capabilities(output=True, files=True, max_script=largest, exec_modes=tuple(self._ways))
@@ -192,7 +192,7 @@ class ProxmoxGuest(Guest):
         except OutcomeUnknown as error:
             if way.name == "qm":
                 return str(error)
-            raise
+            raise AgentNotThere(f"{error} That was only a harmless probe: the script itself was not sent.") from error
         return f"it took the script and did not end it within {_PROBE:g} s."
 
     def _clear_leftovers(self, way: Way) -> None:

@@ -24,6 +24,7 @@ from ..errors import (
     TooLarge,
     VmNotThere,
 )
+from ..qga_guest import true
 from .api import FORM_LIMIT, REPLY_TIMEOUT, Api, ApiError, Interrupted
 
 _GONE = re.compile(r"Configuration file .* does not exist")
@@ -49,6 +50,8 @@ class Vm:
         self._wanted_node = node
         self._connect_timeout = connect_timeout
         self._place: tuple[int, str] | None = None
+        self._vmid: int | None = None
+        """Of the VM that was found the first time; no other is talked to afterwards."""
 
     def __str__(self) -> str:
         place = f", vmid {self._place[0]} on node {self._place[1]}" if self._place else ""
@@ -67,12 +70,20 @@ class Vm:
             listed = self._ask(
                 lambda: self.api.call("GET", "/cluster/resources", {"type": "vm"}, timeout=self._connect_timeout)
             )
-            self._place = self._pick(listed)
+            vmid, node = self._pick(listed)
+            if self._vmid not in (None, vmid):
+                raise VmNotThere(
+                    f"{self.name!r} of {self.api.where} is another VM now: vmid {vmid} on node {node} instead of vmid {self._vmid}"
+                    ". Nothing was sent to it. Put the vmid of the right one into chr_vm."
+                )
+            self._vmid = vmid
+            self._place = vmid, node
         return self._place
 
     def _pick(self, listed: t.Any) -> tuple[int, str]:
         try:
             known = [(int(one["vmid"]), str(one.get("name", "")), str(one["node"]), one["type"]) for one in listed]
+            templates = {int(one["vmid"]) for one in listed if true(one.get("template"))}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise GuestError(f"{self.api.where} answered /cluster/resources with no list of VMs.") from None
         found = [one for one in known if self.name in (str(one[0]), one[1])]
@@ -91,6 +102,11 @@ class Vm:
         if kind != "qemu":
             raise VmNotThere(
                 f"{self.name!r} is container {vmid} ({name!r}) of {self.api.where}, not a virtual machine."
+            )
+        if vmid in templates:
+            raise VmNotThere(
+                f"{self.name!r} (vmid {vmid}) is a template of {self.api.where}, which never runs. Name a VM that was made of it "
+                "in chr_vm."
             )
         if self._wanted_node and node != self._wanted_node:
             raise VmNotThere(
@@ -194,7 +210,7 @@ class Vm:
             return AgentRefused(str(self), command, said.removeprefix("Agent error: ").partition("; Agent error")[0])
         if status == 400:
             return error
-        if status in (596, 599):
+        if status > 595:  # the node's own proxy: cut while it sent, read, or waited
             return self._lost(f"{error} (the connection to the node was cut, at the latest after 30 s)", changes)
         if changes:
             kind = AgentSilent if "got timeout" in said else OutcomeUnknown
