@@ -219,7 +219,7 @@ ORDERS = {
     "exclude": ({"exclude_nics": "ether2,ether4"}, ["ether1", "ether3"]),
     "primary": ({"primary_nics": "ether3"}, ["ether3", "ether1", "ether2", "ether4"]),
     "low": ({"low_priority_nics": "ether[12]"}, ["ether3", "ether4", "ether1", "ether2"]),
-    "all": (
+    "every": (
         {"exclude_nics": "*4", "primary_nics": "ether2", "low_priority_nics": "ether1"},
         ["ether2", "ether3", "ether1"],
     ),
