@@ -258,12 +258,15 @@ func (l *lab) power(vm *simulator.VirtualMachine, what string) {
 // guestPower takes the place of a VM for the operations that RouterOS's tools carry out: its power script comes first, and
 // when that fails, so does the operation. Whoever asked is not told; an event says it.
 type guestPower struct {
-	vm  *simulator.VirtualMachine
-	lab *lab
+	mo.GuestAliasManager // any type will do: the simulator asks every object for its first field
+	vm                   *simulator.VirtualMachine
+	lab                  *lab
 }
 
-func (p *guestPower) Reference() types.ManagedObjectReference {
-	return types.ManagedObjectReference{Type: "GuestPower", Value: p.vm.Self.Value}
+func newGuestPower(vm *simulator.VirtualMachine, l *lab) *guestPower {
+	power := &guestPower{vm: vm, lab: l}
+	power.Self = types.ManagedObjectReference{Type: "GuestPower", Value: vm.Self.Value}
+	return power
 }
 
 func (p *guestPower) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGuest) soap.HasFault {
@@ -405,7 +408,7 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		switch {
 		case !ok:
 		case method.Name == "ShutdownGuest" || method.Name == "RebootGuest" || method.Name == "StandbyGuest":
-			instead := &guestPower{vm, l}
+			instead := newGuestPower(vm, l)
 			method.This = instead.Reference() // a session looks it up by that
 			return instead, nil
 		case method.Name == "PowerOnVM_Task" && vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended:
@@ -554,7 +557,7 @@ func main() {
 		vm.Config.Tools = &types.ToolsConfigInfo{AfterPowerOn: &on, AfterResume: &on, BeforeGuestStandby: &on,
 			BeforeGuestShutdown: &on, BeforeGuestReboot: &on}
 		l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
-		model.Map().Put(&guestPower{vm, l})
+		model.Map().Put(newGuestPower(vm, l))
 		listed = append(listed, map[string]string{"moid": vm.Self.Value, "name": vm.Name, "uuid": vm.Config.Uuid,
 			"instance_uuid": vm.Config.InstanceUuid, "path": vm.Summary.Config.VmPathName})
 	}
