@@ -93,6 +93,7 @@ class LabVm:
         self.vmid, self.name, self.node, self.lab = vmid, name, node, router
         self.kind = "qemu"
         self.agent_enabled = True
+        self.template = False
         self.lock = threading.Lock()
         self.wire: list[dict[str, t.Any]] = []
         """What reached the agent, in order."""
@@ -184,7 +185,14 @@ class LabProxmox:
             if "VM.Audit" not in self._privileges(login):
                 return []
             return [
-                {"type": vm.kind, "vmid": vm.vmid, "name": vm.name, "node": vm.node, "id": f"{vm.kind}/{vm.vmid}"}
+                {
+                    "type": vm.kind,
+                    "vmid": vm.vmid,
+                    "name": vm.name,
+                    "node": vm.node,
+                    "id": f"{vm.kind}/{vm.vmid}",
+                    "template": int(vm.template),
+                }
                 for vm in self.vms.values()
             ]
         if found := _VM_PATH.match(path):

@@ -388,7 +388,7 @@ class VmwareGuest(Guest):
                 "VirtualMachine.GuestOperations.Execute to start and VirtualMachine.GuestOperations.Query to follow them."
             )
         if isinstance(error, vim.fault.InvalidPowerState):
-            return self._off(str(error.existingState))
+            return self._absence() or self._off(str(error.existingState))
         if isinstance(error, (vim.fault.GuestOperationsUnavailable, vim.fault.ToolsUnavailable)):
             return self._absence() or AgentNotThere(
                 f"The tools of RouterOS in {self.vm!r} do not take scripts yet. It may still be booting.", silent=True

@@ -34,7 +34,7 @@ from ..errors import (
 )
 from ..qga_guest import integer, lost, true
 from .api import PORT, REPLY_TIMEOUT, Access, ApiError, shared_api
-from .vm import AgentSilent, Vm, VmOff
+from .vm import AgentSilent, Vm, VmMoves, VmOff
 from .ways import MAX_WRITE, AsFile, Inline, Json, Memory, Qm, Socket, Way, needs_ssh, removal
 
 MODES = ("inline", "json", "file", "qm", "socket")
@@ -192,7 +192,9 @@ class ProxmoxGuest(Guest):
         except OutcomeUnknown as error:
             if way.name == "qm":
                 return str(error)
-            raise AgentNotThere(f"{error} That was only a harmless probe: the script itself was not sent.") from error
+            raise AgentNotThere(
+                f"{error} But that was only a harmless probe: the script itself was not sent."
+            ) from error
         return f"it took the script and did not end it within {_PROBE:g} s."
 
     def _clear_leftovers(self, way: Way) -> None:
@@ -262,7 +264,7 @@ class ProxmoxGuest(Guest):
             ) from error
         except VmOff as error:
             raise OutcomeUnknown(f"{error} {lost(job)}") from error
-        except AgentNotThere:
+        except (AgentNotThere, VmMoves):
             return None  # it may be back in time; where an answer got lost on the way, the agent says that the job is unknown
         except ApiError as error:
             if "got timeout" in error.said:

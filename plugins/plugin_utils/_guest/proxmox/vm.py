@@ -41,6 +41,10 @@ class VmOff(AgentNotThere):
     """The VM is not running."""
 
 
+class VmMoves(VmNotThere):
+    """The VM is not on the node where the cluster says it is: it is on its way to another."""
+
+
 class Vm:
     """The VM that ``chr_vm`` names, found once and again when it has moved. Times are in seconds."""
 
@@ -197,30 +201,44 @@ class Vm:
                 "start the VM: a reboot from inside does not add the device."
             )
         if _GONE.search(said):
-            return VmNotThere(f"{self} is no longer where the cluster says it is: {said}.")
+            return VmMoves(
+                f"{self} is no longer where the cluster says it is: {said}. Nothing was sent. Is it moving to another node? Repeat "
+                "the task when that is over."
+            )
         if status == 595:
-            return AgentNotThere(f"The node of {self} cannot be reached from {self.api.where}: 595 {said}.")
+            return AgentNotThere(
+                f"The node of {self} cannot be reached from there: 595 {said}. Nothing was sent to the VM. Is the node up, and "
+                "'pvecm status' well?"
+            )
         if status == 501:
             if "too large" in said:
                 return TooLarge(
                     f"{self.api.where} refused {command} for its size (501 {said}); nothing reached the router."
                 )
-            return NotPossible(f"{self.api.where} does not know {command} (501 {said}): it is too old.")
+            return NotPossible(
+                f"{self.api.where} does not know {command} (501 {said}): it is too old. Nothing was sent."
+            )
         if said.startswith("Agent error: "):
             return AgentRefused(str(self), command, said.removeprefix("Agent error: ").partition("; Agent error")[0])
         if status == 400:
             return error
         if status > 595:  # the node's own proxy: cut while it sent, read, or waited
-            return self._lost(f"{error} (the connection to the node was cut, at the latest after 30 s)", changes)
+            return self._lost(f"{error} (the connection to the node was cut, at the latest after 30 s).", changes)
         if changes:
             kind = AgentSilent if "got timeout" in said else OutcomeUnknown
-            return kind(f"{error}. What became of it on the router is unknown; it was not sent again.")
+            return kind(self._unknown(f"{error}."))
         return error
 
     def _lost(self, text: str, changes: bool) -> GuestError:
         if not changes:
             return AgentNotThere(text)
-        return OutcomeUnknown(f"{text} What became of it on the router is unknown; it was not sent again.")
+        return OutcomeUnknown(self._unknown(text))
+
+    def _unknown(self, text: str) -> str:
+        return (
+            f"{text} What became of it in {self.name!r} is unknown; it was not sent again. Look at the router before you "
+            "repeat it."
+        )
 
     def _forbidden(self, error: NotPermitted, command: str, vmid: int) -> NotPermitted:
         if "403" not in str(error):
