@@ -66,7 +66,7 @@ options:
       - The OpenSSH client is used, so its configuration, keys, agent and jump hosts apply. One connection is kept and shared
         by all tasks and routers. It asks no questions (C(BatchMode=yes)).
       - For backend V(proxmox), the node on which the VM runs, as root. It opens the ways V(qm) and V(socket) of O(exec_mode), and
-        files of any size.
+        files of any size. M(outofband.chr.provision_agent) works through it.
     type: str
     vars:
       - name: chr_ssh_host

@@ -145,7 +145,8 @@ def _run(folder: Path, inventory: dict[str, t.Any], tasks: list[t.Any], forks: i
     playbook = Path(sys.executable).parent / "ansible-playbook"
     command = [playbook, "-i", folder / "inventory.json", "-f", str(forks), folder / "play.yml"]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return [(action, at) for action, at in map(json.loads, pace.read_text().splitlines())]
+    began = [json.loads(line) for line in pace.read_text().splitlines()]
+    return [(one[0], one[1]) for one in began]
 
 
 def files(address: Path, size: int = 20_000_000) -> None:

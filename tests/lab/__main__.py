@@ -29,7 +29,7 @@ def main() -> int:
     )
     whole.add_argument("kind")
     whole.add_argument("--count", type=int, default=1)
-    whole.add_argument("--cache", type=Path, default=Path(__file__).parents[2] / ".build" / "lab")
+    whole.add_argument("--cache", type=Path, default=Path(__file__).parent / "../../.build/lab")
     guest = commands.add_parser("guest", help="one router on a virtio-serial port")
     guest.add_argument("--port", type=Path, action="append", required=True)
     for command in (serve, guest):

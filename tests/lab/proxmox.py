@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import http.server
 import json
 import os
 import re
 import secrets
+import shlex
 import socket
 import ssl
 import struct
@@ -31,6 +33,8 @@ from .serve import LabRouter
 from .switches import Switches
 
 _VM_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/agent/([a-z-]+)$")
+_MACHINE_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/(config|pending|status/current|snapshot|snapshot/([^/]+))$")
+_TASK_PATH = re.compile(r"/nodes/([^/]+)/tasks/([^/]+)/(status|log)$")
 _SIMPLE = {
     "ping": ("POST", "guest-ping"),
     "info": ("GET", "guest-info"),
@@ -55,7 +59,12 @@ _AUDIT = {
     "network-get-interfaces",
     "get-users",
 }
-EVERYTHING = frozenset({"VM.Audit", "VM.Monitor", "VM.PowerMgmt", "VM.GuestAgent.Unrestricted"})
+EVERYTHING = frozenset(
+    {
+        *("VM.Audit", "VM.Monitor", "VM.PowerMgmt", "VM.GuestAgent.Unrestricted"),
+        *("VM.Snapshot", "VM.Config.Options"),
+    }
+)
 
 
 def schema_file() -> Path | None:
@@ -92,11 +101,43 @@ class LabVm:
     def __init__(self, vmid: int, name: str, node: str, router: LabRouter) -> None:
         self.vmid, self.name, self.node, self.lab = vmid, name, node, router
         self.kind = "qemu"
-        self.agent_enabled = True
         self.template = False
+        self.config = {
+            "agent": "1",
+            "name": name,
+            "net0": f"virtio=BC:24:11:{secrets.token_bytes(3).hex(':').upper()},bridge=vmbr0",
+            "virtio0": f"local-lvm:vm-{vmid}-disk-0,size=128M",
+        }
+        self.pending: dict[str, str | None] = {}
+        """Changes that a cold start brings; None: the option goes."""
+        self.snapshots: dict[str, dict[str, t.Any]] = {}
+        self.thaws_refused = 0
+        """So many of Proxmox VE's own thaws fail."""
         self.lock = threading.Lock()
         self.wire: list[dict[str, t.Any]] = []
         """What reached the agent, in order."""
+
+    @property
+    def agent_enabled(self) -> bool:
+        return self.config["agent"].split(",")[0] in ("1", "enabled=1")
+
+    @agent_enabled.setter
+    def agent_enabled(self, value: bool) -> None:
+        self.config["agent"] = "1" if value else "0"
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha1(json.dumps([self.config, self.pending]).encode(), usedforsecurity=False).hexdigest()
+
+    def with_pending(self) -> dict[str, str]:
+        merged = {**self.config, **self.pending}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def cold_start(self) -> None:
+        """Off and on again."""
+        self.lab.stop()
+        self.config, self.pending = self.with_pending(), {}
+        self.lab.start()
 
     @property
     def router(self) -> Router:
@@ -105,6 +146,29 @@ class LabVm:
     @property
     def running(self) -> bool:
         return self.lab._listener is not None
+
+
+class Task:
+    """Something in the background, with a log."""
+
+    def __init__(self, upid: str, work: t.Callable[[list[str]], None], seconds: float) -> None:
+        self.upid = upid
+        self.log: list[str] = []
+        self.exitstatus: str | None = None
+        threading.Thread(target=self._run, args=(work, seconds), daemon=True).start()
+
+    def _run(self, work: t.Callable[[list[str]], None], seconds: float) -> None:
+        time.sleep(seconds)
+        try:
+            work(self.log)
+        except Died as error:
+            self.log.append(f"TASK ERROR: {error.reason}")
+            self.exitstatus = error.reason
+            return
+        warnings = sum(line.startswith("WARN: ") for line in self.log)
+        status = f"WARNINGS: {warnings}" if warnings else "OK"
+        self.log.append(f"TASK {status}")
+        self.exitstatus = status
 
 
 class LabProxmox:
@@ -128,6 +192,13 @@ class LabProxmox:
         self.log: list[tuple[str, str, dict[str, t.Any]]] = []
         self.invalid: list[str] = []
         """Requests that the schema refuses."""
+        self.tasks: dict[str, Task] = {}
+        self.task_seconds = 0.0
+        """How long each task takes."""
+        self.task_faults: dict[str, str] = {}
+        """The type of a task (``qmsnapshot``) -> the error with which it ends."""
+        self.warning_prefix = ""
+        """Before the warnings of a task: with ``WARN: `` they are also counted in its exit status. Versions differ."""
         self.logins = 0
         self.refused_logins = 0
         self._tickets: dict[str, str] = {}
@@ -161,6 +232,9 @@ class LabProxmox:
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self._server.server_address[1]
+        # for the node's own qm, which is another process
+        about = {"port": self.port, "ca": str(self.certificate), "password": self.passwords["root@pam"]}
+        (self.folder / "pve.json").write_text(json.dumps(about))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -197,6 +271,13 @@ class LabProxmox:
             ]
         if found := _VM_PATH.match(path):
             return self._agent_call(method, found[1], int(found[2]), found[3], values, login)
+        if found := _MACHINE_PATH.match(path):
+            vm = self._find(found[1], int(found[2]))
+            if found[4]:
+                return self._remove_snapshot(vm, login, found[4])
+            return getattr(self, f"_{method.lower()}_{found[3].replace('/', '_')}")(vm, login, values)
+        if found := _TASK_PATH.match(path):
+            return self._task_answer(found[2], found[3], values)
         raise Died(501, f"Method '{method} {path}' not implemented")
 
     def _privileges(self, login: str) -> frozenset[str]:
@@ -230,15 +311,22 @@ class LabProxmox:
 
     def _check(self, method: str, path: str, values: dict[str, t.Any]) -> None:
         """Against the schema of this version, where we have it."""
-        place = _VM_PATH.match(path)
-        template = f"/nodes/{{node}}/qemu/{{vmid}}/agent/{place[3]}" if place else path
+        template, known = path, dict(values)
+        if place := _VM_PATH.match(path):
+            template = f"/nodes/{{node}}/qemu/{{vmid}}/agent/{place[3]}"
+            known |= {"node": place[1], "vmid": place[2]}
+        elif place := _MACHINE_PATH.match(path):
+            template = f"/nodes/{{node}}/qemu/{{vmid}}/{'snapshot/{snapname}' if place[4] else place[3]}"
+            known |= {"node": place[1], "vmid": place[2], **({"snapname": place[4]} if place[4] else {})}
+        elif place := _TASK_PATH.match(path):
+            template = f"/nodes/{{node}}/tasks/{{upid}}/{place[3]}"
+            known |= {"node": place[1], "upid": place[2]}
         schema = _schema(self.version).get(template)
         if schema is None:
             return
         if method not in schema:
             raise Died(501, f"Method '{method} {path}' not implemented")
         properties = schema[method].get("parameters", {}).get("properties", {})
-        known = {**values, **({"node": place[1], "vmid": place[2]} if place else {})}
         errors = {}
         for name, rule in properties.items():
             if name not in known:
@@ -256,11 +344,145 @@ class LabProxmox:
                 errors[name] = f"type check ('boolean') failed - got '{value}'"
             elif isinstance(value, str) and len(value) > rule.get("maxLength", 1 << 40):
                 errors[name] = f"value may only be {rule['maxLength']} characters long"
+            elif rule.get("format") == "pve-configid" and not re.fullmatch(r"(?i)[a-z][a-z0-9_-]+", value):
+                errors[name] = f"invalid format - invalid configuration ID '{value}'"
         for name in known.keys() - properties.keys():
             errors[name] = "property is not defined in schema and the schema does not allow additional properties"
         if errors:
             self.invalid.append(f"{method} {path}: {errors}")
             raise Died(400, "Parameter verification failed.", errors)
+
+    # -- the machine's part ------------------------------------------------------------------------------------------
+
+    def _find(self, node: str, vmid: int) -> LabVm:
+        if node in self.offline:
+            raise Died(595, "No route to host")
+        vm = self.vms.get(vmid)
+        if vm is None or vm.node != node:
+            raise Died(500, f"Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist")
+        return vm
+
+    def _need(self, login: str, vm: LabVm, privilege: str) -> None:
+        if privilege not in self._privileges(login):
+            raise Died(403, f"Permission check failed (/vms/{vm.vmid}, {privilege})")
+
+    def _get_status_current(self, vm: LabVm, login: str, values: dict[str, t.Any]) -> t.Any:
+        self._need(login, vm, "VM.Audit")
+        return {"vmid": vm.vmid, "name": vm.name, "status": "running" if vm.running else "stopped"}
+
+    def _get_config(self, vm: LabVm, login: str, values: dict[str, t.Any]) -> t.Any:
+        self._need(login, vm, "VM.Audit")
+        config = vm.config if str(values.get("current", 0)) == "1" else vm.with_pending()
+        return {**config, "digest": vm.digest}
+
+    def _get_pending(self, vm: LabVm, login: str, values: dict[str, t.Any]) -> t.Any:
+        self._need(login, vm, "VM.Audit")
+        listed = []
+        for key in sorted({*vm.config, *vm.pending}):
+            entry: dict[str, t.Any] = {"key": key}
+            if key in vm.config:
+                entry["value"] = vm.config[key]
+            if key in vm.pending:
+                entry |= {"delete": 1} if vm.pending[key] is None else {"pending": vm.pending[key]}
+            listed.append(entry)
+        return listed
+
+    def _put_config(self, vm: LabVm, login: str, values: dict[str, t.Any]) -> None:
+        self._need(login, vm, "VM.Config.Options")
+        digest = values.pop("digest", vm.digest)
+        changes: dict[str, str | None] = dict(values)
+        changes |= dict.fromkeys(str(changes.pop("delete", "")).split(",") if "delete" in changes else (), None)
+        if set(changes) - {"args"}:
+            raise Died(501, "the lab changes args only")
+        if login != "root@pam":  # nor a token of root@pam
+            raise Died(500, "only root can set 'args' config")
+        if digest != vm.digest:
+            raise Died(500, "detected modified configuration - file changed by other user? Try again.")
+        for key, value in changes.items():
+            if value is not None:
+                shlex.split(value)  # as at the start of the VM
+            vm.pending.pop(key, None)
+            if value != vm.config.get(key):
+                vm.pending[key] = value
+        if not vm.running:
+            vm.config, vm.pending = vm.with_pending(), {}
+
+    def _get_snapshot(self, vm: LabVm, login: str, values: dict[str, t.Any]) -> t.Any:
+        self._need(login, vm, "VM.Audit")
+        listed = [{"name": name, **one} for name, one in vm.snapshots.items()]
+        return [*listed, {"name": "current", "description": "You are here!", "running": int(vm.running)}]
+
+    def _post_snapshot(self, vm: LabVm, login: str, values: dict[str, t.Any]) -> str:
+        self._need(login, vm, "VM.Snapshot")
+        name = values["snapname"]
+        if name == "current":
+            raise Died(400, "unable to use snapshot name 'current' (reserved name)")
+
+        def work(log: list[str]) -> None:
+            if name in vm.snapshots:
+                raise Died(500, f"snapshot name '{name}' already used")
+            frozen = self._freezes(vm, values)
+            if frozen:
+                self._warn(log, vm, "guest-fsfreeze-freeze", self._tell(vm, "guest-fsfreeze-freeze"))
+            log.append(f"snapshotting 'drive-virtio0' ({vm.config['virtio0'].partition(',')[0]})")
+            log.append(f'  Logical volume "snap_vm-{vm.vmid}-disk-0_{name}" created.')
+            at_rest = not vm.running or vm.lab.agent._frozen
+            if frozen:
+                vm.thaws_refused -= 1
+                refused = {"error": {"desc": "failed to thaw"}} if vm.thaws_refused >= 0 else None
+                self._warn(log, vm, "guest-fsfreeze-thaw", refused or self._tell(vm, "guest-fsfreeze-thaw"))
+            described = {"description": f"{values['description']}\n"} if values.get("description") else {}
+            vm.snapshots[name] = {"snaptime": int(time.time()), "vmstate": 0, "at_rest": at_rest, **described}
+
+        return self._start(vm, login, "qmsnapshot", work)
+
+    def _freezes(self, vm: LabVm, values: dict[str, t.Any]) -> bool:
+        """Whether Proxmox VE freezes; where it does not, it does not say so."""
+        options = vm.config["agent"].split(",")
+        switches = ["freeze-fs=0", "guest-fsfreeze=0"] + (["freeze-fs-on-backup=0"] if self.number >= (9, 1) else [])
+        if not vm.running or not vm.agent_enabled or str(values.get("vmstate", 0)) == "1":
+            return False
+        if any(switch in options for switch in switches) or self._tell(vm, "guest-ping") is None:
+            return False
+        return (self._tell(vm, "guest-fsfreeze-status") or {}).get("return") != "frozen"
+
+    def _warn(self, log: list[str], vm: LabVm, command: str, reply: dict[str, t.Any] | None) -> None:
+        if reply is None:
+            log.append(f"{self.warning_prefix}{command} problems - {self._timeout(vm, command).reason}")
+        elif "error" in reply:
+            said = f"VM {vm.vmid} qga command '{command}' failed - {reply['error']['desc']}"
+            log.append(f"{self.warning_prefix}{command} problems - {said}")
+
+    def _remove_snapshot(self, vm: LabVm, login: str, name: str) -> str:
+        self._need(login, vm, "VM.Snapshot")
+
+        def work(log: list[str]) -> None:
+            if vm.snapshots.pop(name, None) is None:
+                raise Died(500, f"snapshot '{name}' does not exist")
+            log.append(f'  Logical volume "snap_vm-{vm.vmid}-disk-0_{name}" successfully removed.')
+
+        return self._start(vm, login, "qmdelsnapshot", work)
+
+    def _start(self, vm: LabVm, login: str, kind: str, work: t.Callable[[list[str]], None]) -> str:
+        upid = (
+            f"UPID:{vm.node}:{secrets.token_hex(4).upper()}:0A1B2C3D:{int(time.time()):08X}:{kind}:{vm.vmid}:{login}:"
+        )
+
+        def fail(log: list[str]) -> None:
+            raise Died(500, self.task_faults[kind])
+
+        self.tasks[upid] = Task(upid, fail if kind in self.task_faults else work, self.task_seconds)
+        return upid
+
+    def _task_answer(self, upid: str, what: str, values: dict[str, t.Any]) -> t.Any:
+        task = self.tasks.get(upid)
+        if task is None:
+            raise Died(500, "no such task")
+        if what == "status":
+            ended = {"exitstatus": task.exitstatus} if task.exitstatus else {}
+            return {"upid": upid, "status": "stopped" if ended else "running", **ended}
+        start, limit = int(values.get("start", 0)), int(values.get("limit", 50))
+        return [{"n": n, "t": line} for n, line in list(enumerate(task.log, 1))[start : start + limit]]
 
     # -- the agent's part --------------------------------------------------------------------------------------------
 
@@ -268,11 +490,7 @@ class LabProxmox:
         self, method: str, node: str, vmid: int, command: str, values: dict[str, t.Any], login: str
     ) -> t.Any:
         self._permit(login, vmid, command)
-        if node in self.offline:
-            raise Died(595, "No route to host")
-        vm = self.vms.get(vmid)
-        if vm is None or vm.node != node:
-            raise Died(500, f"Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist")
+        vm = self._find(node, vmid)
         if not vm.agent_enabled:
             raise Died(500, "No QEMU guest agent configured")
         if not vm.running:
@@ -383,7 +601,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         self._serve("GET", url.path, dict(parse_qsl(url.query, keep_blank_values=True)))
 
-    def do_POST(self) -> None:
+    def do_DELETE(self) -> None:
+        if int(self.headers.get("Content-Length", 0)):
+            self._send(501, "Unexpected content for method 'DELETE'", {"data": None})
+            return
+        url = urlsplit(self.path)
+        self._serve("DELETE", url.path, dict(parse_qsl(url.query, keep_blank_values=True)))
+
+    def do_PUT(self) -> None:
+        self.do_POST("PUT")
+
+    def do_POST(self, method: str = "POST") -> None:
         length = int(self.headers.get("Content-Length", 0))
         if length > (64 if self.proxmox.number < (8, 4) else 512) * 1024:
             self.rfile.read(length)
@@ -400,7 +628,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except ValueError:
             self._send(400, "bad body", {"data": None})
             return
-        self._serve("POST", urlsplit(self.path).path, values)
+        self._serve(method, urlsplit(self.path).path, values)
 
     def _serve(self, method: str, path: str, values: dict[str, t.Any]) -> None:
         path = unquote(path).removeprefix("/api2/json")
@@ -408,7 +636,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if part in path and self._fail(fault):
                 return
         try:
-            data = self.proxmox.answer(method, path, values, dict(self.headers.items()))
+            data = self.proxmox.answer(method, path, values, self.headers)
         except Died as error:
             body: dict[str, t.Any] = {"data": None}
             if error.errors:

@@ -64,11 +64,12 @@ class Vcenter:
         vms: int = 0,
         limit: float = 120.0,
         power_limit: float = 30.0,
+        backup_limit: float = 60.0,
         events: bool = True,
         **settings: t.Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.routers = VsphereRouters(folder / "lab", limit, power_limit)
+        self.routers = VsphereRouters(folder / "lab", limit, power_limit, backup_limit)
         self._command = [str(program), "-lab", str(folder / "lab"), "-user", USER, "-password", PASSWORD]
         self._command += ["-names", ",".join(names), "-vms", str(max(vms, len(names)))]
         self._command += [f"-events={str(events).lower()}"]
@@ -91,6 +92,11 @@ class Vcenter:
     @property
     def log(self) -> list[tuple[str, str, str]]:
         return self.routers.log
+
+    @property
+    def backups(self) -> list[str]:
+        """The backup scripts that were asked for, in order."""
+        return [script for _vm, script in self.routers.backups]
 
     def variables(self, **more: t.Any) -> dict[str, t.Any]:
         """What a host needs to reach a router here."""

@@ -29,12 +29,17 @@ AHEAD = 5.0
 class VsphereRouters:
     """Routers by the id of their VM, made when they are first asked for; a context manager.
 
-    *limit* of a script and *power_limit* of a power script are in seconds.
+    The limits, in seconds, are for scripts started through the API, for power scripts, and for backup scripts.
     """
 
-    def __init__(self, socket: Path, limit: float = 120.0, power_limit: float = 30.0) -> None:
+    def __init__(
+        self, socket: Path, limit: float = 120.0, power_limit: float = 30.0, backup_limit: float = 60.0
+    ) -> None:
         self.limit = limit
         self.power_limit = power_limit
+        self.backup_limit = backup_limit
+        self.backups: list[tuple[str, str]] = []
+        """(id of the VM, backup script) in order, also those that the router does not have."""
         self.routers: dict[str, Router] = {}
         self.log: list[tuple[str, str, str]] = []
         """(id of the VM, program, arguments) of every start."""
@@ -83,6 +88,9 @@ class VsphereRouters:
         router = self.router(request["vm"], request["name"])
         if request["op"] == "reboot":
             router.reboot()
+        elif request["op"] == "backup":
+            self.backups.append((request["vm"], request["script"]))
+            say({"ok": tools_script(router, request["script"], self.backup_limit)})
         elif request["op"] == "script":
             say({"done": self._power_script(router, request["vm"], request["script"])})
         elif request["op"] == "report":
@@ -101,19 +109,11 @@ class VsphereRouters:
                 say(self._run(router, request))
 
     def _power_script(self, router: Router, vm: str, name: str) -> bool:
-        """Run the router's script *name*, if it has one; whether the power operation may go on."""
-        if name not in [str(item.value("name")) for item in router.items("system script")]:
-            return True
-        stop = threading.Event()
-        timer = threading.Timer(self.power_limit, stop.set)
-        timer.start()
-        outcome = router.run(f"/system script run {name}", stop=stop)
-        timer.cancel()
-        if outcome.exitcode == 0 or (vm, name) in self._failed:
+        """Whether the power operation may go on: its script did not fail, or did so the time before."""
+        if tools_script(router, name, self.power_limit) or (vm, name) in self._failed:
             self._failed.discard((vm, name))
             return True
         self._failed.add((vm, name))
-        router.files[f"{name}-script.log"] = File(outcome.output)
         return False
 
     def _run(self, router: Router, request: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -136,6 +136,19 @@ class VsphereRouters:
             "power": power[0] if power else "",
             "now": router.clock.now().timestamp(),
         }
+
+
+def tools_script(router: Router, name: str, limit: float) -> bool:
+    """Run the script that RouterOS's tools run at some occasion, if the router has it; False when it failed."""
+    stop = threading.Event()
+    timer = threading.Timer(limit, stop.set)
+    timer.start()
+    there = f'[:len [/system script find name="{name}"]] > 0'
+    outcome = router.run(f":if ({there}) do={{ /system script run {name} }}", stop=stop)
+    timer.cancel()
+    if outcome.exitcode != 0:
+        router.files[f"{name}-script.log"] = File(outcome.output)
+    return outcome.exitcode == 0
 
 
 def report(router: Router, keys: dict[str, str]) -> dict[str, t.Any]:

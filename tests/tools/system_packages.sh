@@ -28,6 +28,8 @@ needs golang "PATH=\"\$PATH:/usr/local/go/bin\" go version | grep -E 'go(1\.(2[3
 if [ "${1:-test}" = test ]; then
     needs qemu-guest-agent "command -v qemu-ga"
     needs openssh-server "command -v sshd"
+    needs socat "command -v socat"
+    needs qemu-utils "command -v qemu-img"
     needs shellcheck "command -v shellcheck"
 fi
 

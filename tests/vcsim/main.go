@@ -380,6 +380,41 @@ func (l *lab) report() {
 		}
 		conn.Close()
 	}
+// snapshots is a VM whose router runs its backup scripts when a snapshot of it is quiesced.
+type snapshots struct {
+	*simulator.VirtualMachine
+	lab *lab
+}
+
+// script runs one of the router's backup scripts, if it has it: whether it went well.
+func (s *snapshots) script(name string) bool {
+	lines, conn := s.lab.ask(map[string]any{"op": "backup", "vm": s.Self.Value, "name": s.Name, "script": name})
+	defer conn.Close()
+	var reply struct{ Ok bool }
+	return lines.Scan() && json.Unmarshal(lines.Bytes(), &reply) == nil && reply.Ok
+}
+
+func (s *snapshots) CreateSnapshotTask(ctx *simulator.Context, req *types.CreateSnapshot_Task) soap.HasFault {
+	on := s.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
+	tools := s.Guest.ToolsRunningStatus == string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
+	if !req.Quiesce || !on || !tools {
+		req.Quiesce = req.Quiesce && !on // "ignored", says the API's reference
+		return s.VirtualMachine.CreateSnapshotTask(ctx, req)
+	}
+	s.lab.Lock()
+	_, unprepared := s.lab.faults["PrepareSnapshot"]
+	delete(s.lab.faults, "PrepareSnapshot")
+	s.lab.Unlock()
+	if !s.script("freeze") || unprepared {
+		s.script("freeze-fail")
+		task := simulator.CreateTask(s.VirtualMachine, "createSnapshot", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+			return nil, &types.ApplicationQuiesceFault{}
+		})
+		return &methods.CreateSnapshot_TaskBody{Res: &types.CreateSnapshot_TaskResponse{Returnval: task.Run(ctx)}}
+	}
+	result := s.VirtualMachine.CreateSnapshotTask(ctx, req)
+	s.script("thaw")
+	return result
 }
 
 // before sees every call before the simulator: it counts, and can let it fail.
@@ -415,6 +450,8 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 			l.begins(vm, "resume")
 		case method.Name == "PowerOnVM_Task":
 			l.begins(vm, "poweron")
+		if vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine); ok && method.Name == "CreateSnapshot_Task" {
+			ctx.Session.Put(&snapshots{vm, l}) // the session's objects go before those of all
 		}
 		return nil, nil
 	}

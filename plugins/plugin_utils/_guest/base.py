@@ -17,7 +17,9 @@ from pathlib import Path
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.output import message, text
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.values import seconds
 
+from .agent_port import AgentPort
 from .errors import InvalidInput, NotAnAgent, NotBoolean, NotPossible, ScriptFailed, TooLarge
+from .snapshots import Snapshots
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,21 @@ class Guest(ABC):
     def refusal(self) -> str | None:
         """Why the last ``shutdown`` will not happen, for a guest that is still there; None while it still may."""
         return None
+
+    def snapshots(self) -> Snapshots:
+        """The snapshots of its VM. Raises NotPossible where there is no hypervisor to ask."""
+        raise NotPossible(
+            f"Backend {self.backend} takes no snapshots of {self.vm!r}. Use backend proxmox, libvirt or vmware, or the "
+            "tools of the "
+            "machine that runs the VM."
+        )
+
+    def agent_port(self, channel: str, slot: int) -> AgentPort:
+        """The access to its agent from other machines; see ``agent_port``. Raises NotPossible, InvalidInput."""
+        raise NotPossible(
+            f"The agent of {self.vm!r} can be opened to the network on Proxmox VE only, and its backend is {self.backend}. A plain "
+            "QEMU has a TCP chardev in its command line (README, 'QEMU, plain'); the others carry the agent themselves."
+        )
 
 
 def encoded(source: str) -> bytes:

@@ -85,3 +85,7 @@ class FileNotThere(GuestError):
 
 class TransferFailed(GuestError):
     """A file did not arrive whole. The text says what is on the router now."""
+
+
+class NotQuiesced(GuestError):
+    """A quiesced snapshot was asked for, the guest's file systems were not at rest, and there is no snapshot."""

@@ -48,6 +48,7 @@ from .errors import (
     OutcomeUnknown,
     VmNotThere,
 )
+from .libvirt_snapshots import LibvirtSnapshots
 from .qga import REPLY_TIMEOUT, Agent
 from .qga_guest import QgaGuest
 
@@ -108,6 +109,9 @@ class LibvirtGuest(QgaGuest):
 
     capabilities = replace(QgaGuest.capabilities, max_script=96 * 1024)
     max_write = 96 * 1024
+
+    def snapshots(self) -> LibvirtSnapshots:
+        return LibvirtSnapshots(t.cast("LibvirtAgent", self._open_agent(self.connect_timeout)))
 
 
 @dataclass
@@ -193,6 +197,33 @@ class LibvirtAgent(Agent):
         with contextlib.suppress(_NoReply):
             self._send(command, arguments, min(timeout, _UNANSWERED))
 
+    def on_domain(
+        self, complaint: str, work: t.Callable[[t.Any], t.Any], deadline: Deadline, *, changes: bool
+    ) -> t.Any:
+        """The value of *work* on the domain, connected first where that is needed; the agent has no part in it.
+
+        Raises NotPossible with *complaint* and libvirt's words, AgentNotThere when libvirt was not reached; when it was lost, or
+        did not return before *deadline*, OutcomeUnknown if *changes* says that the work changes something.
+        """
+        self._reach(Deadline(self._timeout))
+        library = _library()
+        connection, domain = self._connection, self._domain
+        try:
+            return _bounded(lambda: work(domain), deadline.remaining)
+        except _Overrun:
+            lost = f"libvirt did not come back about {self.where} within {deadline.seconds:g} s"
+        except library.libvirtError as error:
+            code = getattr(error, "get_error_code", lambda: None)()
+            if code in (_OPERATION_DENIED, _ACCESS_DENIED):
+                raise self._denied(_text(error)) from None
+            if _alive(library, connection):
+                raise NotPossible(f"{self.where}: {complaint}: {_text(error)}.") from error
+            lost = f"libvirt was lost in between ({self.where}: {_text(error)})"
+        self._forget()
+        if changes:
+            raise OutcomeUnknown(f"{lost}. Whether it did the work is unknown; it was not asked again.")
+        raise AgentNotThere(f"{lost}.")
+
     # -- reaching the agent ------------------------------------------------------------------------------------------
 
     def _establish(self, deadline: Deadline) -> None:
@@ -200,12 +231,19 @@ class LibvirtAgent(Agent):
 
         With the ping answered, a command that fails later was sent, or at least may have been.
         """
+        self._repeat(deadline, lambda: self._ready, lambda: self._ping(deadline))
+
+    def _reach(self, deadline: Deadline) -> None:
+        """Only the first half: libvirt and the domain."""
+        self._repeat(deadline, lambda: self._domain is not None, lambda: None)
+
+    def _repeat(self, deadline: Deadline, done: t.Callable[[], bool], step: t.Callable[[], None]) -> None:
         attempt = 0
-        while not self._ready:
+        while not done():
             try:
                 if self._domain is None:
                     self._connect(deadline)
-                self._ping(deadline)
+                step()
             except _NotYet as error:
                 if deadline.expired:
                     raise AgentNotThere(self._too_late(deadline, error), silent=error.silent) from None
@@ -398,6 +436,13 @@ class LibvirtAgent(Agent):
     def _forget(self) -> None:
         """Leave the connection to the thread that still uses it; the next command makes a new one."""
         self._connection = self._domain = None
+
+
+def _alive(library: t.Any, connection: t.Any) -> bool:
+    try:
+        return bool(_bounded(connection.isAlive, _CLOSE))
+    except (_Overrun, library.libvirtError):
+        return False
 
 
 def _find(library: t.Any, connection: t.Any, target: _Target) -> tuple[t.Any, str]:

@@ -25,6 +25,7 @@ from . import bits
 from .base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from .deadline import Deadline, poll_interval
 from .errors import AgentNotThere, GuestError, InvalidInput, NotAnAgent, NotPossible, OutcomeUnknown, ScriptFailed
+from .vmware_snapshots import VmwareSnapshots
 from .vsphere import Endpoint, Vsphere, fault_words, library
 
 _LIMIT = 120.0  # seconds that RouterOS gives one script
@@ -241,6 +242,9 @@ class VmwareGuest(Guest):
         return (
             f"RouterOS in {self.vm!r} was asked to {what} through VMware's tools and did not: {seen}. {_POWER_ADVICE}"
         )
+
+    def snapshots(self) -> VmwareSnapshots:
+        return VmwareSnapshots(self._vsphere, self._moid, self.vm)
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import importlib
+import operator
 import re
 import ssl
 import sys
@@ -114,8 +115,8 @@ class Vsphere:
     # -- calls -------------------------------------------------------------------------------------------------------
 
     def object(self, kind: str, moid: str) -> t.Any:
-        """The managed object *kind* (as ``VirtualMachine``) of that id, for use in ``call``."""
-        return getattr(library().vim, kind)(moid, self._stub)
+        """The managed object *kind* (as ``VirtualMachine`` or ``vm.Snapshot``) of that id, for use in ``call``."""
+        return operator.attrgetter(kind)(library().vim)(moid, self._stub)
 
     def guest_processes(self) -> t.Any:
         return library().vim.vm.guest.ProcessManager(self._session["processes"], self._stub)
@@ -365,19 +366,19 @@ class Vsphere:
         found = self.call("QueryEvents", lambda: event.EventManager(manager, self._stub).QueryEvents(chosen))
         return [str(one.fullFormattedMessage or type(one).__name__.rpartition(".")[2]) for one in found or []]
 
-    def properties(self, moid: str, names: list[str]) -> dict[str, t.Any]:
-        """Some properties of a VM, without those it does not have. Raises InvalidInput when the VM is gone."""
+    def properties(self, moid: str, names: list[str], kind: str = "VirtualMachine") -> dict[str, t.Any]:
+        """Some properties of a VM (or another *kind*), without those it does not have. Raises InvalidInput when it is gone."""
         vim, vmodl = library().vim, library().vmodl
         collector = vmodl.query.PropertyCollector
         self._open()
         spec = collector.FilterSpec(
-            propSet=[collector.PropertySpec(type=vim.VirtualMachine, pathSet=names, all=False)],
-            objectSet=[collector.ObjectSpec(obj=self.object("VirtualMachine", moid), skip=False)],
+            propSet=[collector.PropertySpec(type=getattr(vim, kind), pathSet=names, all=False)],
+            objectSet=[collector.ObjectSpec(obj=self.object(kind, moid), skip=False)],
         )
         try:
             return dict(next(iter(self._retrieve(spec)), (moid, {}))[1])
         except vmodl.fault.ManagedObjectNotFound:
-            raise InvalidInput(f"{self.endpoint.where} no longer has the VM {moid}.") from None
+            raise InvalidInput(f"{self.endpoint.where} no longer has the {kind} {moid}.") from None
 
 
 def _words(error: BaseException) -> str:

@@ -186,6 +186,8 @@ class QemuGuest:
         start_paused: bool = False,
         machine: str = "pc",
         kernel_args: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        more_ports: Sequence[str] = (),
     ) -> None:
         """Describe the machine; nothing runs before :meth:`start` (or ``with``).
 
@@ -202,6 +204,8 @@ class QemuGuest:
             start_paused: do not let the processor run before :meth:`cont`.
             machine: QEMU's machine type, ``pc`` or ``q35``.
             kernel_args: more words for the kernel's command line.
+            arguments: more arguments for QEMU, last in its command line, as Proxmox VE puts a VM's ``args``.
+            more_ports: names of the virtio-serial ports that these make, for the program in the guest to open.
 
         Raises:
             ValueError: a malformed name, address or setting, too little memory, or settings too long for a kernel
@@ -231,8 +235,9 @@ class QemuGuest:
             self._channels["provision"] = (PROVISION_PORT, provision_agent)
         self._chardevs = {label: _chardev(label, address) for label, (_port, address) in self._channels.items()}
         self._command_line = command_line(
-            [port for port, _address in self._channels.values()], settings or {}, kernel_args
+            [*(port for port, _address in self._channels.values()), *more_ports], settings or {}, kernel_args
         )
+        self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
@@ -455,7 +460,7 @@ class QemuGuest:
                 "-device",
                 f"virtserialport,bus=virtio-serial0.0,nr={number},chardev={label},name={port},id=port-{label}",
             ]
-        return [*command, "-S"] if self._start_paused else command
+        return [*command, *(["-S"] if self._start_paused else []), *self._arguments]
 
     def _explained(self, text: str, kind: type[GuestError] = GuestError) -> GuestError:
         """An exception with what QEMU and the guest had to say."""

@@ -140,12 +140,26 @@ class Libvirtd:
         settings: Mapping[str, str] | None = None,
         port: str | None = DEFAULT_PORT,
         memory_mb: int = 128,
+        disk: bool = False,
     ) -> str:
-        """Make a domain, which is off; its UUID. *port*: name of the agent's channel, None for a domain without one."""
+        """Make a domain, which is off; its UUID. *port*: name of the agent's channel, None for a domain without one.
+
+        *disk*: with one, ``home/<name>.img``, which the guest leaves alone.
+        """
         identifier = str(uuid.uuid4())
         assert self._files
         kernel, initramfs = self._files
         channel = f"<channel type='unix'><target type='virtio' name='{port}'/></channel>" if port else ""
+        drive = ""
+        if disk:
+            path = self.folder / "home" / f"{name}.img"
+            with path.open("wb") as file:
+                file.truncate(1 << 20)
+            path.chmod(0o666)
+            drive = (
+                f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{escape(str(path))}'/>"
+                "<target dev='vda' bus='virtio'/></disk>"
+            )
         words = command_line([port or "none"], {"identity": name, **(settings or {})}, [])
         xml = f"""
 <domain type='qemu'>
@@ -167,6 +181,7 @@ class Libvirtd:
     <memballoon model='none'/>
     <serial type='file'><source path='{self.folder}/home/{escape(name)}.console'/></serial>
     {channel}
+    {drive}
   </devices>
 </domain>"""
         self.virsh("define", "/dev/stdin", stdin=xml)

@@ -131,7 +131,7 @@ class Api:
     ) -> t.Any:
         """The ``data`` of one call, connected to within *timeout* and answered within *patience*.
 
-        *values* travel as a JSON object or a form (GET: the query).
+        *values* travel as a JSON object or a form (GET and DELETE: the query).
 
         Raises AgentNotThere when the request did not leave, Interrupted when it did and its fate is unknown, ApiError for
         an answer with an error, NotPermitted for 401 and 403, InvalidInput for a certificate that is not trusted.
@@ -215,7 +215,7 @@ class Api:
     ) -> tuple[int, str, bytes]:
         body = None
         url = f"/api2/json{path}"
-        if method == "GET":
+        if method in ("GET", "DELETE"):  # pve-http-server takes no body with these
             url += f"?{urlencode(values)}" if values else ""
         elif as_json:
             body, kind = json.dumps(values or {}).encode("ascii"), "application/json"

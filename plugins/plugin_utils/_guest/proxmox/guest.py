@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.quoting import quote
 
+from ..agent_port import AgentPort
 from ..base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_file_name, check_source
 from ..deadline import poll_interval
 from ..errors import (
@@ -34,6 +35,8 @@ from ..errors import (
 )
 from ..qga_guest import integer, lost, true
 from .api import PORT, REPLY_TIMEOUT, Access, ApiError, shared_api
+from .provision import Node, agent_port
+from .snapshots import ProxmoxSnapshots
 from .vm import AgentSilent, Vm, VmMoves, VmOff
 from .ways import MAX_WRITE, AsFile, Inline, Json, Memory, Qm, Socket, Way, needs_ssh, removal
 
@@ -115,10 +118,12 @@ class ProxmoxGuest(Guest):
         self._file = AsFile(vm)
         self._ways: dict[str, Way] = {"inline": Inline(vm), "json": Json(vm), "file": self._file}
         self._socket: Socket | None = None
+        self._node: Node | None = None
         if options.ssh_host:
             ssh = (vm, options.ssh_host, options.ssh_args, options.runtime_directory)
             self._socket = Socket(*ssh, options.connect_timeout)
             self._ways |= {"qm": Qm(*ssh), "socket": self._socket}
+            self._node = Node(*ssh)
         self._memory = Memory(options.runtime_directory, vm, options.ssh_host, options.ssh_args)
         self._proven: list[str] | None = None
         largest = max(self._ways[name].max_script for name in ([self._forced] if self._forced else self._ways))
@@ -441,6 +446,12 @@ class ProxmoxGuest(Guest):
             pass  # a CHR shuts down without a reply (observed by tikoci/mikropkl)
         except (AgentRefused, ApiError) as error:
             raise NotPossible(str(error)) from error
+
+    def snapshots(self) -> ProxmoxSnapshots:
+        return ProxmoxSnapshots(self._vm)
+
+    def agent_port(self, channel: str, slot: int) -> AgentPort:
+        return agent_port(self._vm, channel, slot, self._node)
 
 
 class _Joined:

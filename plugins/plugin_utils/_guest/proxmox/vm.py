@@ -253,6 +253,46 @@ class Vm:
             f"{error} Give it the privilege {needed} on /vms/{vmid}; a token with privilege separation needs it of its own."
         )
 
+    # -- the machine itself --------------------------------------------------------------------------------------------
+
+    def machine(
+        self,
+        method: str,
+        what: str,
+        values: dict[str, t.Any] | None = None,
+        *,
+        changes: bool = False,
+        privilege: str = "VM.Audit",
+    ) -> t.Any:
+        """The answer to a call of the VM's own (``config``, ``snapshot``). *privilege*: what it needs, for messages.
+
+        Raises AgentNotThere when nobody was reached, ApiError for what the server refused, NotPermitted, VmNotThere, and with
+        *changes* OutcomeUnknown for a lost answer.
+        """
+        places = 0
+        while True:
+            vmid, node = self.locate()
+            path = f"/nodes/{node}/qemu/{vmid}/{what}"
+            try:
+                return self.api.call(method, path, values, timeout=self._connect_timeout)
+            except NotPermitted as error:
+                if "403" not in str(error):
+                    raise
+                raise NotPermitted(f"{error} It needs the privilege {privilege} on /vms/{vmid}.") from None
+            except Interrupted as error:
+                raise self._lost(str(error), changes) from None
+            except ApiError as error:
+                if _GONE.search(error.said) and places < _PLACES:
+                    places += 1
+                    self._place = None  # it has moved to another node: nothing reached it
+                    time.sleep(_RETRY * (places - 1))
+                    continue
+                if error.status in (596, 599):
+                    raise self._lost(str(error), changes) from None
+                if error.status == 595:
+                    raise AgentNotThere(f"The node of {self} cannot be reached: {error}") from None
+                raise
+
     # -- scripts and files over REST -----------------------------------------------------------------------------------
 
     def execute(self, values: dict[str, t.Any], *, as_json: bool) -> str:

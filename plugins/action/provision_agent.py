@@ -1,0 +1,58 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.agent_port import endpoint
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+
+
+class ActionModule(GuestAction):
+    """Open the agent to TCP, or close it again."""
+
+    SPEC = {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "channel": {"type": "str", "choices": ["provision", "default"], "default": "provision"},
+        "address": {"type": "str"},
+        "port": {"type": "int", "default": 1234},
+        "slot": {"type": "int", "default": 9},
+    }
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        channel = arguments["channel"]
+        port = guest.agent_port(channel, arguments["slot"])
+        wanted = None
+        if arguments["state"] == "present":
+            if not arguments["address"]:
+                raise InvalidInput(
+                    "address is missing. The port has no authentication and no encryption, so there is no default: 127.0.0.1 is "
+                    "reached through chr_ssh_host only."
+                )
+            wanted = endpoint(arguments["address"], arguments["port"])
+        plan = port.plan(wanted)
+        result: dict[str, t.Any] = {
+            "changed": plan.changed,
+            "channel": channel,
+            "socket": wanted.socket if wanted else None,
+            "restart_required": plan.restart_required,
+        }
+        if self._task.diff and plan.changed:
+            header = "args" if channel == "provision" else "relay"
+            result["diff"] = {
+                "before_header": header,
+                "after_header": header,
+                "before": f"{plan.before}\n" if plan.before else "",
+                "after": f"{plan.after}\n" if plan.after else "",
+            }
+        if plan.changed and not self._task.check_mode:
+            port.carry_out(wanted, plan)
+        if wanted and plan.changed and not wanted.private:
+            result["warnings"] = [
+                f"Whoever reaches {wanted.socket} controls {guest.vm!r}: the port has no authentication and no encryption."
+            ]
+        return result

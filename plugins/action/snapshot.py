@@ -1,0 +1,103 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, NotQuiesced
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.snapshots import Snapshots, Taken
+
+
+class ActionModule(GuestAction):
+    """Take a snapshot of the router's VM, or remove one."""
+
+    SPEC = {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "name": {"type": "str", "required": True},
+        "description": {"type": "str", "default": ""},
+        "quiesce": {"type": "bool", "default": True},
+        "on_unquiesced": {"type": "str", "choices": ["remove", "fail", "warn"], "default": "remove"},
+        "timeout": {"type": "float", "default": 600.0},
+    }
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
+        snapshots = guest.snapshots()
+        name = arguments["name"]
+        snapshots.check_name(name)
+        before = snapshots.listed()
+        present = arguments["state"] == "present"
+        result: dict[str, t.Any] = {"changed": present != (name in before), "name": name, "snapshots": sorted(before)}
+        if not result["changed"]:
+            return result
+        if present:
+            result |= self._take(guest, snapshots, arguments, deadline)
+        elif not self._task.check_mode:
+            snapshots.remove(name, deadline)
+        after = {*before, name} if present else {*before} - {name}
+        if result["changed"]:
+            result["snapshots"] = sorted(after)
+            if self._task.diff:
+                result["diff"] = {"before": _lines(before), "after": _lines(after)}
+        return result
+
+    def _take(
+        self, guest: Guest, snapshots: Snapshots, arguments: dict[str, t.Any], deadline: Deadline
+    ) -> dict[str, t.Any]:
+        name, description, quiesce = arguments["name"], arguments["description"], arguments["quiesce"]
+        tolerant = not quiesce or arguments["on_unquiesced"] == "warn"
+        why = snapshots.obstacle() if quiesce else None
+        if why and not tolerant:
+            raise NotQuiesced(f"No snapshot of {guest.vm!r} was taken, as it would not be quiesced: {why}.")
+        if self._task.check_mode:
+            return {"quiesced": quiesce and not why}
+        try:
+            taken = snapshots.create(name, description, quiesce and not why, deadline)
+        except NotQuiesced as error:
+            if not tolerant:
+                raise
+            why = str(error).rstrip(".")
+            taken = snapshots.create(name, description, False, deadline)
+        why = why or taken.unquiesced
+        result: dict[str, t.Any] = {"quiesced": quiesce and not why, "warnings": []}
+        if taken.trouble:
+            result["warnings"].append(taken.trouble)
+        if not quiesce:
+            why = None
+        if taken.still_frozen or (why and not tolerant):
+            return result | self._failed(guest, snapshots, arguments, taken, why, deadline)
+        if why:
+            result["warnings"].append(f"The snapshot {name!r} of {guest.vm!r} is not quiesced: {why}.")
+        return result
+
+    def _failed(
+        self,
+        guest: Guest,
+        snapshots: Snapshots,
+        arguments: dict[str, t.Any],
+        taken: Taken,
+        why: str | None,
+        deadline: Deadline,
+    ) -> dict[str, t.Any]:
+        """The result of a task that has a snapshot and no success."""
+        name = arguments["name"]
+        kept = "It is kept."
+        changed = True
+        if why and arguments["on_unquiesced"] == "remove":
+            try:
+                snapshots.remove(name, deadline)
+                kept, changed = "It was removed again.", False
+            except GuestError as error:
+                kept = f"It could not be removed again: {error}"
+        state = f"is not quiesced: {why}" if why else "was taken"
+        words = [f"The snapshot {name!r} of {guest.vm!r} {state}. {kept}", taken.trouble or ""]
+        return {"failed": True, "changed": changed, "msg": " ".join(words).strip()}
+
+
+def _lines(names: t.Iterable[str]) -> str:
+    return "".join(f"{name}\n" for name in sorted(names))

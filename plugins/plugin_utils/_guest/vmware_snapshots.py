@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""Snapshots of VMware, quiesced by the tools in the guest if that is asked for.
+
+The vendor's manual: RouterOS runs its scripts ``freeze``, and ``thaw`` or ``freeze-fail``, for 60 s each; an error or a timeout of
+``freeze`` aborts the snapshot. vSphere's API reference: without running tools, the wish is ignored.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .deadline import Deadline, poll_interval
+from .errors import AgentNotThere, GuestError, InvalidInput, NotPermitted, NotPossible, NotQuiesced, OutcomeUnknown
+from .snapshots import Snapshots, Taken
+from .vsphere import Vsphere, fault_words, library
+
+
+class VmwareSnapshots(Snapshots):
+    """The snapshots of the VM *moid*, which is called *vm* in messages."""
+
+    def __init__(self, vsphere: Vsphere, moid: str, vm: str) -> None:
+        self._vsphere, self._moid, self._vm = vsphere, moid, vm
+
+    def listed(self) -> dict[str, str]:
+        return {node.name: str(node.description or "") for node in self._nodes()}
+
+    def check_name(self, name: str) -> None:
+        if not name.strip() or not name.isprintable() or len(name) > 80:
+            raise InvalidInput(f"VMware takes no snapshot name {name!r}: up to 80 characters that can be shown.")
+
+    def obstacle(self) -> str | None:
+        state = self._vsphere.properties(self._moid, ["runtime.powerState", "guest.toolsRunningStatus"])
+        tools = str(state.get("guest.toolsRunningStatus"))
+        if str(state.get("runtime.powerState")) != "poweredOn" or tools == "guestToolsRunning":
+            return None
+        return f"the tools of RouterOS do not run in it (VMware says {tools}), and VMware quiesces nothing without them"
+
+    def create(self, name: str, description: str, quiesce: bool, deadline: Deadline) -> Taken:
+        if quiesce and (why := self.obstacle()):
+            raise NotQuiesced(f"No snapshot of {self._vm!r} was taken: {why}.")
+        off = self._is_off()
+        made = self._task(
+            "CreateSnapshot_Task",
+            lambda: self._vsphere.object("VirtualMachine", self._moid).CreateSnapshot_Task(
+                name, description, False, quiesce and not off
+            ),
+            deadline,
+        )
+        node = next((one for one in self._nodes() if made is not None and one.snapshot._moId == made._moId), None)
+        if quiesce and not off and node is not None and not node.quiesced:
+            return Taken(unquiesced="VMware took it and says that it is not quiesced")
+        return Taken()
+
+    def remove(self, name: str, deadline: Deadline) -> None:
+        found = [node.snapshot._moId for node in self._nodes() if node.name == name]
+        if len(found) != 1:
+            raise InvalidInput(
+                f"{self._vm!r} has {len(found)} snapshots named {name!r}, so none was removed. Remove the right one by hand."
+            )
+        kind = "vm.Snapshot"
+        self._task(
+            "RemoveSnapshot_Task",
+            lambda: self._vsphere.object(kind, found[0]).RemoveSnapshot_Task(removeChildren=False),
+            deadline,
+        )
+
+    # -- what VMware knows ---------------------------------------------------------------------------------------------
+
+    def _is_off(self) -> bool:
+        return (
+            str(self._vsphere.properties(self._moid, ["runtime.powerState"]).get("runtime.powerState")) != "poweredOn"
+        )
+
+    def _nodes(self) -> list[t.Any]:
+        info = self._vsphere.properties(self._moid, ["snapshot"]).get("snapshot")
+        waiting = list(info.rootSnapshotList or []) if info else []
+        nodes = []
+        while waiting:
+            node = waiting.pop()
+            nodes.append(node)
+            waiting += node.childSnapshotList or []
+        return nodes
+
+    def _task(self, call: str, start: t.Callable[[], t.Any], deadline: Deadline) -> t.Any:
+        """Start a task and wait for it: its result. Raises NotQuiesced, NotPermitted, NotPossible, OutcomeUnknown."""
+        try:
+            task = self._vsphere.call(call, start, changes=True)
+        except library().vmodl.MethodFault as error:
+            raise self._explained(error) from error
+        began = time.monotonic()
+        last = "it still runs"
+        while True:
+            try:
+                info = self._vsphere.properties(task._moId, ["info.state", "info.error", "info.result"], "Task")
+                if info.get("info.state") == "success":
+                    return info.get("info.result")
+                if info.get("info.state") == "error":
+                    raise self._explained(info.get("info.error"))
+            except AgentNotThere as error:
+                last = str(error)
+            if deadline.expired:
+                raise OutcomeUnknown(
+                    f"{task._moId} ({call} of {self._vm!r}) did not end within {deadline.seconds:g} s ({last}). It was not started "
+                    "again and may go on; look at it in VMware."
+                )
+            time.sleep(min(max(poll_interval(time.monotonic() - began), 0.1), max(deadline.remaining, 0.01)))
+
+    def _explained(self, error: t.Any) -> GuestError:
+        where, words = self._vsphere.endpoint.where, fault_words(error)
+        if hasattr(error, "privilegeId"):
+            return NotPermitted(
+                f"{self._vsphere.endpoint.user!r} may not do this to {self._vm!r}: the privilege {error.privilegeId} is missing."
+            )
+        if "quiesc" in words.lower():
+            return NotQuiesced(
+                f"{where} took no snapshot of {self._vm!r}, because it could not be quiesced ({words}). RouterOS's "
+                "script 'freeze' may "
+                "have failed or taken longer than 60 s: its output is in freeze-script.log on the router, that of 'freeze-fail' in "
+                "freeze-fail-script.log."
+            )
+        return NotPossible(f"{where} refused that for {self._vm!r}: {words}.")
