@@ -255,73 +255,6 @@ func (l *lab) power(vm *simulator.VirtualMachine, what string) {
 	})
 }
 
-// guestPower takes the place of a VM for the operations that RouterOS's tools carry out: its power script comes first, and
-// when that fails, so does the operation. Whoever asked is not told; an event says it.
-type guestPower struct {
-	mo.GuestAliasManager // any type will do: the simulator asks every object for its first field
-	vm                   *simulator.VirtualMachine
-	lab                  *lab
-}
-
-func newGuestPower(vm *simulator.VirtualMachine, l *lab) *guestPower {
-	power := &guestPower{vm: vm, lab: l}
-	power.Self = types.ManagedObjectReference{Type: "GuestPower", Value: vm.Self.Value}
-	return power
-}
-
-func (p *guestPower) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGuest) soap.HasFault {
-	return &methods.ShutdownGuestBody{Res: new(types.ShutdownGuestResponse), Fault_: p.ask(ctx, "shutdown")}
-}
-
-func (p *guestPower) RebootGuest(ctx *simulator.Context, req *types.RebootGuest) soap.HasFault {
-	return &methods.RebootGuestBody{Res: new(types.RebootGuestResponse), Fault_: p.ask(ctx, "reboot")}
-}
-
-func (p *guestPower) StandbyGuest(ctx *simulator.Context, req *types.StandbyGuest) soap.HasFault {
-	return &methods.StandbyGuestBody{Res: new(types.StandbyGuestResponse), Fault_: p.ask(ctx, "standby")}
-}
-
-func (p *guestPower) ask(ctx *simulator.Context, what string) *soap.Fault {
-	if _, problem := p.lab.ready(ctx, p.vm.Self); problem != nil {
-		if _, ok := problem.(*types.GuestOperationsUnavailable); ok {
-			problem = new(types.ToolsUnavailable)
-		}
-		return simulator.Fault("", problem)
-	}
-	go p.carryOut(ctx, what)
-	return nil
-}
-
-func (p *guestPower) carryOut(ctx *simulator.Context, what string) {
-	wanted, script := p.vm.Config.Tools.BeforeGuestShutdown, "poweroff"
-	switch what {
-	case "reboot":
-		wanted = p.vm.Config.Tools.BeforeGuestReboot
-	case "standby":
-		wanted, script = p.vm.Config.Tools.BeforeGuestStandby, "suspend"
-	}
-	if *wanted && !p.lab.script(p.vm, script) {
-		if !p.lab.events {
-			return
-		}
-		of := types.VmEvent{Event: types.Event{Vm: &types.VmEventArgument{
-			EntityEventArgument: types.EntityEventArgument{Name: p.vm.Name}, Vm: p.vm.Self}}}
-		reason := types.LocalizedMethodFault{Fault: new(types.InvalidState), LocalizedMessage: "the script failed"}
-		var event types.BaseEvent = &types.VmFailedToShutdownGuestEvent{VmEvent: of, Reason: reason}
-		if what == "reboot" {
-			event = &types.VmFailedToRebootGuestEvent{VmEvent: of, Reason: reason}
-		}
-		manager := ctx.Map.EventManager()
-		ctx.WithLock(manager, func() { manager.PostEvent(ctx, &types.PostEvent{EventToPost: event}) })
-		return
-	}
-	if what == "reboot" {
-		_, conn := p.lab.ask(map[string]any{"op": "reboot", "vm": p.vm.Self.Value, "name": p.vm.Name})
-		conn.Close()
-	}
-	p.lab.power(p.vm, what)
-}
-
 // script lets the router run one of its power scripts, and tells whether the operation may go on.
 func (l *lab) script(vm *simulator.VirtualMachine, name string) bool {
 	lines, conn := l.ask(map[string]any{"op": "script", "script": name, "vm": vm.Self.Value, "name": vm.Name})
@@ -380,21 +313,77 @@ func (l *lab) report() {
 		}
 		conn.Close()
 	}
-// snapshots is a VM whose router runs its backup scripts when a snapshot of it is quiesced.
-type snapshots struct {
+}
+
+// tooled is a VM whose router's tools have a part in what is done to it: scripts of the router run before it goes down, and
+// around a quiesced snapshot.
+type tooled struct {
 	*simulator.VirtualMachine
 	lab *lab
 }
 
-// script runs one of the router's backup scripts, if it has it: whether it went well.
-func (s *snapshots) script(name string) bool {
+func (p *tooled) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGuest) soap.HasFault {
+	return &methods.ShutdownGuestBody{Res: new(types.ShutdownGuestResponse), Fault_: p.ask(ctx, "shutdown")}
+}
+
+func (p *tooled) RebootGuest(ctx *simulator.Context, req *types.RebootGuest) soap.HasFault {
+	return &methods.RebootGuestBody{Res: new(types.RebootGuestResponse), Fault_: p.ask(ctx, "reboot")}
+}
+
+func (p *tooled) StandbyGuest(ctx *simulator.Context, req *types.StandbyGuest) soap.HasFault {
+	return &methods.StandbyGuestBody{Res: new(types.StandbyGuestResponse), Fault_: p.ask(ctx, "standby")}
+}
+
+func (p *tooled) ask(ctx *simulator.Context, what string) *soap.Fault {
+	if _, problem := p.lab.ready(ctx, p.Self); problem != nil {
+		if _, ok := problem.(*types.GuestOperationsUnavailable); ok {
+			problem = new(types.ToolsUnavailable)
+		}
+		return simulator.Fault("", problem)
+	}
+	go p.carryOut(ctx, what)
+	return nil
+}
+
+func (p *tooled) carryOut(ctx *simulator.Context, what string) {
+	wanted, script := p.Config.Tools.BeforeGuestShutdown, "poweroff"
+	switch what {
+	case "reboot":
+		wanted = p.Config.Tools.BeforeGuestReboot
+	case "standby":
+		wanted, script = p.Config.Tools.BeforeGuestStandby, "suspend"
+	}
+	if *wanted && !p.lab.script(p.VirtualMachine, script) {
+		if !p.lab.events {
+			return
+		}
+		of := types.VmEvent{Event: types.Event{Vm: &types.VmEventArgument{
+			EntityEventArgument: types.EntityEventArgument{Name: p.Name}, Vm: p.Self}}}
+		reason := types.LocalizedMethodFault{Fault: new(types.InvalidState), LocalizedMessage: "the script failed"}
+		var event types.BaseEvent = &types.VmFailedToShutdownGuestEvent{VmEvent: of, Reason: reason}
+		if what == "reboot" {
+			event = &types.VmFailedToRebootGuestEvent{VmEvent: of, Reason: reason}
+		}
+		manager := ctx.Map.EventManager()
+		ctx.WithLock(manager, func() { manager.PostEvent(ctx, &types.PostEvent{EventToPost: event}) })
+		return
+	}
+	if what == "reboot" {
+		_, conn := p.lab.ask(map[string]any{"op": "reboot", "vm": p.Self.Value, "name": p.Name})
+		conn.Close()
+	}
+	p.lab.power(p.VirtualMachine, what)
+}
+
+// backup runs one of the router's backup scripts, if it has it: whether it went well.
+func (s *tooled) backup(name string) bool {
 	lines, conn := s.lab.ask(map[string]any{"op": "backup", "vm": s.Self.Value, "name": s.Name, "script": name})
 	defer conn.Close()
 	var reply struct{ Ok bool }
 	return lines.Scan() && json.Unmarshal(lines.Bytes(), &reply) == nil && reply.Ok
 }
 
-func (s *snapshots) CreateSnapshotTask(ctx *simulator.Context, req *types.CreateSnapshot_Task) soap.HasFault {
+func (s *tooled) CreateSnapshotTask(ctx *simulator.Context, req *types.CreateSnapshot_Task) soap.HasFault {
 	on := s.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
 	tools := s.Guest.ToolsRunningStatus == string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
 	if !req.Quiesce || !on || !tools {
@@ -405,15 +394,15 @@ func (s *snapshots) CreateSnapshotTask(ctx *simulator.Context, req *types.Create
 	_, unprepared := s.lab.faults["PrepareSnapshot"]
 	delete(s.lab.faults, "PrepareSnapshot")
 	s.lab.Unlock()
-	if !s.script("freeze") || unprepared {
-		s.script("freeze-fail")
+	if !s.backup("freeze") || unprepared {
+		s.backup("freeze-fail")
 		task := simulator.CreateTask(s.VirtualMachine, "createSnapshot", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
 			return nil, &types.ApplicationQuiesceFault{}
 		})
 		return &methods.CreateSnapshot_TaskBody{Res: &types.CreateSnapshot_TaskResponse{Returnval: task.Run(ctx)}}
 	}
 	result := s.VirtualMachine.CreateSnapshotTask(ctx, req)
-	s.script("thaw")
+	s.backup("thaw")
 	return result
 }
 
@@ -442,16 +431,12 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine)
 		switch {
 		case !ok:
-		case method.Name == "ShutdownGuest" || method.Name == "RebootGuest" || method.Name == "StandbyGuest":
-			instead := newGuestPower(vm, l)
-			method.This = instead.Reference() // a session looks it up by that
-			return instead, nil
+		case strings.HasSuffix(method.Name, "Guest") || method.Name == "CreateSnapshot_Task":
+			ctx.Session.Put(&tooled{vm, l}) // the session's objects go before those of all
 		case method.Name == "PowerOnVM_Task" && vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended:
 			l.begins(vm, "resume")
 		case method.Name == "PowerOnVM_Task":
 			l.begins(vm, "poweron")
-		if vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine); ok && method.Name == "CreateSnapshot_Task" {
-			ctx.Session.Put(&snapshots{vm, l}) // the session's objects go before those of all
 		}
 		return nil, nil
 	}
@@ -594,7 +579,6 @@ func main() {
 		vm.Config.Tools = &types.ToolsConfigInfo{AfterPowerOn: &on, AfterResume: &on, BeforeGuestStandby: &on,
 			BeforeGuestShutdown: &on, BeforeGuestReboot: &on}
 		l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
-		model.Map().Put(newGuestPower(vm, l))
 		listed = append(listed, map[string]string{"moid": vm.Self.Value, "name": vm.Name, "uuid": vm.Config.Uuid,
 			"instance_uuid": vm.Config.InstanceUuid, "path": vm.Summary.Config.VmPathName})
 	}
