@@ -31,6 +31,10 @@ _OWN = 30.0
 _SILENCE = 15.0  # how long an open channel must stay silent until the machine behind it counts as off
 
 
+class _Refused(NotPossible):
+    """The router was asked to go down and will not."""
+
+
 class ActionModule(GuestAction):
     """Reboot the router or shut it down, and wait until that is so."""
 
@@ -116,7 +120,11 @@ class ActionModule(GuestAction):
                 seen = look(time.monotonic() - asked)
                 if seen is None:
                     return
+                if reason := guest.refusal():
+                    raise _Refused(reason)
                 last = NotPossible(f"it answers, and {seen}: it did not reboot")
+            except _Refused:
+                raise
             except GuestError as error:
                 last = error
         kind = AgentNotThere if isinstance(last, AgentNotThere) else NotPossible
@@ -129,6 +137,8 @@ class ActionModule(GuestAction):
             try:
                 guest.ping(_LOOK)
                 silent_since = None
+                if reason := guest.refusal():
+                    raise _Refused(reason)
             except AgentNotThere as error:
                 silent_since = silent_since or time.monotonic() - _LOOK
                 if not error.silent or time.monotonic() - silent_since >= _SILENCE:

@@ -78,6 +78,25 @@ tools_status:
   returned: with backends C(vmware) and C(xenapi)
   type: str
   sample: guestToolsRunning
+max_age:
+  description:
+    - For backend C(vmware), how many seconds old the host name and the interfaces can be. RouterOS reports them by itself, in the
+      order that the keys C(guestinfo.exclude-nics), C(guestinfo.primary-nics) and C(guestinfo.low-priority-nics) of the VM ask for.
+  returned: with backend C(vmware)
+  type: int
+  sample: 30
+time_sync:
+  description: For backend C(vmware), whether VMware gives the router its host's time. Null where VMware does not tell.
+  returned: with backend C(vmware)
+  type: bool
+  sample: false
+power_scripts:
+  description:
+    - For backend C(vmware), which of the router's power scripts VMware lets run, as V(after_power_on), V(after_resume),
+      V(before_reboot), V(before_shutdown) and V(before_standby).
+  returned: with backend C(vmware)
+  type: dict
+  sample: {after_power_on: true, after_resume: true, before_reboot: true, before_shutdown: true, before_standby: true}
 os:
   description: The operating system. V(id) is V(routeros) on a CHR. Null when the agent does not tell, as all that follows.
   returned: success

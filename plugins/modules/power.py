@@ -30,6 +30,10 @@ options:
         take it within 10 s; and V(script) starts the command in the background, 2 s later, so that no toolstack can hand it to the
         router again when it boots.
       - V(auto) is V(script) for a reboot and V(agent) for a shutdown; on backend C(xenapi) it is V(agent) for both.
+      - On VMware, V(agent) has RouterOS run its script C(poweroff) first, where there is one. If it has an error or takes longer
+        than 30 seconds, the router stays up and the task fails, as soon as VMware tells of it in an event or after a minute. The
+        same task once more ignores the script's errors and goes through. What the script printed is in the router's file
+        C(poweroff-script.log).
     type: str
     default: auto
     choices: [auto, script, agent]

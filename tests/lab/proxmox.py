@@ -93,6 +93,7 @@ class LabVm:
     def __init__(self, vmid: int, name: str, node: str, router: LabRouter) -> None:
         self.vmid, self.name, self.node, self.lab = vmid, name, node, router
         self.kind = "qemu"
+        self.template = False
         self.config = {
             "agent": "1",
             "name": name,
@@ -250,7 +251,14 @@ class LabProxmox:
             if "VM.Audit" not in self._privileges(login):
                 return []
             return [
-                {"type": vm.kind, "vmid": vm.vmid, "name": vm.name, "node": vm.node, "id": f"{vm.kind}/{vm.vmid}"}
+                {
+                    "type": vm.kind,
+                    "vmid": vm.vmid,
+                    "name": vm.name,
+                    "node": vm.node,
+                    "id": f"{vm.kind}/{vm.vmid}",
+                    "template": int(vm.template),
+                }
                 for vm in self.vms.values()
             ]
         if found := _VM_PATH.match(path):

@@ -50,9 +50,10 @@ def build_vcsim(cache: Path) -> Path:
 
 
 class Vcenter:
-    """One simulator with its routers; a context manager. Settings in seconds: *retention*, *boot*, *limit*.
+    """One simulator with its routers; a context manager.
 
-    *vms*: how many there are in all; *names* are those of the first. *accept*: ``inline``, ``console`` or ``both``.
+    *vms*: how many there are in all; *names* are those of the first. *accept*: ``inline``, ``console`` or ``both``. *events*:
+    whether a power operation that failed leaves one. Settings in seconds: *retention*, *boot*, *limit*, *power_limit*.
     """
 
     def __init__(
@@ -62,18 +63,21 @@ class Vcenter:
         names: tuple[str, ...],
         vms: int = 0,
         limit: float = 120.0,
+        power_limit: float = 30.0,
         backup_limit: float = 60.0,
+        events: bool = True,
         **settings: t.Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._routers = VsphereRouters(folder / "lab", limit, backup_limit)
+        self.routers = VsphereRouters(folder / "lab", limit, power_limit, backup_limit)
         self._command = [str(program), "-lab", str(folder / "lab"), "-user", USER, "-password", PASSWORD]
         self._command += ["-names", ",".join(names), "-vms", str(max(vms, len(names)))]
+        self._command += [f"-events={str(events).lower()}"]
         for key, value in settings.items():
             self._command += [f"-{key}", f"{value}s" if isinstance(value, (int, float)) else value]
 
     def __enter__(self) -> Vcenter:
-        self._routers.__enter__()
+        self.routers.__enter__()
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout
         self.about = json.loads(self._process.stdout.readline())
@@ -82,17 +86,17 @@ class Vcenter:
 
     def __exit__(self, *exc_info: object) -> None:
         self._process.communicate(timeout=10)
-        self._routers.__exit__()
+        self.routers.__exit__()
         Path(self.about["ca"]).unlink(missing_ok=True)
 
     @property
     def log(self) -> list[tuple[str, str, str]]:
-        return self._routers.log
+        return self.routers.log
 
     @property
     def backups(self) -> list[str]:
         """The backup scripts that were asked for, in order."""
-        return [script for _vm, script in self._routers.backups]
+        return [script for _vm, script in self.routers.backups]
 
     def variables(self, **more: t.Any) -> dict[str, t.Any]:
         """What a host needs to reach a router here."""
@@ -108,19 +112,26 @@ class Vcenter:
 
     def router(self, name: str) -> Router:
         """The router of the (first) VM of that name."""
-        return self._routers.router(self.vm(name)["moid"], name)
+        return self.routers.router(self.vm(name)["moid"], name)
 
     def vm(self, name: str) -> dict[str, str]:
         return next(vm for vm in self.vms if vm["name"] == name)
 
     def change(self, name: str, **properties: str) -> None:
-        """Set properties of a VM, with ``__`` for a dot: ``change("chr1", runtime__powerState="poweredOff")``."""
-        changes = {key.replace("__", "."): value for key, value in properties.items()}
+        """Set properties of a VM, or keys of its configuration: ``change("chr1", runtime__powerState="poweredOff")``.
+
+        ``__`` is a dot, a further ``_`` a hyphen.
+        """
+        changes = {key.replace("__", ".").replace("_", "-"): value for key, value in properties.items()}
         self.ask("vm", moid=self.vm(name)["moid"], **changes)
 
-    def fault(self, method: str, fault: str, count: int = 1) -> None:
-        """Let the next *count* calls of *method* fail, or be silent where *fault* is a number of seconds."""
-        self.ask("fault", method=method, fault=fault, count=str(count))
+    def fault(self, method: str, fault: str, count: int = 1, name: str = "") -> None:
+        """Let the next *count* calls of *method* fail, or be silent where *fault* is a number of seconds.
+
+        *name*: only those that are about the (first) VM of that name.
+        """
+        of = f"@{self.vm(name)['moid']}" if name else ""
+        self.ask("fault", method=method + of, fault=fault, count=str(count))
 
     def counts(self) -> dict[str, int]:
         """Calls so far, by method."""

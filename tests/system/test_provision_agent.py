@@ -128,7 +128,7 @@ ARGS = provision.fragment(Endpoint("127.0.0.1", 4101), 9)
 
 @pytest.mark.parametrize("over", ["REST as root@pam", "qm set on the node"])
 def test_the_provision_port_is_put_into_args_and_taken_out_again(pve, node, tasks, over):
-    """Manual, Proxmox: enable ``chr.provision-agent`` for remote access (``qm set --args``), disable it (``--delete args``)."""
+    """Manual 10, enable provision agent, disable provision agent: ``qm set --args``, and ``--delete args``."""
     vm = pve.add(100, "chr1")
     run = tasks(
         [
@@ -248,7 +248,7 @@ def test_ssh_that_fails_is_told_apart_from_qm_that_fails(pve, port, node):
 
 
 def test_qemu_started_with_the_generated_args_has_the_agent_at_the_port(pve, image, tmp_path, playbook):
-    """Manual, Proxmox: the device name is chr.provision_agent, the chardev a TCP server; beside the default agent."""
+    """Manual 10, enable provision agent: device chr.provision_agent, a TCP server, beside the default agent."""
     vm = pve.add(100, "chr1")
     port = free_port()
     run = playbook([task("go", address="127.0.0.1", port=port)], {"chr1": host(pve)})
@@ -277,7 +277,7 @@ def relay(name, **options):
 
 
 def test_the_default_agent_is_relayed_and_the_router_is_reached_through_it(pve, node, tasks):
-    """Manual, Proxmox: remote access to the default agent (``socat TCP-LISTEN ... UNIX-CLIENT:/run/qemu-server/$vmid.qga``)."""
+    """Manual 10, remote default agent: (``socat TCP-LISTEN ... UNIX-CLIENT:/run/qemu-server/$vmid.qga``)."""
     pve.add(100, "chr1")
     port = free_port()
     hosts = {"chr1": host(pve, node), "direct": {"chr_backend": "qemu", "chr_socket": f"tcp://127.0.0.1:{port}"}}

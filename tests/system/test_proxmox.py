@@ -74,6 +74,7 @@ TASKS = [
     ],
 )
 def test_the_same_playbook_passes_on_each_way(cluster, playbook, tmp_path, version, mode, switches):
+    """Manual 10, REST: scripts, files, questions and the shutdown go through the REST interface."""
     pve = cluster(version)
     vms = [pve.add(100 + number, f"chr{number}", f"pve{number % 2 + 1}", **switches) for number in range(2)]
     run = playbook(TASKS, {vm.name: access(pve) for vm in vms})

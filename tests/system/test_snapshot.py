@@ -164,7 +164,7 @@ def of_vm(vc, folder, connect_timeout=5.0):
 
 
 def test_vmware_quiesces_only_if_that_is_requested(vcenter, playbook):
-    """Manual, VMware: guest filesystems are quiesced only if that is requested; freeze before, thaw after the snapshot."""
+    """Manual 7.3, on request, freeze: quiesced only if that is asked for; freeze before, thaw after the snapshot."""
     vc = vcenter("chr1")
     backups(vc)
     run = playbook(
@@ -188,7 +188,7 @@ def test_vmware_quiesces_only_if_that_is_requested(vcenter, playbook):
 
 
 def test_an_error_of_freeze_aborts_the_backup_and_its_output_is_named(vcenter, tmp_path):
-    """Manual, VMware: an error of ``freeze`` aborts; ``freeze-fail`` runs then; failed output is saved: freeze-script.log."""
+    """Manual 7.3, freeze failure, logs: an error of freeze aborts, freeze-fail runs then, the output is saved."""
     vc = vcenter("chr1")
     backups(vc, freeze=r":error \"database busy\"")
     snapshots = of_vm(vc, tmp_path)
@@ -201,7 +201,7 @@ def test_an_error_of_freeze_aborts_the_backup_and_its_output_is_named(vcenter, t
 
 
 def test_a_timeout_of_freeze_aborts_the_backup(vcenter, tmp_path):
-    """Manual, VMware: run time limit 60 seconds each (here 0.3); a timeout of ``freeze`` aborts."""
+    """Manual 7.3, 60 seconds: the limit of each script (here 0.3); a timeout of freeze aborts."""
     vc = vcenter("chr1", backup_limit=0.3)
     backups(vc, freeze=":delay 30s")
     with pytest.raises(NotQuiesced, match="longer than 60 s"):
@@ -210,7 +210,7 @@ def test_a_timeout_of_freeze_aborts_the_backup(vcenter, tmp_path):
 
 
 def test_a_snapshot_that_vmware_could_not_prepare_runs_freeze_fail(vcenter, tmp_path):
-    """Manual, VMware: ``freeze-fail`` if the hypervisor failed to prepare the snapshot."""
+    """Manual 7.3, freeze-fail: if the hypervisor failed to prepare the snapshot."""
     vc = vcenter("chr1")
     backups(vc, freeze_fail=r":error \"failed twice\"")
     vc.fault("PrepareSnapshot", "yes")
@@ -221,7 +221,7 @@ def test_a_snapshot_that_vmware_could_not_prepare_runs_freeze_fail(vcenter, tmp_
 
 
 def test_a_failing_thaw_is_the_routers_own_and_its_output_is_named(vcenter, tmp_path):
-    """Manual, VMware: ``thaw`` runs after the snapshot has been taken, its failed output is saved: thaw-script.log."""
+    """Manual 7.3, thaw: it runs after the snapshot has been taken, its failed output is saved: thaw-script.log."""
     vc = vcenter("chr1")
     backups(vc, thaw=r":error \"still cold\"")
     assert of_vm(vc, tmp_path).create("first", "", True, Deadline(20)) == Taken()
@@ -230,7 +230,7 @@ def test_a_failing_thaw_is_the_routers_own_and_its_output_is_named(vcenter, tmp_
 
 
 def test_what_is_not_quiesced_at_all_is_documented():
-    """Manual, VMware: FAT32 disks are not quiesced."""
+    """Manual 7.3, FAT32: such disks are not quiesced."""
     assert "FAT32 disks are not quiesced" in page.DOCUMENTATION
 
 
@@ -288,7 +288,7 @@ def access(pve, **more):
 
 
 def test_proxmox_quiesces_automatically_and_a_failed_freeze_is_noticed(pve, playbook):
-    """Manual, Proxmox: guest filesystems are quiesced automatically when a snapshot is taken."""
+    """Manual 10, quiesced snapshot: guest filesystems are quiesced automatically when a snapshot is taken."""
     refused = {"commands_off": ("guest-fsfreeze-freeze",)}
     good = pve.add(100, "good")
     for number, name in enumerate(("remove", "fail", "warn", "lax"), 101):
@@ -344,7 +344,7 @@ def test_proxmox_quiesces_automatically_and_a_failed_freeze_is_noticed(pve, play
 
 
 def test_the_freeze_state_is_shown_through_the_socket_and_through_rest(pve, lab, playbook):
-    """Manual, Proxmox: some agent commands can be issued through the Proxmox REST API."""
+    """Manual 10, REST: some agent commands go through the REST interface."""
     routers = {name: lab(name) for name in ("cold", "warm")}
     frozen, unknown = pve.add(100, "frozen"), pve.add(101, "unknown", commands_off=("guest-fsfreeze-status",))
     pve.add(102, "thawed")

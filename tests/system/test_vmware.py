@@ -1,12 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Backend vmware through ansible-playbook: pyvmomi against govmomi's simulator with the lab's routers behind it.
-
-The manual's section "VMware": programs ``inline`` and ``import`` (its sample: ``console``), jobs by id, ``endTime`` and exit
-codes 0 and -1, one minute or one look until a job is forgotten, 120 s for a script, a file with the output of one that failed,
-no files.
-"""
+"""Backend vmware through ansible-playbook: pyvmomi against govmomi's simulator with the lab's routers behind it."""
 
 from __future__ import annotations
 
@@ -16,13 +11,14 @@ import ssl
 import threading
 import time
 import typing as t
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vmware
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions, failure
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions, Job, failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, NotPossible, OutcomeUnknown
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware import VmwareGuest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vsphere import library
@@ -67,7 +63,7 @@ def note(vcenter: Vcenter, name: str) -> str:
 
 
 def test_a_script_runs_and_says_that_its_output_cannot_be_had(vcenter, playbook):
-    """Manual, VMware: StartProgramInGuest with "inline", ListProcessesInGuest until endTime, exitCode 0."""
+    """Manual 7.5, inline, exitCode: the text is the script, the job ends with 0, and that no output can be had is said."""
     vc = vcenter("chr1")
     run = playbook([script('/system note set note="caf\u00e9 <&> done"')], hosts(vc, "chr1"))
     assert run.rc == 0, run.output
@@ -78,7 +74,7 @@ def test_a_script_runs_and_says_that_its_output_cannot_be_had(vcenter, playbook)
 
 
 def test_a_failing_script_names_the_file_that_routeros_writes(vcenter, playbook):
-    """Manual, VMware: exitCode -1, and the output of a failed script in vix_job_$JobID$ .txt."""
+    """Manual 7.5, exitCode, failure file: -1, and the error names the file on the router that has the output."""
     vc = vcenter("chr1")
     run = playbook([script(':error "broken"')], hosts(vc, "chr1"))
     assert run.rc == 2
@@ -89,7 +85,7 @@ def test_a_failing_script_names_the_file_that_routeros_writes(vcenter, playbook)
 
 
 def test_a_file_of_the_router_is_run_by_import(vcenter, playbook):
-    """Manual, VMware: programPath "import" with a file path."""
+    """Manual 7.5, import, arguments: guest_file is run as a file on the router."""
     vc = vcenter("chr1")
     vc.router("chr1").files["provision.rsc"] = File(b'/system note set note="imported"\n')
     task = {"name": "go", "outofband.chr.script": {"guest_file": "provision.rsc"}}
@@ -108,7 +104,7 @@ def test_raw_works(vcenter, playbook):
 
 @pytest.mark.parametrize("refuse", ["InvalidArgument", "FileNotFound"])
 def test_console_is_tried_when_inline_is_refused_and_remembered(vcenter, playbook, refuse):
-    """The manual's sample starts "console" where its text says "inline"."""
+    """Manual 7.5, console: the sample's name for inline; the other is tried when one is refused."""
     vc = vcenter("chr1", accept="console", refuse=refuse)
     tasks = [
         {**script("/system note set note=a"), "name": "first"},
@@ -131,7 +127,7 @@ def test_a_forced_way_is_the_only_one(vcenter, playbook):
 
 
 def test_the_routers_own_limit_is_a_time_out(vcenter, guest, monkeypatch):
-    """Manual, VMware: a script runs 120 s at most, and no output is saved then."""
+    """Manual 7.5, 120 seconds: RouterOS's own limit is told as a time-out, of which no output is saved."""
     monkeypatch.setattr(vmware, "_LIMIT", 2.0)
     vc = vcenter("chr1", limit=2.0)
     one = guest(vc, "chr1")
@@ -143,6 +139,7 @@ def test_the_routers_own_limit_is_a_time_out(vcenter, guest, monkeypatch):
 
 
 def test_a_script_that_takes_longer_than_its_timeout_goes_on(vcenter, playbook):
+    """Manual 7.5, endTime: without one the script is still running, and nobody says that it ended."""
     vc = vcenter("chr1")
     run = playbook([script(":delay 3", timeout=0.5)], hosts(vc, "chr1"))
     result = run.of("go")["result"]
@@ -151,7 +148,7 @@ def test_a_script_that_takes_longer_than_its_timeout_goes_on(vcenter, playbook):
 
 
 def test_a_lost_job_is_an_unknown_outcome_and_not_repeated(vcenter, guest):
-    """Manual, VMware: information on a completed job is kept until it was listed once."""
+    """Manual 7.5, one read: a job that was listed once after its end is gone; that is an unknown outcome."""
     vc = vcenter("chr1")
     one = guest(vc, "chr1")
     job = one.start(b":put 1")
@@ -166,13 +163,70 @@ def test_a_lost_job_is_an_unknown_outcome_and_not_repeated(vcenter, guest):
 
 
 def test_a_job_is_known_for_its_time_and_then_lost(vcenter, guest):
-    """Manual, VMware: about one minute, here one second."""
+    """Manual 7.5, one minute: a job is forgotten after its time, here one second; that is an unknown outcome."""
     vc = vcenter("chr1", retention=1)
     one = guest(vc, "chr1")
     job = one.start(b":put 1")
     time.sleep(2)
     with pytest.raises(OutcomeUnknown):
         one.wait(job, 5)
+
+
+def test_a_script_is_sent_with_nothing_beside_its_text(vcenter, playbook, guest):
+    """Manual 7.5, workingDirectory and envVariables: the router ignores them, so none are sent, whatever the task has."""
+    vc = vcenter("chr1")
+    task = {**script("/system note set note=x"), "environment": {"SECRET": "x"}}
+    assert playbook([task], hosts(vc, "chr1")).rc == 0
+    assert vc.routers.ignored == []
+    one = guest(vc, "chr1")
+    spec = library().vim.vm.guest.ProcessManager.ProgramSpec(
+        programPath="inline", arguments=":put 1", workingDirectory="/no/where", envVariables=["A=b"]
+    )
+    machine = one._vsphere.object("VirtualMachine", one._moid)
+    pid = one._vsphere.guest_processes().StartProgramInGuest(machine, one._auth(), spec)
+    assert one.wait(Job(str(pid), datetime.now(UTC), "inline"), 5).rc == 0
+    assert vc.routers.ignored == ["/no/where", ["A=b"]]
+
+
+def test_jobs_of_one_name_are_told_apart_by_their_ids(vcenter, guest):
+    """Manual 7.5, JobID, pid and name: all scripts are called inline; each gets the result of its own id."""
+    vc = vcenter("chr1")
+    one = guest(vc, "chr1")
+    jobs = [one.start(source) for source in (b":delay 200ms", b':error "x"', b":put 1")]
+    assert len({job.id for job in jobs}) == 3
+    assert [one.wait(job, 5).rc for job in reversed(jobs)] == [0, -1, 0]
+
+
+def test_a_listing_of_all_jobs_by_somebody_else_takes_no_result_away(vcenter, guest):
+    """Manual 7.5, empty array: it shows all jobs of the API and is no read of any id; the collection itself asks by id only."""
+    vc = vcenter("chr1")
+    one, other = guest(vc, "chr1"), guest(vc, "chr1")
+    job = one.start(b":put 1")
+    time.sleep(0.5)
+    listed = other._list([])
+    assert {number: (process.name, process.exitCode) for number, process in listed.items()} == {
+        int(job.id): ("inline", 0)
+    }
+    assert one.wait(job, 5).rc == 0
+
+
+def test_two_hosts_that_name_one_vm_get_their_own_results(vcenter, playbook):
+    vc = vcenter("chr1")
+    every = {f"host{number}": vc.variables(chr_vm="chr1") for number in range(10)}
+    source = ':if ("{{ inventory_hostname }}" = "host3") do={ :error "only here" }'
+    run = playbook([script(source)], every, "--forks=10")
+    assert {host: run.of("go", host)["result"]["rc"] for host in every} == {
+        host: -1 if host == "host3" else 0 for host in every
+    }
+    assert len(vc.log) == 10
+
+
+def test_no_program_of_vmware_is_needed(vcenter, playbook, monkeypatch, tmp_path):
+    """Manual 7.5, vmrun and Invoke-VMScript: neither is used; with no program at all on PATH a script runs."""
+    vc = vcenter("chr1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = playbook([script(":put 1")], hosts(vc, "chr1"))
+    assert run.rc == 0, run.output
 
 
 @pytest.mark.parametrize("case", ["control", "large"])
@@ -274,7 +328,7 @@ def test_facts_and_guest_info_come_without_output(vcenter, playbook):
 
 @pytest.mark.parametrize("module", ["copy", "fetch"])
 def test_files_are_refused_at_once_with_what_to_do_instead(vcenter, playbook, module):
-    """Manual, VMware: host/guest file transfer is not supported."""
+    """Manual 7.5, files: host/guest transfer does not exist, and copy and fetch say what to use instead."""
     vc = vcenter("chr1")
     arguments = {"copy": {"content": "x", "dest": "x.rsc"}, "fetch": {"src": "x.rsc", "dest": "got/"}}[module]
     run = playbook([{"name": "go", f"outofband.chr.{module}": arguments}], hosts(vc, "chr1"))
@@ -401,7 +455,7 @@ def test_one_of_two_hundred_is_found_quickly(vcenter, guest):
         calls = sum(vc.counts().values()) - sum(before.values())
         print(f"{kind}: {took * 1000:.0f} ms, {calls} calls")
         assert took < 1.0
-        assert calls == (2 if kind == "uuid" else 1)
+        assert calls == (3 if kind == "uuid" else 1)
 
 
 def test_two_vms_of_one_name_are_both_named_and_neither_is_touched(vcenter, playbook):
@@ -413,12 +467,13 @@ def test_two_vms_of_one_name_are_both_named_and_neither_is_touched(vcenter, play
     assert len(vc.log) == 1
 
 
-def test_a_vm_named_like_the_id_of_another_is_ambiguous(vcenter, guest):
+@pytest.mark.parametrize("kind", ["moid", "uuid", "instance_uuid"])
+def test_a_vm_named_like_the_id_of_another_is_ambiguous(vcenter, guest, kind):
     vc = vcenter("chr1", "chr2")
-    moid = vc.vm("chr2")["moid"]
-    vc.ask("vm", moid=vc.vm("chr1")["moid"], name=moid)
+    known = vc.vm("chr2")[kind]
+    vc.ask("vm", moid=vc.vm("chr1")["moid"], name=known)
     with pytest.raises(GuestError, match="2 VMs"):
-        guest(vc, moid).run(b":put 1", 5)
+        guest(vc, known).run(b":put 1", 5)
     assert vc.log == []
 
 

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,6 +39,7 @@ type lab struct {
 	sync.Mutex
 	socket, accept, refuse string
 	retention, boot        time.Duration
+	events                 bool
 	ctx                    *simulator.Context
 	counts                 map[string]int
 	seconds                map[string]float64
@@ -118,12 +120,22 @@ func (l *lab) allowed(vm *simulator.VirtualMachine, auth types.BaseGuestAuthenti
 	request["vm"], request["name"] = vm.Self.Value, vm.Name
 	request["user"], request["password"] = login.Username, login.Password
 	lines, conn := l.ask(request)
-	var reply struct{ Login bool }
+	var reply struct {
+		Login bool
+		Now   float64
+	}
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &reply) != nil || !reply.Login {
 		conn.Close()
 		return nil, nil, &types.InvalidGuestLogin{}
 	}
+	request["now"] = moment(reply.Now)
 	return lines, conn, nil
+}
+
+// moment is a time of the router's clock.
+func moment(seconds float64) time.Time {
+	whole, part := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(part*1e9)).UTC()
 }
 
 func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.StartProgramInGuest) soap.HasFault {
@@ -136,8 +148,10 @@ func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.
 	l.next++
 	pid, known := l.next, spec.ProgramPath == "import" || l.accept == "both" || spec.ProgramPath == l.accept
 	l.Unlock()
-	lines, conn, problem := l.allowed(vm, req.Auth, map[string]any{
-		"op": "start", "pid": pid, "program": spec.ProgramPath, "arguments": spec.Arguments, "check_only": !known})
+	request := map[string]any{
+		"op": "start", "pid": pid, "program": spec.ProgramPath, "arguments": spec.Arguments, "check_only": !known,
+		"directory": spec.WorkingDirectory, "environment": spec.EnvVariables}
+	lines, conn, problem := l.allowed(vm, req.Auth, request)
 	if problem != nil {
 		return &startBody{Fault_: simulator.Fault("", problem)}
 	}
@@ -149,7 +163,7 @@ func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.
 		return &startBody{Fault_: simulator.Fault("", &types.InvalidArgument{InvalidProperty: "programPath"})}
 	}
 	owner := req.Auth.(*types.NamePasswordAuthentication).Username
-	job := &types.GuestProcessInfo{Name: spec.ProgramPath, Pid: pid, Owner: owner, CmdLine: spec.ProgramPath, StartTime: time.Now()}
+	job := &types.GuestProcessInfo{Name: spec.ProgramPath, Pid: pid, Owner: owner, CmdLine: spec.ProgramPath, StartTime: request["now"].(time.Time)}
 	l.Lock()
 	if l.jobs[vm.Self.Value] == nil {
 		l.jobs[vm.Self.Value] = map[int64]*types.GuestProcessInfo{}
@@ -161,11 +175,12 @@ func (m *guestProcesses) StartProgramInGuest(ctx *simulator.Context, req *types.
 		var end struct {
 			Exit  int32
 			Power string
+			Now   float64
 		}
 		if !lines.Scan() || json.Unmarshal(lines.Bytes(), &end) != nil {
 			return
 		}
-		now := time.Now()
+		now := moment(end.Now)
 		l.Lock()
 		job.EndTime, job.ExitCode = &now, end.Exit
 		l.Unlock()
@@ -205,7 +220,9 @@ func (m *guestProcesses) ListProcessesInGuest(ctx *simulator.Context, req *types
 			info := processInfo{Name: job.Name, Pid: pid, Owner: job.Owner, CmdLine: job.CmdLine, StartTime: job.StartTime}
 			if job.EndTime != nil {
 				info.EndTime, info.ExitCode = job.EndTime, &job.ExitCode
-				delete(jobs, pid) // the read that shows the end consumes the record
+				if len(req.Pids) > 0 {
+					delete(jobs, pid) // the read of its id that shows the end consumes the record
+				}
 			}
 			res.Returnval = append(res.Returnval, info)
 		}
@@ -219,7 +236,7 @@ func (l *lab) tools(vm *simulator.VirtualMachine, status types.VirtualMachineToo
 	})
 }
 
-// power does what a router's own reboot or shutdown does to its VM.
+// power does what a router's own reboot or shutdown does to its VM, or a suspension.
 func (l *lab) power(vm *simulator.VirtualMachine, what string) {
 	l.Lock()
 	delete(l.jobs, vm.Self.Value)
@@ -229,26 +246,144 @@ func (l *lab) power(vm *simulator.VirtualMachine, what string) {
 		time.AfterFunc(l.boot, func() { l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsRunning) })
 		return
 	}
+	state := types.VirtualMachinePowerStatePoweredOff
+	if what == "standby" {
+		state = types.VirtualMachinePowerStateSuspended
+	}
 	l.ctx.WithLock(vm, func() {
-		l.ctx.Update(vm, []types.PropertyChange{{Name: "runtime.powerState", Val: types.VirtualMachinePowerStatePoweredOff}})
+		l.ctx.Update(vm, []types.PropertyChange{{Name: "runtime.powerState", Val: state}})
 	})
 }
 
-// snapshots is a VM whose router runs its backup scripts when a snapshot of it is quiesced.
-type snapshots struct {
+// script lets the router run one of its power scripts, and tells whether the operation may go on.
+func (l *lab) script(vm *simulator.VirtualMachine, name string) bool {
+	lines, conn := l.ask(map[string]any{"op": "script", "script": name, "vm": vm.Self.Value, "name": vm.Name})
+	defer conn.Close()
+	var reply struct{ Done bool }
+	return lines.Scan() && json.Unmarshal(lines.Bytes(), &reply) == nil && reply.Done
+}
+
+// begins is what happens in a VM that was powered on or resumed.
+func (l *lab) begins(vm *simulator.VirtualMachine, script string) {
+	l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsNotRunning)
+	time.AfterFunc(l.boot, func() {
+		l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsRunning)
+		l.script(vm, script)
+	})
+}
+
+// report takes what every router says of itself into the VM's properties, and gives it the host's time where that is wanted.
+func (l *lab) report() {
+	for _, one := range l.ctx.Map.All("VirtualMachine") {
+		vm := one.(*simulator.VirtualMachine)
+		if _, problem := l.ready(l.ctx, vm.Self); problem != nil {
+			continue
+		}
+		keys := map[string]any{}
+		for _, option := range vm.Config.ExtraConfig {
+			keys[option.GetOptionValue().Key] = option.GetOptionValue().Value
+		}
+		sync := vm.Config.Tools.SyncTimeWithHost
+		lines, conn := l.ask(map[string]any{"op": "report", "vm": vm.Self.Value, "name": vm.Name, "keys": keys,
+			"sync": sync != nil && *sync})
+		var said struct {
+			Host, Address string
+			Interfaces    []struct {
+				Name, Mac string
+				Addresses []struct {
+					Address string
+					Prefix  int32
+				}
+			}
+		}
+		if lines.Scan() && json.Unmarshal(lines.Bytes(), &said) == nil {
+			var nics []types.GuestNicInfo
+			for _, one := range said.Interfaces {
+				nic := types.GuestNicInfo{Network: one.Name, MacAddress: one.Mac, Connected: true, IpConfig: &types.NetIpConfigInfo{}}
+				for _, address := range one.Addresses {
+					nic.IpConfig.IpAddress = append(nic.IpConfig.IpAddress,
+						types.NetIpConfigInfoIpAddress{IpAddress: address.Address, PrefixLength: address.Prefix})
+				}
+				nics = append(nics, nic)
+			}
+			l.ctx.WithLock(vm, func() {
+				l.ctx.Update(vm, []types.PropertyChange{{Name: "guest.net", Val: nics},
+					{Name: "guest.hostName", Val: said.Host}, {Name: "guest.ipAddress", Val: said.Address}})
+			})
+		}
+		conn.Close()
+	}
+}
+
+// tooled is a VM whose router's tools have a part in what is done to it: scripts of the router run before it goes down, and
+// around a quiesced snapshot.
+type tooled struct {
 	*simulator.VirtualMachine
 	lab *lab
 }
 
-// script runs one of the router's backup scripts, if it has it: whether it went well.
-func (s *snapshots) script(name string) bool {
+func (p *tooled) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGuest) soap.HasFault {
+	return &methods.ShutdownGuestBody{Res: new(types.ShutdownGuestResponse), Fault_: p.ask(ctx, "shutdown")}
+}
+
+func (p *tooled) RebootGuest(ctx *simulator.Context, req *types.RebootGuest) soap.HasFault {
+	return &methods.RebootGuestBody{Res: new(types.RebootGuestResponse), Fault_: p.ask(ctx, "reboot")}
+}
+
+func (p *tooled) StandbyGuest(ctx *simulator.Context, req *types.StandbyGuest) soap.HasFault {
+	return &methods.StandbyGuestBody{Res: new(types.StandbyGuestResponse), Fault_: p.ask(ctx, "standby")}
+}
+
+func (p *tooled) ask(ctx *simulator.Context, what string) *soap.Fault {
+	if _, problem := p.lab.ready(ctx, p.Self); problem != nil {
+		if _, ok := problem.(*types.GuestOperationsUnavailable); ok {
+			problem = new(types.ToolsUnavailable)
+		}
+		return simulator.Fault("", problem)
+	}
+	go p.carryOut(ctx, what)
+	return nil
+}
+
+func (p *tooled) carryOut(ctx *simulator.Context, what string) {
+	wanted, script := p.Config.Tools.BeforeGuestShutdown, "poweroff"
+	switch what {
+	case "reboot":
+		wanted = p.Config.Tools.BeforeGuestReboot
+	case "standby":
+		wanted, script = p.Config.Tools.BeforeGuestStandby, "suspend"
+	}
+	if *wanted && !p.lab.script(p.VirtualMachine, script) {
+		if !p.lab.events {
+			return
+		}
+		of := types.VmEvent{Event: types.Event{Vm: &types.VmEventArgument{
+			EntityEventArgument: types.EntityEventArgument{Name: p.Name}, Vm: p.Self}}}
+		reason := types.LocalizedMethodFault{Fault: new(types.InvalidState), LocalizedMessage: "the script failed"}
+		var event types.BaseEvent = &types.VmFailedToShutdownGuestEvent{VmEvent: of, Reason: reason}
+		if what == "reboot" {
+			event = &types.VmFailedToRebootGuestEvent{VmEvent: of, Reason: reason}
+		}
+		manager := ctx.Map.EventManager()
+		ctx.WithLock(manager, func() { manager.PostEvent(ctx, &types.PostEvent{EventToPost: event}) })
+		return
+	}
+	if what == "reboot" {
+		_, conn := p.lab.ask(map[string]any{"op": "reboot", "vm": p.Self.Value, "name": p.Name})
+		conn.Close()
+	}
+	p.lab.power(p.VirtualMachine, what)
+}
+
+// backup runs one of the router's backup scripts, if it has it: whether it went well.
+func (s *tooled) backup(name string) bool {
 	lines, conn := s.lab.ask(map[string]any{"op": "backup", "vm": s.Self.Value, "name": s.Name, "script": name})
 	defer conn.Close()
 	var reply struct{ Ok bool }
 	return lines.Scan() && json.Unmarshal(lines.Bytes(), &reply) == nil && reply.Ok
 }
 
-func (s *snapshots) CreateSnapshotTask(ctx *simulator.Context, req *types.CreateSnapshot_Task) soap.HasFault {
+func (s *tooled) CreateSnapshotTask(ctx *simulator.Context, req *types.CreateSnapshot_Task) soap.HasFault {
 	on := s.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
 	tools := s.Guest.ToolsRunningStatus == string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
 	if !req.Quiesce || !on || !tools {
@@ -259,37 +394,49 @@ func (s *snapshots) CreateSnapshotTask(ctx *simulator.Context, req *types.Create
 	_, unprepared := s.lab.faults["PrepareSnapshot"]
 	delete(s.lab.faults, "PrepareSnapshot")
 	s.lab.Unlock()
-	if !s.script("freeze") || unprepared {
-		s.script("freeze-fail")
+	if !s.backup("freeze") || unprepared {
+		s.backup("freeze-fail")
 		task := simulator.CreateTask(s.VirtualMachine, "createSnapshot", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
 			return nil, &types.ApplicationQuiesceFault{}
 		})
 		return &methods.CreateSnapshot_TaskBody{Res: &types.CreateSnapshot_TaskResponse{Returnval: task.Run(ctx)}}
 	}
 	result := s.VirtualMachine.CreateSnapshotTask(ctx, req)
-	s.script("thaw")
+	s.backup("thaw")
 	return result
 }
 
 // before sees every call before the simulator: it counts, and can let it fail.
 func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
+	of := method.This.Value
+	switch body := method.Body.(type) {
+	case *types.StartProgramInGuest:
+		of = body.Vm.Value
+	case *types.ListProcessesInGuest:
+		of = body.Vm.Value
+	}
 	l.Lock()
 	l.counts[method.Name]++
-	one := l.faults[method.Name]
-	if one != nil {
-		if one.count--; one.count <= 0 {
-			delete(l.faults, method.Name)
+	var one *fault
+	for _, key := range []string{method.Name, method.Name + "@" + of} {
+		if found := l.faults[key]; found != nil {
+			one = found
+			if one.count--; one.count <= 0 {
+				delete(l.faults, key)
+			}
 		}
 	}
 	l.Unlock()
-	if vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine); ok && method.Name == "RebootGuest" {
-		_, conn := l.ask(map[string]any{"op": "reboot", "vm": vm.Self.Value, "name": vm.Name})
-		conn.Close()
-		go l.power(vm, "reboot")
-	}
 	if one == nil {
-		if vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine); ok && method.Name == "CreateSnapshot_Task" {
-			ctx.Session.Put(&snapshots{vm, l}) // the session's objects go before those of all
+		vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine)
+		switch {
+		case !ok:
+		case strings.HasSuffix(method.Name, "Guest") || method.Name == "CreateSnapshot_Task":
+			ctx.Session.Put(&tooled{vm, l}) // the session's objects go before those of all
+		case method.Name == "PowerOnVM_Task" && vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended:
+			l.begins(vm, "resume")
+		case method.Name == "PowerOnVM_Task":
+			l.begins(vm, "poweron")
 		}
 		return nil, nil
 	}
@@ -302,12 +449,37 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		return nil, &types.InvalidState{}
 	case "GuestOperationsUnavailable":
 		return nil, &types.GuestOperationsUnavailable{}
+	case "GuestPermissionDenied":
+		return nil, &types.GuestPermissionDenied{}
+	case "ManagedObjectNotFound":
+		return nil, &types.ManagedObjectNotFound{Obj: types.ManagedObjectReference{Type: "VirtualMachine", Value: of}}
 	}
 	if seconds, err := strconv.ParseFloat(one.kind, 64); err == nil { // a number: be silent for so long
 		time.Sleep(time.Duration(seconds * float64(time.Second)))
 		return nil, nil
 	}
 	return nil, &types.SystemError{Reason: one.kind}
+}
+
+// configure sets what is no text of a VM's configuration, or one of its keys.
+func configure(vm *simulator.VirtualMachine, key, value string) bool {
+	flag, tools := value == "true", vm.Config.Tools
+	switch key {
+	case "config.template":
+		vm.Config.Template = flag
+	case "config.tools.syncTimeWithHost":
+		tools.SyncTimeWithHost = &flag
+	case "config.tools.afterPowerOn":
+		tools.AfterPowerOn = &flag
+	case "config.tools.beforeGuestShutdown":
+		tools.BeforeGuestShutdown = &flag
+	default:
+		if !strings.HasPrefix(key, "guestinfo.") {
+			return false
+		}
+		vm.Config.ExtraConfig = append(vm.Config.ExtraConfig, &types.OptionValue{Key: key, Value: value})
+	}
+	return true
 }
 
 func (l *lab) control(w http.ResponseWriter, r *http.Request) {
@@ -322,6 +494,8 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 		l.Lock()
 		l.accept = query.Get("program")
 		l.Unlock()
+	case "/report":
+		l.report()
 	case "/forget":
 		l.Lock()
 		l.jobs = map[string]map[int64]*types.GuestProcessInfo{}
@@ -339,6 +513,9 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 				}
 				if key == "runtime.powerState" {
 					changes[len(changes)-1].Val = types.VirtualMachinePowerState(values[0])
+				}
+				if configure(vm, key, values[0]) {
+					changes = changes[:len(changes)-1]
 				}
 			}
 			l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
@@ -361,6 +538,7 @@ func main() {
 	flag.StringVar(&l.accept, "accept", "inline", "program that runs script text: inline, console or both")
 	flag.StringVar(&l.refuse, "refuse", "InvalidArgument", "fault for another program: InvalidArgument or FileNotFound")
 	flag.DurationVar(&l.retention, "retention", time.Minute, "how long a finished job is known")
+	flag.BoolVar(&l.events, "events", true, "a power operation that a script has stopped leaves an event")
 	flag.DurationVar(&l.boot, "boot", time.Second, "how long a reboot takes")
 	user := flag.String("user", "script@vsphere.local", "API user")
 	password := flag.String("password", "", "API password")
@@ -397,10 +575,18 @@ func main() {
 			changes = append(changes, types.PropertyChange{Name: "name", Val: given[i]},
 				types.PropertyChange{Name: "summary.config.name", Val: given[i]}, types.PropertyChange{Name: "summary.config.vmPathName", Val: path})
 		}
+		on := true // VMware's defaults
+		vm.Config.Tools = &types.ToolsConfigInfo{AfterPowerOn: &on, AfterResume: &on, BeforeGuestStandby: &on,
+			BeforeGuestShutdown: &on, BeforeGuestReboot: &on}
 		l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
 		listed = append(listed, map[string]string{"moid": vm.Self.Value, "name": vm.Name, "uuid": vm.Config.Uuid,
 			"instance_uuid": vm.Config.InstanceUuid, "path": vm.Summary.Config.VmPathName})
 	}
+	go func() {
+		for range time.Tick(30 * time.Second) {
+			l.report()
+		}
+	}()
 	model.Service.TLS = new(tls.Config)
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(*user, *password)}
 	server := model.Service.NewServer()

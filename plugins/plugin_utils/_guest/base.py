@@ -209,6 +209,10 @@ class Guest(ABC):
     def shutdown(self, mode: str) -> None:
         """Ask the agent to ``powerdown``, ``halt`` or ``reboot``. Returns when the request was taken."""
 
+    def refusal(self) -> str | None:
+        """Why the last ``shutdown`` will not happen, for a guest that is still there; None while it still may."""
+        return None
+
     def snapshots(self) -> Snapshots:
         """The snapshots of its VM. Raises NotPossible where there is no hypervisor to ask."""
         raise NotPossible(

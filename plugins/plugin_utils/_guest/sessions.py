@@ -25,6 +25,7 @@ from .private import PrivateFile
 
 # Seconds in which a refused password is not sent again by other hosts: servers lock an account after a few failures.
 _REFUSED = 60.0
+_OTHERS = 7  # passwords of one user, besides our own, of which something is kept
 
 
 @dataclass(frozen=True)
@@ -59,49 +60,63 @@ class SharedSession:
         with self._locked():
             if session := self._kept(refused):
                 return session
-            known = self._file.load()
-            if known.get("check") == self._check(known) and 0 <= time.time() - known.get("refused_at", 0.0) < _REFUSED:
+            own, others = self._logins()
+            if 0 <= time.time() - own.get("refused_at", 0.0) < _REFUSED:
                 raise LoginRefused(
                     f"{self._login.where} refused the login of {self._login.user!r} a moment ago, so the same password was not "
                     "sent again: wrong user or password (chr_api_user, chr_api_password)."
                 )
-            known = {"notes": known.get("notes", {}), "salt": secrets.token_hex(16)}
-            known["check"] = self._check(known)
+            own = {"salt": secrets.token_hex(16)}
+            own["check"] = self._check(own)
             try:
-                known["session"] = log_in()
+                own["session"] = log_in()
             except LoginRefused:
-                self._save({**known, "refused_at": time.time()})
+                own["refused_at"] = time.time()
                 raise
-            self._save(known)
-            return dict(known["session"])
+            finally:
+                if len(own) > 2:
+                    self._save({"notes": self._notes(), "logins": [own, *others[:_OTHERS]]})
+            return dict(own["session"])
 
     def forget(self) -> None:
         """Let the next task log in anew."""
         with self._locked():
-            if known := self._file.load():
-                self._save({"notes": known.get("notes", {})})
+            if self._file.load():
+                self._save({"notes": self._notes()})
 
     def noted(self, key: str) -> t.Any:
         """What ``note`` has left under that key; it is no secret, and outlives the session."""
-        return self._file.load().get("notes", {}).get(key)
+        return self._notes().get(key)
 
     def note(self, key: str, value: t.Any) -> None:
         """Leave *value* for other tasks."""
         with self._locked():
-            known = self._file.load()
-            if known.setdefault("notes", {}).get(key) != value:
-                known["notes"][key] = value
-                self._save(known)
+            notes = self._notes()
+            if notes.get(key) != value:
+                self._save({**self._file.load(), "notes": {**notes, key: value}})
 
     def _kept(self, refused: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
-        known = self._file.load()
-        session = known.get("session")
-        usable = isinstance(session, dict) and session != refused and known.get("check") == self._check(known)
-        return session if usable else None
+        session = self._logins()[0].get("session")
+        return session if isinstance(session, dict) and session != refused else None
 
-    def _check(self, known: dict[str, t.Any]) -> str:
-        """A few bits of the password: enough to see that it was changed, too few to learn it from the file."""
-        salt = str(known.get("salt", "")).encode()[:64]
+    def _notes(self) -> dict[str, t.Any]:
+        notes = self._file.load().get("notes")
+        return notes if isinstance(notes, dict) else {}
+
+    def _logins(self) -> tuple[dict[str, t.Any], list[dict[str, t.Any]]]:
+        """What is known of the login with our password, and of those with others.
+
+        Of one user, as a host with a wrong password must not end the session of those with the right one, nor theirs the memory
+        that its password was refused.
+        """
+        listed = self._file.load().get("logins")
+        known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        own = [one for one in known if one.get("check") == self._check(one)]
+        return (own or [{}])[0], [one for one in known if one not in own]
+
+    def _check(self, login: dict[str, t.Any]) -> str:
+        """A few bits of the password: enough to see that it is another one, too few to learn it from the file."""
+        salt = str(login.get("salt", "")).encode()[:64]
         return hashlib.blake2b(self._login.password.encode(), key=salt, digest_size=2).hexdigest()
 
     @contextlib.contextmanager

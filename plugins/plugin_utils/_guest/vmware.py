@@ -12,6 +12,7 @@ finished job for a minute or until it was listed once; 120 s for one script; no 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import typing as t
@@ -30,7 +31,28 @@ from .vsphere import Endpoint, Vsphere, fault_words, library
 _LIMIT = 120.0  # seconds that RouterOS gives one script
 _BATCH = 48  # jobs started side by side, so that the last is started well within the minute in which the first is kept
 _STARTERS = 6  # calls at a time while starting them
+_REPORT = 30  # seconds between two reports of the tools to VMware
+_POWER = 60.0  # seconds until a router that still runs will not go down: RouterOS gives its power scripts 30
+_FAILED = (
+    "VmFailedToShutdownGuestEvent",
+    "VmFailedToRebootGuestEvent",
+    "VmFailedToPowerOffEvent",
+    "VmFailedToResetEvent",
+)
+# what guest_info shows of it -> config.tools: which power scripts VMware lets the tools run
+_POWER_SCRIPTS = {
+    "after_power_on": "afterPowerOn",
+    "after_resume": "afterResume",
+    "before_reboot": "beforeGuestReboot",
+    "before_shutdown": "beforeGuestShutdown",
+    "before_standby": "beforeGuestStandby",
+}
 _LOST_AFTER = 1.0  # seconds of looks that do not show a job until it counts as lost
+_POWER_ADVICE = (
+    "RouterOS runs its script 'poweroff' first, where there is one; when that has an error or takes longer than 30 s, the "
+    "operation fails, and what it printed is in the file 'poweroff-script.log' on the router. Repeat the task: the second attempt "
+    "ignores the script's errors and completes (vendor's manual). method: script does it without the tools."
+)
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]")
 
 
@@ -74,6 +96,7 @@ class VmwareGuest(Guest):
         self._login = (options.guest_user, options.guest_password)
         self._exec_mode = options.exec_mode
         self._known_moid: str | None = None
+        self._asked: tuple[str, datetime, float] | None = None  # to do what, the server's time, ours
 
     @property
     def _moid(self) -> str:
@@ -99,9 +122,16 @@ class VmwareGuest(Guest):
 
     def _absence(self) -> AgentNotThere | None:
         """Why the guest cannot be spoken to, as VMware sees it; ``silent`` while it is on and may still come."""
-        state = self._vsphere.properties(self._moid, ["runtime.powerState", "guest.toolsRunningStatus"])
+        state = self._vsphere.properties(
+            self._moid, ["runtime.powerState", "guest.toolsRunningStatus", "config.template"]
+        )
+        if state.get("config.template") is True:
+            raise InvalidInput(
+                f"{self.vm!r} ({self._moid}) is a template of {self._vsphere.endpoint.where}, which never runs. Nothing was sent. "
+                "Name a VM that was made of it in chr_vm."
+            )
         if (power := str(state.get("runtime.powerState"))) != "poweredOn":
-            return AgentNotThere(f"The VM {self.vm!r} is not running: VMware says {power}. Power it on.")
+            return self._off(power)
         tools = str(state.get("guest.toolsRunningStatus"))
         if tools != "guestToolsRunning":
             return AgentNotThere(
@@ -111,13 +141,19 @@ class VmwareGuest(Guest):
             )
         return None
 
+    def _off(self, power: str) -> AgentNotThere:
+        then = "Resume it." if power == "suspended" else "Power it on."
+        where = self._vsphere.endpoint.where
+        return AgentNotThere(f"The VM {self.vm!r} of {where} is not running: VMware says {power}. {then}")
+
     def agent_info(self) -> dict[str, t.Any]:
         self._state = self._vsphere.properties(
             self._moid,
             ["name", "runtime.powerState", "guest.toolsRunningStatus", "guest.toolsVersion", "guest.hostName"]
-            + ["guest.ipAddress", "guest.net", "guest.guestId", "guest.guestFullName"],
+            + ["guest.ipAddress", "guest.net", "guest.guestId", "guest.guestFullName", "config.tools"],
         )
         state = self._state
+        tools = state.get("config.tools")
         return {
             "version": str(state.get("guest.toolsVersion") or ""),
             "commands": {},
@@ -126,6 +162,9 @@ class VmwareGuest(Guest):
                 "power_state": str(state.get("runtime.powerState")),
                 "tools_status": str(state.get("guest.toolsRunningStatus")),
                 "moid": self._moid,
+                "max_age": _REPORT,
+                "time_sync": getattr(tools, "syncTimeWithHost", None),
+                "power_scripts": {name: getattr(tools, of, None) for name, of in _POWER_SCRIPTS.items()},
             },
         }
 
@@ -176,6 +215,7 @@ class VmwareGuest(Guest):
         if mode == "halt":
             raise NotPossible("VMware knows no halt: use powerdown.")
         vm = self._moid
+        self._asked = (mode, self._vsphere.now(), time.monotonic())
         call = "RebootGuest" if mode == "reboot" else "ShutdownGuest"
 
         def ask() -> None:
@@ -184,7 +224,24 @@ class VmwareGuest(Guest):
         try:
             self._vsphere.call(call, ask, changes=True)
         except library().vmodl.MethodFault as error:
-            raise self._explained(error) from error
+            raise self._explained(error, _POWER_ADVICE) from error
+
+    def refusal(self) -> str | None:
+        """By the events that VMware keeps of an operation that failed; where there is none, by the time that has passed."""
+        if not self._asked:
+            return None
+        mode, since, began = self._asked
+        said: list[str] = []
+        with contextlib.suppress(GuestError, library().vmodl.MethodFault):  # the user may not see events
+            said = self._vsphere.events(self._moid, since, _FAILED)
+        elapsed = time.monotonic() - began
+        if not said and elapsed < _POWER:
+            return None
+        seen = f"VMware says: {said[-1].rstrip('.')}" if said else f"its tools still run after {elapsed:.0f} s"
+        what = "reboot" if mode == "reboot" else "shut down"
+        return (
+            f"RouterOS in {self.vm!r} was asked to {what} through VMware's tools and did not: {seen}. {_POWER_ADVICE}"
+        )
 
     def snapshots(self) -> VmwareSnapshots:
         return VmwareSnapshots(self._vsphere, self._moid, self.vm)
@@ -293,9 +350,10 @@ class VmwareGuest(Guest):
     def _ended(self, job: Job, process: t.Any) -> ScriptResult:
         rc = int(process.exitCode or 0)
         end = datetime.now(UTC)
-        ran = (process.endTime - process.startTime).total_seconds() if process.startTime else 0.0
         if rc != 0:
-            rc = 1 if ran >= _LIMIT - 1 else -1
+            ran = (process.endTime - process.startTime).total_seconds() if process.startTime else 0.0
+            # Times of the router, whose clock can be set meanwhile: what is longer than our own wait is no time-out.
+            rc = 1 if min(ran, (end - job.start).total_seconds()) >= _LIMIT - 1 else -1
         return ScriptResult(rc=rc, output=b"", start=job.start, end=end, job=job.id, exec_mode=job.exec_mode)
 
     def _list(self, pids: list[int]) -> dict[int, t.Any]:
@@ -314,8 +372,8 @@ class VmwareGuest(Guest):
             ) from error
         return {int(one.pid): one for one in processes or []}
 
-    def _explained(self, error: t.Any) -> GuestError:
-        """A fault of a guest operation as a sentence."""
+    def _explained(self, error: t.Any, advice: str = "") -> GuestError:
+        """A fault of a guest operation as a sentence, with *advice* where nothing else is known of it."""
         vim, vmodl = library().vim, library().vmodl
         endpoint = self._vsphere.endpoint
         if isinstance(error, vim.fault.InvalidGuestLogin):
@@ -334,7 +392,7 @@ class VmwareGuest(Guest):
                 "VirtualMachine.GuestOperations.Execute to start and VirtualMachine.GuestOperations.Query to follow them."
             )
         if isinstance(error, vim.fault.InvalidPowerState):
-            return AgentNotThere(f"The VM {self.vm!r} is not running: VMware says {error.existingState}. Power it on.")
+            return self._absence() or self._off(str(error.existingState))
         if isinstance(error, (vim.fault.GuestOperationsUnavailable, vim.fault.ToolsUnavailable)):
             return self._absence() or AgentNotThere(
                 f"The tools of RouterOS in {self.vm!r} do not take scripts yet. It may still be booting.", silent=True
@@ -346,7 +404,8 @@ class VmwareGuest(Guest):
                 f"The VM {self.vm!r} is in a state that allows no guest operation ({fault_words(error)}), such as a snapshot, "
                 "a move or a suspension under way. Nothing was run; try again when that is over."
             )
-        return NotPossible(f"{endpoint.where} refused a guest operation on {self.vm!r}: {fault_words(error)}.")
+        said = f"{endpoint.where} refused a guest operation on {self.vm!r}: {fault_words(error)}."
+        return NotPossible(f"{said} {advice}".rstrip())
 
     # -- values ------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,10 @@ import ssl
 import sys
 import typing as t
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
+from xml.parsers.expat import ExpatError
 
 from . import tls
 from .errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPossible, OutcomeUnknown
@@ -27,6 +29,8 @@ _API = "vim.version.version11"
 _IDLE = 5.0  # seconds until an idle connection is not used again: the server may have closed it meanwhile
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOID = re.compile(r"(vm-)?\d+")
+# Also what pyvmomi makes of an answer that is no SOAP: an error of the XML parser, or a KeyError for an unknown element.
+_NO_ANSWER = (OSError, http.client.HTTPException, ExpatError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Vsphere:
                 self._open(refused=self._session)
             except NotSent as error:
                 raise self.unreachable(error.reason, what) from error
-            except (OSError, http.client.HTTPException) as error:
+            except _NO_ANSWER as error:
                 if changes:
                     raise OutcomeUnknown(
                         f"{self.endpoint.where} was lost after {what} was sent ({_words(error)}). Whether it was carried out is "
@@ -164,8 +168,13 @@ class Vsphere:
                 "it busy? chr_connect_timeout gives it more time.",
                 silent=True,
             )
+        if not isinstance(error, OSError):
+            return AgentNotThere(
+                f"{endpoint.where} gave {what} no answer of vSphere's API: {_words(error)}. Is that a vCenter or an ESXi host "
+                "(chr_api_host, chr_api_port), and are its services up?"
+            )
         return AgentNotThere(
-            f"{endpoint.where} cannot be reached ({what}): {_words(error)}. Check chr_api_host and port."
+            f"{endpoint.where} cannot be reached ({what}): {_words(error)}. Check chr_api_host and chr_api_port."
         )
 
     # -- the session -------------------------------------------------------------------------------------------------
@@ -195,7 +204,7 @@ class Vsphere:
             ) from None
         except NotSent as error:
             raise self.unreachable(error.reason, "login") from error
-        except (OSError, http.client.HTTPException) as error:
+        except _NO_ANSWER as error:
             raise self.unreachable(error, "login") from error
         except library().vmodl.MethodFault as error:
             raise NotPossible(f"{endpoint.where} did not log {endpoint.user!r} in: {fault_words(error)}.") from error
@@ -205,6 +214,7 @@ class Vsphere:
             "collector": content.propertyCollector._moId,
             "search": content.searchIndex._moId,
             "processes": content.guestOperationsManager.processManager._moId,
+            "events": content.eventManager._moId if content.eventManager else None,
         }
 
     def _new_stub(self, session: str) -> t.Any:
@@ -245,18 +255,17 @@ class Vsphere:
     def find(self, vm: str) -> str:
         """The managed object id of the one VM that *vm* names. Raises InvalidInput for none and for several.
 
-        A uuid is looked up in the server's index, as BIOS and as instance uuid. Everything else is compared with one property of
-        all VMs that the user may see, fetched in one call; an id is compared along with the names, as a VM can be named like
-        the id of another.
+        *vm* is compared with one property of all VMs that the user may see, fetched in one call. A uuid is also looked up in the
+        server's index, as BIOS and as instance uuid, and an id is compared along with the names: a VM can be named like the
+        uuid or the id of another.
         """
-        if _UUID.fullmatch(vm):
-            found = self._by_uuid(vm)
-            if found:
-                return self._one(vm, found, "uuid")
         path = vm.startswith("[")
         listed = self._list("summary.config.vmPathName" if path else "name")
         wanted = [(moid, value) for moid, value in listed if vm in (value, unquote(value))]
-        if _MOID.fullmatch(vm):
+        if _UUID.fullmatch(vm):
+            named = {moid for moid, _value in wanted}
+            wanted += [(moid, kind) for moid, kind in self._by_uuid(vm) if moid not in named]
+        elif _MOID.fullmatch(vm):
             wanted += [(moid, value) for moid, value in listed if moid == vm and (moid, value) not in wanted]
         if not wanted:
             kind = "path" if path else "name, uuid or id"
@@ -264,16 +273,13 @@ class Vsphere:
                 f"{self.endpoint.where} has no VM with the {kind} {vm!r} among the {len(listed)} that {self.endpoint.user!r} may "
                 "see. Check chr_vm and the user's permissions."
             )
-        return self._one(vm, wanted, "path" if path else "name")
-
-    def _one(self, vm: str, found: list[tuple[str, str]], kind: str) -> str:
-        if len(found) > 1:
-            names = ", ".join(f"{moid} ({name!r})" for moid, name in sorted(found))
+        if len(wanted) > 1:
+            names = ", ".join(f"{moid} ({value!r})" for moid, value in sorted(wanted))
             raise InvalidInput(
-                f"{len(found)} VMs of {self.endpoint.where} answer to the {kind} {vm!r}: {names}. Nothing was sent to any of them. "
-                "Name one by its id (as vm-123) or its uuid in chr_vm."
+                f"{len(wanted)} VMs of {self.endpoint.where} answer to the {'path' if path else 'name'} {vm!r}: {names}. Nothing "
+                "was sent to any of them. Name one by its id (as vm-123) or its uuid in chr_vm."
             )
-        return found[0][0]
+        return wanted[0][0]
 
     def _by_uuid(self, uuid: str) -> list[tuple[str, str]]:
         found: dict[str, str] = {}
@@ -320,14 +326,45 @@ class Vsphere:
         def collector() -> t.Any:
             return vmodl.query.PropertyCollector(self._session["collector"], self._stub)
 
-        page = self.call("RetrieveProperties", lambda: collector().RetrievePropertiesEx([spec], options))
-        while page is not None:
-            for one in page.objects or []:
-                yield one.obj._moId, {item.name: item.val for item in one.propSet or []}
-            token = page.token
-            if not token:
-                return
-            page = self.call("RetrieveProperties", lambda: collector().ContinueRetrievePropertiesEx(token))  # noqa: B023
+        try:
+            page = self.call("RetrieveProperties", lambda: collector().RetrievePropertiesEx([spec], options))
+            while page is not None:
+                for one in page.objects or []:
+                    yield one.obj._moId, {item.name: item.val for item in one.propSet or []}
+                token = page.token
+                if not token:
+                    return
+                page = self.call("RetrieveProperties", lambda: collector().ContinueRetrievePropertiesEx(token))  # noqa: B023
+        except vmodl.fault.ManagedObjectNotFound:
+            raise
+        except vmodl.MethodFault as error:
+            raise NotPossible(
+                f"{self.endpoint.where} does not let {self.endpoint.user!r} look at its VMs: {fault_words(error)}. Nothing was "
+                "sent to any VM. The user needs at least the role Read-only there."
+            ) from error
+
+    def now(self) -> datetime:
+        """The server's own time."""
+        return t.cast(
+            "datetime",
+            self.call(
+                "CurrentTime", lambda: library().vim.ServiceInstance("ServiceInstance", self._stub).CurrentTime()
+            ),
+        )
+
+    def events(self, moid: str, since: datetime, kinds: tuple[str, ...]) -> list[str]:
+        """The texts of the events of these *kinds* (names of types) of a VM since a time of the server."""
+        event = library().vim.event
+        chosen = event.EventFilterSpec(
+            entity=event.EventFilterSpec.ByEntity(entity=self.object("VirtualMachine", moid), recursion="self"),
+            time=event.EventFilterSpec.ByTime(beginTime=since),
+            eventTypeId=list(kinds),
+        )
+        manager = self._session.get("events")
+        if not manager:
+            return []
+        found = self.call("QueryEvents", lambda: event.EventManager(manager, self._stub).QueryEvents(chosen))
+        return [str(one.fullFormattedMessage or type(one).__name__.rpartition(".")[2]) for one in found or []]
 
     def properties(self, moid: str, names: list[str], kind: str = "VirtualMachine") -> dict[str, t.Any]:
         """Some properties of a VM (or another *kind*), without those it does not have. Raises InvalidInput when it is gone."""

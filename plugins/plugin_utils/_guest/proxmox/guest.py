@@ -38,7 +38,7 @@ from ..qga_guest import integer, lost, true
 from .api import PORT, REPLY_TIMEOUT, Access, ApiError, shared_api
 from .provision import Node, agent_port
 from .snapshots import ProxmoxSnapshots
-from .vm import AgentSilent, Vm, VmOff
+from .vm import AgentSilent, Vm, VmMoves, VmOff
 from .ways import MAX_WRITE, AsFile, Inline, Json, Memory, Qm, Socket, Way, needs_ssh, removal
 
 MODES = ("inline", "json", "file", "qm", "socket")
@@ -118,7 +118,7 @@ class ProxmoxGuest(Guest):
             self._socket = Socket(*ssh, options.connect_timeout)
             self._ways |= {"qm": Qm(*ssh), "socket": self._socket}
             self._node = Node(*ssh)
-        self._memory = Memory(options.runtime_directory, vm, options.ssh_host)
+        self._memory = Memory(options.runtime_directory, vm, options.ssh_host, options.ssh_args)
         self._proven: list[str] | None = None
         largest = max(self._ways[name].max_script for name in ([self._forced] if self._forced else self._ways))
         self.capabilities = Capabilities(output=True, files=True, max_script=largest, exec_modes=tuple(self._ways))
@@ -191,7 +191,9 @@ class ProxmoxGuest(Guest):
         except OutcomeUnknown as error:
             if way.name == "qm":
                 return str(error)
-            raise
+            raise AgentNotThere(
+                f"{error} But that was only a harmless probe: the script itself was not sent."
+            ) from error
         return f"it took the script and did not end it within {_PROBE:g} s."
 
     def _clear_leftovers(self, way: Way) -> None:
@@ -261,7 +263,7 @@ class ProxmoxGuest(Guest):
             ) from error
         except VmOff as error:
             raise OutcomeUnknown(f"{error} {lost(job)}") from error
-        except AgentNotThere:
+        except (AgentNotThere, VmMoves):
             return None  # it may be back in time; where an answer got lost on the way, the agent says that the job is unknown
         except ApiError as error:
             if "got timeout" in error.said:

@@ -25,6 +25,7 @@ from ..errors import (
     VmNotThere,
 )
 from ..https import Interrupted
+from ..qga_guest import true
 from .api import FORM_LIMIT, REPLY_TIMEOUT, Api, ApiError
 
 _GONE = re.compile(r"Configuration file .* does not exist")
@@ -41,6 +42,10 @@ class VmOff(AgentNotThere):
     """The VM is not running."""
 
 
+class VmMoves(VmNotThere):
+    """The VM is not on the node where the cluster says it is: it is on its way to another."""
+
+
 class Vm:
     """The VM that ``chr_vm`` names, found once and again when it has moved. Times are in seconds."""
 
@@ -50,6 +55,8 @@ class Vm:
         self._wanted_node = node
         self._connect_timeout = connect_timeout
         self._place: tuple[int, str] | None = None
+        self._vmid: int | None = None
+        """Of the VM that was found the first time; no other is talked to afterwards."""
 
     def __str__(self) -> str:
         place = f", vmid {self._place[0]} on node {self._place[1]}" if self._place else ""
@@ -68,12 +75,20 @@ class Vm:
             listed = self._ask(
                 lambda: self.api.call("GET", "/cluster/resources", {"type": "vm"}, timeout=self._connect_timeout)
             )
-            self._place = self._pick(listed)
+            vmid, node = self._pick(listed)
+            if self._vmid not in (None, vmid):
+                raise VmNotThere(
+                    f"{self.name!r} of {self.api.where} is another VM now: vmid {vmid} on node {node} instead of vmid {self._vmid}"
+                    ". Nothing was sent to it. Put the vmid of the right one into chr_vm."
+                )
+            self._vmid = vmid
+            self._place = vmid, node
         return self._place
 
     def _pick(self, listed: t.Any) -> tuple[int, str]:
         try:
             known = [(int(one["vmid"]), str(one.get("name", "")), str(one["node"]), one["type"]) for one in listed]
+            templates = {int(one["vmid"]) for one in listed if true(one.get("template"))}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise GuestError(f"{self.api.where} answered /cluster/resources with no list of VMs.") from None
         found = [one for one in known if self.name in (str(one[0]), one[1])]
@@ -92,6 +107,11 @@ class Vm:
         if kind != "qemu":
             raise VmNotThere(
                 f"{self.name!r} is container {vmid} ({name!r}) of {self.api.where}, not a virtual machine."
+            )
+        if vmid in templates:
+            raise VmNotThere(
+                f"{self.name!r} (vmid {vmid}) is a template of {self.api.where}, which never runs. Name a VM that was made of it "
+                "in chr_vm."
             )
         if self._wanted_node and node != self._wanted_node:
             raise VmNotThere(
@@ -182,30 +202,44 @@ class Vm:
                 "start the VM: a reboot from inside does not add the device."
             )
         if _GONE.search(said):
-            return VmNotThere(f"{self} is no longer where the cluster says it is: {said}.")
+            return VmMoves(
+                f"{self} is no longer where the cluster says it is: {said}. Nothing was sent. Is it moving to another node? Repeat "
+                "the task when that is over."
+            )
         if status == 595:
-            return AgentNotThere(f"The node of {self} cannot be reached from {self.api.where}: 595 {said}.")
+            return AgentNotThere(
+                f"The node of {self} cannot be reached from there: 595 {said}. Nothing was sent to the VM. Is the node up, and "
+                "'pvecm status' well?"
+            )
         if status == 501:
             if "too large" in said:
                 return TooLarge(
                     f"{self.api.where} refused {command} for its size (501 {said}); nothing reached the router."
                 )
-            return NotPossible(f"{self.api.where} does not know {command} (501 {said}): it is too old.")
+            return NotPossible(
+                f"{self.api.where} does not know {command} (501 {said}): it is too old. Nothing was sent."
+            )
         if said.startswith("Agent error: "):
             return AgentRefused(str(self), command, said.removeprefix("Agent error: ").partition("; Agent error")[0])
         if status == 400:
             return error
-        if status in (596, 599):
-            return self._lost(f"{error} (the connection to the node was cut, at the latest after 30 s)", changes)
+        if status > 595:  # the node's own proxy: cut while it sent, read, or waited
+            return self._lost(f"{error} (the connection to the node was cut, at the latest after 30 s).", changes)
         if changes:
             kind = AgentSilent if "got timeout" in said else OutcomeUnknown
-            return kind(f"{error}. What became of it on the router is unknown; it was not sent again.")
+            return kind(self._unknown(f"{error}."))
         return error
 
     def _lost(self, text: str, changes: bool) -> GuestError:
         if not changes:
             return AgentNotThere(text)
-        return OutcomeUnknown(f"{text} What became of it is unknown; it was not sent again.")
+        return OutcomeUnknown(self._unknown(text))
+
+    def _unknown(self, text: str) -> str:
+        return (
+            f"{text} What became of it in {self.name!r} is unknown; it was not sent again. Look at the router before you "
+            "repeat it."
+        )
 
     def _forbidden(self, error: NotPermitted, command: str, vmid: int) -> NotPermitted:
         if "403" not in str(error):

@@ -253,11 +253,13 @@ def _not_stock(vm: Vm, start: t.Callable[[], str]) -> str:
 class Memory:
     """The ways that a probe has shown to work for one VM, in a file of this user alone. No secrets are in it.
 
-    Forgotten when the server's major version changes, and with another ssh host.
+    Forgotten when the server's major version changes, and with another ssh host or other arguments for it: they may lead to
+    another node, which may have a VM of the same number.
     """
 
-    def __init__(self, directory: Path, vm: Vm, ssh_host: str | None) -> None:
-        self._directory, self._vm, self._ssh_host = directory, vm, ssh_host
+    def __init__(self, directory: Path, vm: Vm, ssh_host: str | None, ssh_args: str) -> None:
+        self._directory, self._vm = directory, vm
+        self._ssh = hashlib.sha256(f"{ssh_host}\0{ssh_args}".encode()).hexdigest()[:16] if ssh_host else None
 
     def _file(self) -> tuple[PrivateFile, dict[str, t.Any]]:
         vmid, _node = self._vm.locate()
@@ -266,7 +268,7 @@ class Memory:
             "api_host": f"{access.host}:{access.port}",
             "vmid": vmid,
             "version": self._vm.version[0],
-            "ssh_host": self._ssh_host,
+            "ssh": self._ssh,
         }
         digest = hashlib.sha256(f"{access.host}\0{access.port}\0{vmid}".encode()).hexdigest()[:16]
         return PrivateFile(self._directory, f"chr-pve-{digest}.json"), identity

@@ -28,7 +28,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     TooLarge,
     VmNotThere,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox import api
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox import api, ways
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox.escape import ascii_source
 from ansible_collections.outofband.chr.tests.lab import reference
 from ansible_collections.outofband.chr.tests.lab.proxmox import SCHEMAS, LabProxmox
@@ -421,6 +421,63 @@ def test_the_wrong_node_is_told_and_a_vm_that_moves_is_found_again(cluster, reac
         chr1.run(NAME, 5)
 
 
+def test_a_name_that_moves_to_another_vm_within_a_task_reaches_neither(cluster, reach):
+    pve = cluster()
+    old = pve.add(100, "chr1", **works("9.1"))
+    other = pve.add(101, "chr2", **works("9.1"))
+    chr1 = reach(pve, "chr1")
+    job = chr1.start(b":delay 20s")
+    del pve.vms[100]
+    other.name = "chr1"
+    before = len(other.wire)
+    with pytest.raises(OutcomeUnknown, match="another VM now: vmid 101.*instead of vmid 100.*its end was not seen"):
+        chr1.wait(job, 10)
+    with pytest.raises(VmNotThere, match="another VM now.*Nothing was sent"):
+        chr1.run(NAME, 5)
+    assert len(other.wire) == before
+    old.lab.stop()
+
+
+def test_a_vm_that_is_made_anew_with_the_same_number_is_not_taken_for_the_old_one_within_a_job(cluster, reach):
+    pve = cluster()
+    old = pve.add(100, "chr1", **works("9.1"))
+    chr1 = reach(pve, "chr1")
+    job = chr1.start(b":delay 20s")
+    old.lab.stop()
+    pve.add(100, "chr1", **works("9.1")).lab.agent._next = 500
+    with pytest.raises(OutcomeUnknown, match="no longer knows the job"):
+        chr1.wait(job, 10)
+    assert [one["execute"] for one in pve.vms[100].wire if one["execute"] == "guest-exec"] == []
+
+
+def test_a_template_is_told_and_not_confused_with_a_vm_that_is_off(cluster, reach):
+    pve = cluster()
+    pve.add(100, "golden").template = True
+    with pytest.raises(VmNotThere, match="'golden' .vmid 100. is a template.*chr_vm"):
+        reach(pve, "golden").run(NAME, 5)
+
+
+def test_what_worked_through_ssh_is_forgotten_with_other_arguments_of_ssh(tmp_path, cluster, reach):
+    """They may lead to another node, which may have a VM of the same number."""
+    pve = cluster()
+    pve.add(100, "chr1")
+    vm = reach(pve, "100")._vm
+    ways.Memory(tmp_path, vm, "node", "-p 1").write(["socket"])
+    assert ways.Memory(tmp_path, vm, "node", "-p 1").read() == ["socket"]
+    for host, arguments in (("node", "-p 2"), ("node", ""), ("other", "-p 1"), (None, "")):
+        assert ways.Memory(tmp_path, vm, host, arguments).read() == []
+
+
+@pytest.mark.parametrize("fault", ["reset", "500 something odd", "597 Connection timed out"])
+def test_a_probe_that_is_lost_leaves_nothing_unknown(cluster, reach, fault):
+    pve = cluster()
+    vm = pve.add(100, "chr1", **works("9.1"))
+    pve.faults["/agent/exec"] = fault
+    with pytest.raises(AgentNotThere, match="only a harmless probe: the script itself was not sent"):
+        reach(pve, "100").run(b"/system note set note=x", 5)
+    assert vm.router.run(":put [/system note get note]").output == b"\r\n"
+
+
 def test_twenty_in_parallel_reach_their_own_vm_each(cluster, reach):
     pve = cluster()
     for number in range(20):
@@ -497,7 +554,7 @@ def test_a_host_that_refuses_or_hangs(cluster, reach):
         reach(pve, "100", api_host="nobody.invalid").ping()
 
 
-@pytest.mark.parametrize("fault", ["reset", "cut", "596 Broken pipe"])
+@pytest.mark.parametrize("fault", ["reset", "cut", "596 Broken pipe", "597 Connection timed out"])
 def test_an_answer_that_is_lost_leaves_the_outcome_unknown_and_nothing_is_sent_again(cluster, reach, fault):
     pve = cluster()
     pve.add(100, "chr1", **works("9.1"))

@@ -9,6 +9,7 @@ import base64
 import http.server
 import io
 import itertools
+import json
 import os
 import socket
 import threading
@@ -72,6 +73,19 @@ def guest(address: object, connect_timeout: float = 3.0, exec_mode: str = "auto"
     )
 
 
+def record(lab):
+    """What reaches the agent from now on."""
+    wire = []
+    answer = lab.agent.answer
+
+    def recorded(request):
+        wire.append(json.loads(request))
+        return answer(request)
+
+    lab.agent.answer = recorded
+    return wire
+
+
 # -- scripts ---------------------------------------------------------------------------------------------------------
 
 
@@ -94,12 +108,78 @@ def test_scripts_and_files_work_in_every_position_of_every_switch(start, switche
     assert chr1.agent_info()["version"] == "2.10.50"
 
 
+@pytest.mark.parametrize("source", [b":put 1", b':error "no luck"', b"/no such menu"], ids=["good", "error", "syntax"])
+def test_a_script_is_sent_as_input_data_and_nothing_else(start, source):
+    """Manual 9, input-data, capture-output, args and env: the text in base64, the output wanted, no path, arg or env."""
+    lab, chr1 = start()
+    wire = record(lab)
+    chr1.run(source, 5)
+    (sent,) = [one["arguments"] for one in wire if one["execute"] == "guest-exec"]
+    assert sent.keys() == {"input-data", "capture-output"}
+    assert base64.b64decode(sent["input-data"]) == source + b"\n"
+    assert sent["capture-output"] is True
+
+
+@pytest.mark.parametrize(
+    ("source", "rc", "output"),
+    [
+        (b':put "all right"', 0, b"all right\r\n"),
+        (b":local x 1", 0, b""),
+        (b':put a; :error "no luck"', -1, b"no luck"),
+    ],
+    ids=["output", "none", "error"],
+)
+def test_the_end_of_a_script_is_its_exit_code_and_its_output(start, source, rc, output):
+    """Manual 9, exitcode 0, exitcode -1, out-data: success or an error of the script, and what it printed, decoded."""
+    _lab, chr1 = start()
+    result = chr1.run(source, 5)
+    assert (result.rc, result.timed_out) == (rc, False)
+    assert output in result.output
+
+
+def test_what_the_manual_says_is_never_set_changes_no_result(start):
+    """Manual 9, signal and err-data: not used by RouterOS; an agent that has them all the same is read by its exit code."""
+    lab, chr1 = start()
+    lab.agent._guest_exec_status = lambda pid: {
+        "exited": True,
+        "exitcode": 0,
+        "signal": 0,
+        "out-data": base64.b64encode(b"out").decode(),
+        "err-data": base64.b64encode(b"err").decode(),
+    }
+    result = chr1.run(b":put out", 5)
+    assert (result.rc, result.output) == (0, b"out")
+
+
+def test_the_agent_lists_its_commands(start):
+    """Manual 9, guest-info: the commands that can be used; one that is off is not called one of them."""
+    lab, chr1 = start()
+    known = lab.agent._guest_info()
+    known["supported_commands"].append({"name": "guest-off", "enabled": False})
+    lab.agent._guest_info = lambda: known
+    commands = chr1.agent_info()["commands"]
+    assert commands["guest-exec"] is True
+    assert commands["guest-off"] is False
+
+
+def test_interfaces_come_from_the_agent_without_a_script(start):
+    """Manual 9, guest-network-get-interfaces: names, hardware addresses and addresses."""
+    lab, chr1 = start()
+    lab.router.run("/ip address add address=192.0.2.7/25 interface=ether1")
+    answer = chr1.query(["guest-network-get-interfaces"])["guest-network-get-interfaces"]
+    (ether1,) = [one for one in answer if one["name"] == "ether1"]
+    assert ether1["hardware-address"].count(":") == 5
+    assert {"ip-address-type": "ipv4", "ip-address": "192.0.2.7", "prefix": 25} in ether1["ip-addresses"]
+    assert "guest-exec" not in lab.agent.log
+
+
 def test_output_bytes_that_are_not_utf8_survive(start):
     _lab, chr1 = start()
     assert chr1.run(b':put "caf\\E9 \\FF\\00"', 5).output == b"caf\xe9 \xff\0\r\n"
 
 
 def test_a_script_that_outlives_its_time_is_reported_with_its_job_and_not_lost_on_the_router(start):
+    """Manual 9, no time limit: none is stated, so the script goes on after we stop waiting, and its job is named."""
     lab, chr1 = start()
     result = chr1.run(b':delay 700ms\n/system note set note="done"', 0.2)
     assert (result.rc, result.timed_out) == (None, True)
@@ -109,6 +189,7 @@ def test_a_script_that_outlives_its_time_is_reported_with_its_job_and_not_lost_o
 
 
 def test_the_agents_own_time_limit_is_told_from_an_error(start):
+    """Manual 9, exitcode 1: the script timed out."""
     _lab, chr1 = start(job_limit=0.2)
     result = chr1.run(b':put "a"\n:delay 5', 3)
     assert (result.rc, result.timed_out) == (1, True)
@@ -185,6 +266,7 @@ def test_auto_runs_a_file_whether_or_not_the_agent_takes_paths(start, path_mode)
 
 
 def test_path_mode_can_be_forced(start):
+    """Manual 9, path: that file is executed."""
     lab, chr1 = start(exec_mode="path", path_mode="works")
     lab.router.files["x.rsc"] = File(b':put "by path"')
     result = chr1.wait(chr1.start_file("x.rsc"), 5)
@@ -323,6 +405,7 @@ def test_a_file_name_the_agent_would_not_serve_is_refused_before_anything_is_sen
 
 @pytest.mark.parametrize("size", [0, 1, 48 * 1024 - 1, 48 * 1024, 48 * 1024 + 1, 3_000_000])
 def test_files_of_any_size_arrive_whole(start, size):
+    """Manual 9, guest-file: files go both ways between host and guest."""
     lab, chr1 = start()
     content = os.urandom(size)
     chr1.put(io.BytesIO(content), "x.bin")

@@ -69,6 +69,23 @@ def test_a_refused_password_is_not_sent_again_and_a_corrected_one_is(tmp_path):
     assert shared(tmp_path, password="right").get(Server()) == {"ticket": "t1"}
 
 
+def test_a_wrong_password_of_one_host_costs_the_others_no_login_and_itself_one(tmp_path):
+    """Of one user; a login each turn, right and wrong in turn, would lock the account for all."""
+    right, wrong = Server(), Server(refuse=True)
+    for _task in range(5):
+        assert shared(tmp_path).get(right) == {"ticket": "t1"}
+        with pytest.raises(LoginRefused):
+            shared(tmp_path, password="wr0ng").get(wrong)
+    assert (right.logins, wrong.logins) == (1, 1)
+
+
+def test_the_file_stays_small_however_many_passwords_there_were(tmp_path):
+    for number in range(30):
+        shared(tmp_path, password=f"pa55-{number}").get(Server())
+    (file,) = tmp_path.glob("*.json")
+    assert len(json.loads(file.read_text())["logins"]) == 8
+
+
 def test_the_file_is_for_its_owner_and_the_password_is_not_in_it(tmp_path):
     shared(tmp_path / "cp").get(Server())
     (file,) = (tmp_path / "cp").glob("*.json")
@@ -77,7 +94,17 @@ def test_the_file_is_for_its_owner_and_the_password_is_not_in_it(tmp_path):
     assert "pa55" not in file.read_text()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"session": "x"}', '{"session": {"ticket": "evil"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        '{"logins": "x"}',
+        '{"logins": [1, {}, {"session": "x"}]}',
+        '{"logins": [{"session": {"ticket": "evil"}}]}',
+    ],
+)
 def test_a_file_that_is_no_session_counts_as_none(tmp_path, content):
     shared(tmp_path).get(Server())
     (file,) = tmp_path.glob("*.json")
@@ -89,7 +116,7 @@ def test_a_file_that_others_can_write_counts_as_none(tmp_path):
     shared(tmp_path).get(Server())
     (file,) = tmp_path.glob("*.json")
     known = json.loads(file.read_text())
-    file.write_text(json.dumps(known | {"session": {"ticket": "planted"}}))
+    file.write_text(json.dumps({"logins": [known["logins"][0] | {"session": {"ticket": "planted"}}]}))
     file.chmod(0o666)
     assert shared(tmp_path).get(Server()) == {"ticket": "t1"}
 
