@@ -145,8 +145,8 @@ class _Sections:
     def result(self) -> Value:
         call, states = self._call, self._found if self._all else self._found[-1:]
         if "as-value" in call.args:
-            found = [Array([], {".section": at, "status": state}) for at, state in enumerate(states)]
-            return Array(list(found)) if self._all else found[0]
+            found = [Array([], {".section": at, "status": state}) for at, state in enumerate(self._found)]
+            return Array(list(found)) if self._all else found[-1]
         lines = [f"  status: {state}" for state in states]
         if "file" in call.args:
             name, newline = f"{text(call.args['file'])}.txt", call.output.newline
