@@ -220,7 +220,7 @@ def from_values(
 def from_print(output: bytes) -> Licence:
     """What ``/system license print`` shows: padded, right-aligned lines, with CRLF, of RouterOS 6 or 7. Raises Unreadable.
 
-    This text has no end mark, so output that can be seen to be cut is refused: a last line without its end, no key at the left
+    This text has no end mark (READ_SCRIPT's has), so output that can be seen to be cut is refused: a last line without its end, no key at the left
     edge, or every line padded for a longer value that is not there.
     """
     lines = [line for line in readable(output.rstrip(b"\r") + b"\n").splitlines() if line.strip()]

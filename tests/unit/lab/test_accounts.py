@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -438,6 +442,26 @@ def test_routers_of_other_processes_reach_it_at_an_address(
         remote.ask("change", reachable=False)
         assert renew(router, more="duration=100ms") == "connecting"
         server.reachable = True
+
+
+def test_an_account_server_of_its_own_process(tmp_path: Path) -> None:
+    tests = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "lab", "accounts", f"unix:{tmp_path}/a.sock", "--account", f"{NAME}:{PASSWORD}"]
+    with subprocess.Popen(command, cwd=tests, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdin
+        name, _unused, address = process.stdout.readline().strip().partition("=")
+        assert name == ENVIRONMENT
+        assert renew(Router(accounts=RemoteAccounts(address))) == "done"
+        process.stdin.close()
+    assert renew(Router(accounts=RemoteAccounts(address)), more="duration=100ms") == "connecting"
+
+
+def test_many_routers_renew_at_once_and_each_one_once(server: AccountServer) -> None:
+    routers = [a_router(server) for _unused in range(60)]
+    with ThreadPoolExecutor(60) as pool:
+        assert set(pool.map(renew, routers)) == {"done"}
+    assert {server.renewals(router.system_id) for router in routers} == {1}
+    assert {router.licence.renewals for router in routers} == {1}
 
 
 def test_the_server_keeps_no_password_of_a_contact(server: AccountServer) -> None:
