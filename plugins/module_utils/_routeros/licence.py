@@ -220,8 +220,8 @@ def from_values(
 def from_print(output: bytes) -> Licence:
     """What ``/system license print`` shows: padded, right-aligned lines, with CRLF, of RouterOS 6 or 7. Raises Unreadable.
 
-    This text has no end mark (READ_SCRIPT's has), so output that can be seen to be cut is refused: a last line without its end, no key at the left
-    edge, or every line padded for a longer value that is not there.
+    This text has no end mark, as READ_SCRIPT's has, so output that can be seen to be cut is refused: a last line without its
+    end, no key at the left edge, every line padded for a longer value that is not there, a next renewal without a deadline.
     """
     lines = [line for line in readable(output.rstrip(b"\r") + b"\n").splitlines() if line.strip()]
     found: dict[str, str] = {}
@@ -234,7 +234,8 @@ def from_print(output: bytes) -> Licence:
     ended = output.endswith((b"\n", b"\r")) or (len(lines) > 1 and len(lines[-1]) == longest)
     aligned = any(len(line) - len(line.lstrip()) <= 2 for line in lines)
     filled = any(not line.endswith(" ") for line in lines)
-    if lines and not (ended and aligned and filled):
+    paired = "deadline-at" in found or "next-renewal-at" not in found
+    if lines and not (ended and aligned and filled and paired):
         raise Unreadable("the licence cannot be read: the router's output was cut short")
     return from_properties(found)
 

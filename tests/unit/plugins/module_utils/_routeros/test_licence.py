@@ -27,9 +27,10 @@ system_ids = st.text("ABCXYZabcxyz0189+/", min_size=11, max_size=11)
 moments = st.none() | st.datetimes(datetime(2016, 1, 1), datetime(2059, 1, 1)).map(
     lambda one: one.replace(microsecond=0)
 )
+# In every source, a next renewal comes with a deadline.
 licences = st.builds(
     Licence, system_ids, st.sampled_from(licence.LEVELS[1:]), st.sampled_from([None, True, False]), moments, moments
-) | st.builds(Licence, system_ids, st.just("free"))
+).filter(lambda one: one.deadline_at or not one.next_renewal_at) | st.builds(Licence, system_ids, st.just("free"))
 # A licensed router shows dates or limits in every source; without either, its first line alone would be a free one's.
 documented = licences.filter(lambda one: one.free or one.limited_upgrades or one.next_renewal_at or one.deadline_at)
 
