@@ -29,7 +29,7 @@ class Renewal(enum.Enum):
     """Only a prepaid key, put on the instance in the account, licenses it again (help page)."""
     ALREADY_RENEWED = "already_renewed"
     UNREACHABLE = "unreachable"
-    """The router said that it cannot reach the account server; nothing changed."""
+    """The router said that it cannot reach the account server, and had not reached it before."""
     CONNECTING = "connecting"
     """Time ran out before the account server was reached. It is what a router without a way to it shows, too."""
     RENEWING = "renewing"
@@ -96,24 +96,23 @@ def renewal_outcome(output: bytes, secrets: t.Sequence[str] = ()) -> RenewalOutc
     An error is a line of text, not an error of the script, so the exit code does not matter. The last status counts: the command
     prints one for each moment of its run.
     """
-    status, rest = _last_status(output)
+    statuses, plain = _statuses(output)
     # Secrets go first: later they might be cut in two. What is left is never used to tell the outcome.
     safe = _without(output, secrets)
-    shown = message(_bytes(_last_status(safe)[0])) or message(_ESCAPES.sub(b"", safe)) or "no output"
-    text = (status or rest).lower()
-    if text in _PROGRESS:
-        return RenewalOutcome(_PROGRESS[text], shown)
-    kind = next((kind for kind, pattern in _ERRORS if pattern.search(text)), None)
+    shown = message(_bytes("".join(_statuses(safe)[0][-1:]))) or message(_ESCAPES.sub(b"", safe)) or "no output"
+    text = (statuses[-1] if statuses else plain).lower()
+    kind = _PROGRESS.get(text) or next((kind for kind, pattern in _ERRORS if pattern.search(text)), None)
+    if kind in (Renewal.UNREACHABLE, Renewal.CONNECTING) and Renewal.RENEWING.value in statuses:
+        kind = Renewal.RENEWING  # the way was lost after the question
     if kind is None:
         kind = Renewal.FAILED if text.strip() else Renewal.SILENT
     return RenewalOutcome(kind, shown)
 
 
-def _last_status(output: bytes) -> tuple[str, str]:
-    """The last status and the whole output, as text; an empty status where there is none."""
+def _statuses(output: bytes) -> tuple[list[str], str]:
+    """Every status in order, and the whole output, as text."""
     plain = _ESCAPES.sub(b"", output).replace(b"\r", b"\n").decode("utf-8", "surrogateescape")
-    found = [status.strip() for status in _STATUS.findall(plain) if status.strip()]
-    return found[-1] if found else "", plain
+    return [status.strip() for status in _STATUS.findall(plain) if status.strip()], plain
 
 
 def _without(output: bytes, secrets: t.Sequence[str]) -> bytes:

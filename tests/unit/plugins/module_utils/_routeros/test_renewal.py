@@ -85,6 +85,8 @@ def test_every_form_of_the_output(sections, newline):
         (f"  status: {EXPIRED}\r\n".encode(), Renewal.EXPIRED),
         (b"  status: ERROR: no route to host\r\n", Renewal.UNREACHABLE),
         (b"  status: ERROR: could not resolve licence.mikrotik.com\r\n", Renewal.UNREACHABLE),
+        (b"  status: renewing\r\n  status: ERROR: connection timed out\r\n", Renewal.RENEWING),
+        (b"  status: renewing\r\n  status: connecting\r\n", Renewal.RENEWING),
         (b"  status: ERROR: already renewed\r\n", Renewal.ALREADY_RENEWED),
         (b"missing value(s) of argument(s) account\r\n", Renewal.MISSING_ARGUMENT),
         (b"missing =account=\r\n", Renewal.MISSING_ARGUMENT),
