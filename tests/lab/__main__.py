@@ -35,13 +35,13 @@ def main() -> int:
     whole.add_argument("kind")
     whole.add_argument("--count", type=int, default=1)
     whole.add_argument("--cache", type=Path, default=Path(__file__).parents[2] / ".build" / "lab")
+    guest = commands.add_parser("guest", help="one router on a virtio-serial port")
+    guest.add_argument("--port", type=Path, action="append", required=True)
     accounts = commands.add_parser(
         "accounts", help="an account server at unix:/path or tcp:host:port, until the end of the input"
     )
     accounts.add_argument("address")
     accounts.add_argument("--account", action="append", default=[], metavar="NAME:PASSWORD")
-    guest = commands.add_parser("guest", help="one router on a virtio-serial port")
-    guest.add_argument("--port", type=Path, action="append", required=True)
     for command in (serve, guest):
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="a switch, identity or version"
