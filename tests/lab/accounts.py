@@ -305,7 +305,7 @@ class AccountServer:
                 raise Refused(f"no operation {operation}")
             value = getattr(self, operation)(**arguments)
         except (OSError, Refused) as error:
-            reply = ["OSError" if isinstance(error, OSError) else "Refused", str(error)]
+            reply: list[t.Any] = ["OSError" if isinstance(error, OSError) else "Refused", str(error)]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             reply = ["Refused", f"{type(error).__name__}: {error}"]
         else:

@@ -44,7 +44,6 @@ class Accounts(Protocol):
 
         *key_id* is the system id that the router's present key was made for.
         """
-        ...
 
 
 class Refused(Exception):
