@@ -16,9 +16,7 @@ import threading
 from dataclasses import fields
 from pathlib import Path
 
-from .accounts import AccountServer
 from .routeros import Router
-from .routeros.accounts import ENVIRONMENT
 from .serve import LabRouter, serve_ports
 from .switches import LicenceSwitches, Switches
 
@@ -79,6 +77,9 @@ def serve_hypervisor(kind: str, count: int, cache: Path) -> int:
 
 def serve_accounts(address: str, accounts: list[list[str]]) -> int:
     """Print what to set for the routers of other processes, so that they find it."""
+    from .accounts import AccountServer  # nor of this one
+    from .routeros.accounts import ENVIRONMENT
+
     with AccountServer() as server:
         for name, password in accounts:
             server.add_account(name, password)

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import threading
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,7 +94,7 @@ class Router:
         self.accounts = accounts if accounts is not None else from_environment()
         """The account server as this router reaches it; None: there is no way to it."""
         self.licence_switches = licence_switches or LicenceSwitches()
-        self.machine = uuid.uuid4().hex
+        self.machine = os.urandom(8).hex()
         """What tells this machine from another one with a copy of its disk."""
         self.lock = threading.RLock()
         self.files: dict[str, File] = {}
