@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``python -m lab``: routers on sockets (serve), on a hypervisor (hypervisor), or one as the agent inside a QEMU guest (guest)."""
+"""``python -m lab``: routers on sockets (serve), on a hypervisor (hypervisor), or one as the agent inside a QEMU guest (guest);
+
+and the account server of their licences (accounts).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from pathlib import Path
 
 from .routeros import Router
 from .serve import LabRouter, serve_ports
-from .switches import Switches
+from .switches import LicenceSwitches, Switches
 
 
 def main() -> int:
@@ -32,6 +35,11 @@ def main() -> int:
     whole.add_argument("--cache", type=Path, default=Path(__file__).parent / "../../.build/lab")
     guest = commands.add_parser("guest", help="one router on a virtio-serial port")
     guest.add_argument("--port", type=Path, action="append", required=True)
+    accounts = commands.add_parser(
+        "accounts", help="an account server at unix:/path or tcp:host:port, until the end of the input"
+    )
+    accounts.add_argument("address")
+    accounts.add_argument("--account", action="append", default=[], metavar="NAME:PASSWORD")
     for command in (serve, guest):
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="a switch, identity or version"
@@ -39,6 +47,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "hypervisor":
         return serve_hypervisor(arguments.kind, arguments.count, arguments.cache)
+    if arguments.command == "accounts":
+        return serve_accounts(arguments.address, [word.split(":", 1) for word in arguments.account])
     settings = dict(word.split("=", 1) for word in arguments.set)
     if arguments.command == "guest":
         router, switches = build("MikroTik", settings)
@@ -65,18 +75,34 @@ def serve_hypervisor(kind: str, count: int, cache: Path) -> int:
     return 0
 
 
+def serve_accounts(address: str, accounts: list[list[str]]) -> int:
+    """Print what to set for the routers of other processes, so that they find it."""
+    from .accounts import AccountServer  # nor of this one
+    from .routeros.accounts import ENVIRONMENT
+
+    with AccountServer() as server:
+        for name, password in accounts:
+            server.add_account(name, password)
+        print(f"{ENVIRONMENT}={server.listen(address)}", flush=True)
+        sys.stdin.read()
+    return 0
+
+
 def build(identity: str, settings: dict[str, str]) -> tuple[Router, Switches]:
     """A router and its switches from text settings. Raises KeyError for an unknown one."""
-    switches = Switches()
+    switches, licence_switches = Switches(), LicenceSwitches()
     of_router = {"identity": identity}
     for key, value in settings.items():
         if key in {field.name for field in fields(Switches)}:
             switches.change(key, value)
+        elif key in {field.name for field in fields(LicenceSwitches)}:
+            licence_switches.change(key, value)
         elif key in ("identity", "version", "system_id", "level"):
             of_router[key] = value
         else:
             raise KeyError(key)
-    return Router(output_newline=switches.output_newline, **of_router), switches  # type: ignore[arg-type]
+    newline = switches.output_newline
+    return Router(output_newline=newline, licence_switches=licence_switches, **of_router), switches  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

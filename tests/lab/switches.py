@@ -9,8 +9,22 @@ import typing as t
 from dataclasses import dataclass, field, fields
 
 
+class Settable:
+    """Switches that can be set from text."""
+
+    def change(self, key: str, value: str) -> None:
+        """Set one switch from text. Raises KeyError, ValueError."""
+        known = fields(self)  # type: ignore[arg-type]
+        kind = {one.name: type(getattr(self, one.name)) for one in known}[key]
+        convert: dict[type, t.Callable[[str], t.Any]] = {
+            bool: lambda text: {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text],
+            tuple: lambda text: tuple(word for word in text.split(",") if word),
+        }
+        setattr(self, key, convert.get(kind, kind)(value))
+
+
 @dataclass
-class Switches:
+class Switches(Settable):
     """How this agent behaves. Sizes are in bytes, times in seconds."""
 
     close_answers: bool = False
@@ -55,11 +69,24 @@ class Switches:
     commands_off: tuple[str, ...] = field(default=("guest-get-users", "guest-get-vcpus", "guest-get-fsinfo"))
     """Known to the agent and answered with ``Command not supported``."""
 
-    def change(self, key: str, value: str) -> None:
-        """Set one switch from text. Raises KeyError, ValueError."""
-        kind = {one.name: type(getattr(self, one.name)) for one in fields(self)}[key]
-        convert: dict[type, t.Callable[[str], t.Any]] = {
-            bool: lambda text: {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text],
-            tuple: lambda text: tuple(word for word in text.split(",") if word),
-        }
-        setattr(self, key, convert.get(kind, kind)(value))
+
+@dataclass
+class LicenceSwitches(Settable):
+    """How ``/system license`` of a router behaves. Times are in seconds."""
+
+    renew_runs_on: float = 180.0
+    """Without ``duration`` and ``once``, ``renew`` goes on this long, done or not ("several minutes"; others saw 1 to 2 s)."""
+    renew_ends_early: bool = True
+    """With ``duration``, ``renew`` ends when it is done or refused, as on a terminal; otherwise when the duration is over."""
+    renew_sections: str = "all"
+    """What is printed or returned: ``all`` states one after the other, as observed over REST, or the ``last`` one only."""
+    renew_late: str = "applied"
+    """An answer after the end of the command is ``applied`` all the same, or ``lost``."""
+    retries_stop_at_error: bool = False
+    """The hourly attempts end at an error (wiki manual, help page), not only at success (newer manual)."""
+    expired_keeps_dates: bool = False
+    """After the deadline, next-renewal-at and deadline-at are still shown. In the wild: next-renewal-at is empty then."""
+    free_has_level: bool = True
+    """A free licence shows its level. It may be missing, says the help page."""
+    new_id_at_reboot: bool = False
+    """generate-new-id shows after the next reboot only. Nothing is published about that."""

@@ -31,6 +31,12 @@ _LISTING = """\
 }}
 """
 
+# A menu of one item gives its properties as one array.
+_SETTINGS = """\
+:put "@"
+:foreach k,v in=[{command} print as-value] do={{ :local t [:tostr $v]; :put ($k . " " . [:len $t] . ":" . $t) }}
+"""
+
 _PROPERTY = """\
 :do {{ :local t [:tostr [{command} get {name}]]; :put ("{name} " . [:len $t] . ":" . $t) }} on-error={{}}
 """
@@ -70,6 +76,11 @@ def items(command: str, run: t.Callable[[str], bytes | None], page: int | None =
 def properties(command: str, names: tuple[str, ...]) -> str:
     """A script that prints those of the properties *names* of the single-item menu *command* that it has."""
     return ':put "@"\n' + "".join(_PROPERTY.format(command=command, name=name) for name in names)
+
+
+def settings(command: str) -> str:
+    """A script that prints all properties that the single-item menu *command* has, read at one moment, whatever they are named."""
+    return _SETTINGS.format(command=command)
 
 
 def parse(output: bytes) -> list[dict[str, str]]:

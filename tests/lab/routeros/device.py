@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -11,7 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..switches import LicenceSwitches
 from . import files, interfaces, licence, network, system
+from .accounts import Accounts, from_environment
 from .clock import Clock
 from .commands import COMMANDS
 from .errors import LimitError, PowerEvent, ScriptError, ScriptSyntaxError
@@ -72,6 +76,8 @@ class Router:
         max_steps: int = 20_000_000,
         clock: Clock | None = None,
         on_power: Callable[[str], None] | None = None,
+        accounts: Accounts | None = None,
+        licence_switches: LicenceSwitches | None = None,
     ) -> None:
         self.default_identity = self.identity = identity
         self.version = version
@@ -85,6 +91,11 @@ class Router:
         self.licence = Licence(system_id or new_system_id(), level)
         self.clock = clock or Clock()
         self.on_power = on_power
+        self.accounts = accounts if accounts is not None else from_environment()
+        """The account server as this router reaches it; None: there is no way to it."""
+        self.licence_switches = licence_switches or LicenceSwitches()
+        self.machine = os.urandom(8).hex()
+        """What tells this machine from another one with a copy of its disk."""
         self.lock = threading.RLock()
         self.files: dict[str, File] = {}
         self.tables: dict[str, Table] = {}
@@ -135,11 +146,32 @@ class Router:
             self.booted_at = self.clock.now()
             self.globals.clear()
             self.log.clear()
+            self.licence.reboot()
             for path in ("ip address",):
                 table = self.tables[path]
                 table.items[:] = [item for item in table.items if not item.dynamic]
                 self.behaviour(path).setup(self)
             self.add_log("system,info", "router rebooted")
+
+    def clone(self, identity: str) -> Router:
+        """Another machine, off, with a copy of this one's disk: the same configuration, licence and system id."""
+        with self.lock:
+            other = Router(
+                identity=identity,
+                version=self.version,
+                interfaces=self.hardware,
+                output_newline=self.output_newline,
+                address=self.first_address,
+                memory=self.memory,
+                max_steps=self.max_steps,
+                clock=self.clock,
+                accounts=self.accounts,
+                licence_switches=self.licence_switches,
+            )
+            for name in ("licence", "files", "tables", "settings"):
+                setattr(other, name, copy.deepcopy(getattr(self, name)))
+            other.licence.renewals = other.licence.attempts = 0
+            return other
 
     # -- state -----------------------------------------------------------------------------------------------------
 
