@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from conftest import Playbook, Run, cache
+from conftest import Run, cache
 
 from ansible_collections.outofband.chr.tests.lab.accounts import GRACE, AccountServer, Instance
 from ansible_collections.outofband.chr.tests.lab.hypervisors import Hosts, Missing, Routers, hypervisor
 from ansible_collections.outofband.chr.tests.lab.routeros.accounts import Answer
 from ansible_collections.outofband.chr.tests.lab.routeros.licence import Licence, new_system_id
 
-NUMBERS = {"sockets": 20, "proxmox": 20, "vmware": 14, "xenstore": 4, "xenapi": 2}
+NUMBERS = {"sockets": 22, "proxmox": 22, "vmware": 4, "xenstore": 10, "xenapi": 2}
 ACCOUNT, PASSWORD = "me@example.com", "s3cret-of-the-account"
+WRONG = "not-the-s3cret"
 RENEW = "outofband.chr.license_renew"
 AUDIT = [{"name": "audit", "outofband.chr.license_info": None}]
 
@@ -56,6 +57,10 @@ class Fleet:
         self.accounts.instances[router.system_id] = instance
         router.licence.accept(Answer("done", "p1", ends - GRACE, ends))
 
+    def off(self, name: str) -> None:
+        """Nobody is behind the router's socket."""
+        self.hosts[name] = {**self.hosts[name], "chr_socket": "/nowhere", "chr_connect_timeout": 1}
+
     def contacts(self) -> list[str]:
         """The names of the routers whose renewal by hand reached the account server, in order."""
         names = {router.system_id: name for name, router in self.routers.items()}
@@ -65,6 +70,16 @@ class Fleet:
         soon = self.accounts.clock.now() + timedelta(days=14)
         licences = [self.routers[name].licence for name in self.hosts]
         return all(one.level == "p1" and one.deadline_at and one.deadline_at > soon for one in licences)
+
+
+class Nowhere:
+    """There is no way to the account server."""
+
+    def reach(self) -> None:
+        raise ConnectionRefusedError
+
+    def contact(self, *_given: t.Any, **_named: t.Any) -> Answer:
+        raise ConnectionRefusedError
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +108,15 @@ def fleet(machines: tuple[Hosts, Routers], monkeypatch: pytest.MonkeyPatch) -> t
         fleet = Fleet(*machines, accounts)
         fleet.begin()
         yield fleet
+
+
+def some(fleet: Fleet, kind: str, number: int) -> Fleet:
+    """A smaller fleet with a past of its own."""
+    names = [name for name in fleet.hosts if name.startswith(kind)][:number]
+    smaller = Fleet({name: fleet.hosts[name] for name in names}, fleet.routers, fleet.accounts)
+    smaller.accounts.instances.clear()
+    smaller.begin()
+    return smaller
 
 
 def levels(run: Run) -> dict[str, str]:
@@ -129,15 +153,14 @@ def test_sixty_routers_of_all_backends_get_p1_and_keep_it(fleet, playbook):
     assert summary(again) == ["renewed: 0", "good already: 60", "failed: 0", "not tried: 0"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_was_killed_is_gone_on_with(fleet, playbook, how):
+def test_a_run_that_was_killed_is_gone_on_with(fleet, playbook):
     """The same end, and no router renewed its licence twice."""
     fleet.accounts.delay = 0.2
     process = playbook.start(RENEW, fleet.hosts, "--forks=20")
     while len(fleet.contacts()) < 20:
         assert process.poll() is None, process.stdout.read().decode()
         time.sleep(0.01)
-    os.killpg(process.pid, how)
+    os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert len(fleet.contacts()) < 40
 
@@ -147,11 +170,54 @@ def test_a_run_that_was_killed_is_gone_on_with(fleet, playbook, how):
     assert sorted(fleet.contacts()) == sorted(fleet.are("free") + fleet.are("ending"))
 
 
-@pytest.mark.parametrize("first_is_down", [False, True])
-def test_a_refused_account_stops_everything_after_one_router(fleet, playbook, monkeypatch, first_is_down):
-    """The password is not sent through others, also when the first router could not try it at all."""
-    monkeypatch.setenv("OUTOFBAND_ACCOUNT_PASSWORD", "wrong-one")
+def test_a_refused_account_stops_everything_after_one_router(fleet, playbook, monkeypatch):
+    monkeypatch.setenv("OUTOFBAND_ACCOUNT_PASSWORD", WRONG)
     run = playbook(RENEW, fleet.hosts, "--forks=20")
     assert run.rc == 2, run.output
-    assert len(fleet.contacts()) == 1
-    assert "refused the account" in run.output and "wrong-one" not in run.output
+    assert fleet.contacts() == [fleet.are("free")[0]]
+    assert summary(run)[:4] == ["renewed: 0", "good already: 0", "failed: 1", "not tried: 59"]
+    assert "refused the account" in run.output and WRONG not in run.output
+
+
+def test_a_router_that_cannot_try_the_account_lets_no_others_try_it_at_once(fleet, playbook, monkeypatch):
+    """The first router is off, the next one has no way to the account server; then one after the other tries."""
+    monkeypatch.setenv("OUTOFBAND_ACCOUNT_PASSWORD", WRONG)
+    fleet = some(fleet, "sockets", 12)
+    fleet.off("sockets01")
+    fleet.routers["sockets03"].accounts = Nowhere()
+    run = playbook(RENEW, fleet.hosts, "--forks=20", "--extra-vars=license_renew_timeout=1")
+    assert run.rc == 2, run.output
+    assert len(fleet.contacts()) <= 2
+    assert summary(run)[:2] == ["renewed: 0", "good already: 4"]
+
+
+def test_other_failures_concern_their_router_only(fleet, playbook):
+    """Also where the first batch is all of it; the reasons are listed at the end, and the failed routers have failed."""
+    fleet = some(fleet, "sockets", 12)
+    fleet.off("sockets01")
+    fleet.routers["sockets04"].accounts = Nowhere()
+    run = playbook(RENEW, fleet.hosts, "--forks=20", "--extra-vars=license_renew_timeout=1")
+    assert run.rc == 2, run.output
+    assert len(fleet.contacts()) == 6
+    assert summary(run)[:4] == ["renewed: 6", "good already: 4", "failed: 2", "not tried: 0"]
+    assert "sockets01: " in summary(run)[4] and "no such file" in summary(run)[4]
+    assert "sockets04: " in summary(run)[5] and "did not reach the account server" in summary(run)[5]
+    failed = {line["host"] for line in run.lines if line["task"].endswith("whose licence was not renewed")}
+    assert {"sockets01", "sockets04"} <= failed
+
+
+def test_check_mode_asks_nobody_and_a_limit_holds(fleet, playbook):
+    fleet = some(fleet, "sockets", 6)
+    run = playbook(RENEW, fleet.hosts, "--check", "--limit=sockets01,sockets02")
+    assert run.rc == 0, run.output
+    assert {host for host, _task in run.changed()} == {"sockets01"}
+    assert fleet.contacts() == []
+    assert summary(run) == ["renewed: 1", "good already: 1", "failed: 0", "not tried: 0"]
+
+
+def test_without_an_account_no_router_is_asked_for_anything(fleet, playbook, monkeypatch):
+    monkeypatch.delenv("OUTOFBAND_ACCOUNT_PASSWORD")
+    run = playbook(RENEW, some(fleet, "sockets", 6).hosts)
+    assert run.rc == 2, run.output
+    assert "Set license_renew_account and license_renew_password" in run.output
+    assert not [line for line in run.lines if line["action"] == "outofband.chr.license"]
