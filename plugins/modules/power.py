@@ -26,8 +26,8 @@ options:
       - V(agent) uses the agent's command. That it shuts a CHR down has been observed. That it reboots one is not established, it
         may shut the router down instead.
       - V(auto) is V(script) for a reboot and V(agent) for a shutdown.
-      - On VMware, V(agent) has RouterOS run its script C(poweroff) first, where there is one. If it has an error or takes longer than
-        30 seconds, the router stays up and the task fails, as soon as VMware tells of it in an event or after a minute. The
+      - On VMware, V(agent) has RouterOS run its script C(poweroff) first, where there is one. If it has an error or takes longer
+        than 30 seconds, the router stays up and the task fails, as soon as VMware tells of it in an event or after a minute. The
         same task once more ignores the script's errors and goes through. What the script printed is in the router's file
         C(poweroff-script.log).
     type: str
