@@ -116,7 +116,7 @@ def test_a_script_runs_once_and_leaves_nothing(domain, guest):
     ids=str,
 )
 def test_whatever_the_order_and_the_names(domain, guest, switches):
-    """The manual: status ``ready``, ``running``, ``error``; output ``otuput``, possibly ``output``."""
+    """Manual 8, status and output: ready, running, error; otuput, possibly output."""
     chr1 = domain("chr1", **switches)
     one = guest("chr1")
     for number in range(2):
@@ -128,7 +128,7 @@ def test_whatever_the_order_and_the_names(domain, guest, switches):
 
 @pytest.mark.parametrize("switches", [{}, {"output_name": "output", "output_first": False, "gap": 0.2}], ids=str)
 def test_an_error_has_routeros_own_words(domain, guest, switches):
-    """The manual: status ``error``."""
+    """Manual 8, status: error."""
     chr1 = domain("chr1", **switches)
     result = guest("chr1").run(b':put "before"\n:error "no such luck"', 10)
     assert (result.rc, result.output) == (-1, b"before\r\nno such luck\r\n")
@@ -142,7 +142,7 @@ def test_an_error_has_routeros_own_words(domain, guest, switches):
     indirect=["guest"],
 )
 def test_scripts_around_and_far_beyond_2048_bytes(domain, guest, length):
-    """The manual's values are base64, and oxenstored takes 2,048 bytes of one: longer scripts come in steps."""
+    """Manual 8, script: base64, and oxenstored takes 2,048 bytes of a value, so longer scripts come in steps."""
     chr1 = domain("chr1")
     source = b':put "end"'.rjust(length, b"\n")
     assert len(source) == length
@@ -258,7 +258,7 @@ def test_scripts_in_a_row_run_once_each(domain, guest, delay):
 
 @EACH_WAY
 def test_a_status_of_running_is_waited_for_and_then_told(xen, domain, guest):
-    """The manual: a script is accepted only while the status is not ``running``."""
+    """Manual 8, not while running: a script is accepted only then."""
     chr1 = domain("chr1")
     one = guest("chr1", connect_timeout=1)
     one.ping()
