@@ -383,7 +383,7 @@ class Connection(ConnectionBase):
             self._guest = open_guest(
                 GuestOptions(
                     backend=self.get_option("backend"),
-                    vm=str(self.get_option("vm") or self._play_context.remote_addr),
+                    vm=self._vm(),
                     connect_timeout=self.get_option("connect_timeout"),
                     exec_mode=self.get_option("exec_mode"),
                     runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
@@ -405,6 +405,15 @@ class Connection(ConnectionBase):
                 )
             )
         return self._guest
+
+    def _vm(self) -> str:
+        """The VM's name. Never taken from ``ansible_host``, which can be that of another VM."""
+        vm = str(self.get_option("vm"))
+        if not vm.strip():
+            raise InvalidInput(
+                "chr_vm is empty, so it names no VM, and nothing was sent. Leave it out where the VM has the host's name."
+            )
+        return vm
 
     def _api(self, option: str, convert: t.Callable[[str], t.Any] = str, default: t.Any = None) -> t.Any:
         """An option of the API, else the environment variable of the backend's own collections (PROXMOX_HOST, VMWARE_HOST).
