@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import os
 import re
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from ..channels.base import Channel
 from ..channels.direct import UnixChannel
 from ..channels.ssh import SshChannel, execute
 from ..errors import AgentNotThere, GuestError, NotPermitted, NotPossible, VmNotThere
+from ..private import PrivateFile
 from .commands import CommandStore
 from .store import Domain, Store, StoreLost, StoreRefused
 from .wire import WireStore
@@ -176,23 +174,15 @@ class Memory:
     """A small thing to know of a dom0 or a domain for the next task, in a file of this user alone. No secrets are in it."""
 
     def __init__(self, directory: Path, *key: str) -> None:
-        self._path = directory / f"chr-xen-{_digest(*key)}.json"
+        self._file = PrivateFile(directory, f"chr-xen-{_digest(*key)}.json")
 
     def read(self) -> dict[str, t.Any]:
-        try:
-            content = json.loads(self._path.read_text())
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return self._file.load()
 
     def write(self, content: dict[str, t.Any]) -> None:
         """Best effort: without the file, the next task finds out again."""
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, beside = tempfile.mkstemp(dir=self._path.parent, prefix=".chr-xen-")  # mode 0600
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(content, file)
-            Path(beside).replace(self._path)
+            self._file.save(content)
 
 
 def _digest(*parts: str) -> str:
