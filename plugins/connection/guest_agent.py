@@ -49,13 +49,13 @@ options:
       - name: OUTOFBAND_BACKEND
   vm:
     description:
-      - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages.
+      - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages. An empty text is refused.
       - For backend V(libvirt), the name or the UUID of the domain.
       - For backend V(proxmox) the vmid or the name. A name that two VMs have is refused.
       - For backend V(vmware), its name, BIOS or instance uuid, managed object id (V(vm-123)) or path (V([datastore] chr/chr.vmx)).
         Two VMs that answer to it are an error.
       - For backend V(xenapi), its uuid or name. A name that two VMs have is refused. Templates and snapshots do not count.
-      - For backend V(xenstore), the domid, name or uuid of the domain, in this order. Two domains of one name are an error.
+      - For backend V(xenstore), the domid, name or uuid of the domain. Two domains that answer to it are an error.
         A domain has another domid after each boot, so a name or a uuid is better.
     type: str
     vars:
@@ -180,7 +180,8 @@ options:
   ca_path:
     description:
       - A file or a folder with the certificates of the authorities to trust, in place of the system's.
-        For Proxmox VE that is C(/etc/pve/pve-root-ca.pem) of a node.
+        For Proxmox VE that is C(/etc/pve/pve-root-ca.pem) of a node. In a folder, the files have the names that
+        C(openssl rehash) gives them.
     type: path
     vars:
       - name: chr_ca_path

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import typing as t
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from .wire import WireStore
 MODES = ("socket", "commands")
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
 _PATIENCE = 2.0  # seconds for a socket that has not worked before
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Dom0:
@@ -141,15 +139,13 @@ class Dom0:
         self._known = None
 
     def _named(self, domains: list[Domain]) -> list[Domain]:
-        """A number is a domid before it is a name."""
-        for matches in (
-            lambda domain: str(domain.domid) == self.vm,
-            lambda domain: domain.name == self.vm,
-            lambda domain: bool(_UUID.fullmatch(self.vm)) and domain.uuid.lower() == self.vm.lower(),
-        ):
-            if found := [domain for domain in domains if matches(domain)]:
-                return found
-        return []
+        """All that can be meant: a VM can have a number as its name, and another one that domid since its last boot."""
+        uuid = self.vm.lower()
+        return [
+            domain
+            for domain in domains
+            if self.vm in (str(domain.domid), domain.name) or uuid == domain.uuid.lower() != ""
+        ]
 
     def memory(self, domain: Domain) -> Memory:
         """What is known of the VM of *domain*."""
