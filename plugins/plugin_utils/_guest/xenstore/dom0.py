@@ -141,11 +141,8 @@ class Dom0:
     def _named(self, domains: list[Domain]) -> list[Domain]:
         """All that can be meant: a VM can have a number as its name, and another one that domid since its last boot."""
         uuid = self.vm.lower()
-        return [
-            domain
-            for domain in domains
-            if self.vm in (str(domain.domid), domain.name) or uuid == domain.uuid.lower() != ""
-        ]
+        found = [one for one in domains if self.vm in (str(one.domid), one.name) or uuid == one.uuid.lower() != ""]
+        return sorted(found, key=lambda one: one.domid)
 
     def memory(self, domain: Domain) -> Memory:
         """What is known of the VM of *domain*."""
