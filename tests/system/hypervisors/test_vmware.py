@@ -473,6 +473,7 @@ FAULTS = {
     "unknown VM": ({"chr_vm": "nosuch"}, None, "no VM with the name, uuid or id 'nosuch'"),
     "unknown path": ({"chr_vm": "[LocalDS_0] no/no.vmx"}, None, "no VM with the path"),
     "no host": ({"chr_api_host": ""}, None, "chr_api_host is not set"),
+    "no host name": ({"chr_api_host": "vc..example.net"}, None, "no host name or address"),
     "wrong guest password": ({"chr_guest_password": "wr0ng-guest"}, None, "refused the login of 'admin'"),
     "untrusted": ({"chr_ca_path": None}, None, "is not trusted"),
     "no such ca": ({"chr_ca_path": "/nowhere/ca.pem"}, None, "chr_ca_path '/nowhere/ca.pem'"),

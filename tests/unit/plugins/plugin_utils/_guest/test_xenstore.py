@@ -11,14 +11,13 @@ import struct
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore import commands, steps, wire
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore import commands, steps, survey, wire
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore.store import (
     Change,
     Domain,
     StoreLost,
     StoreRefused,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore.survey import from_tools
 
 
 def reply(kind: int, request: int, payload: bytes, length: int | None = None) -> bytes:
@@ -123,13 +122,19 @@ def test_who_may_write_a_node(permissions, writable):
     assert steps._writable(permissions, 3) is writable
 
 
-def test_every_address_that_the_host_shows_is_read_and_an_old_one_shows_the_first():
-    """Manual 8, first address: hosts older than June 2017 show only the first IPv4 address of an interface."""
-
-    def addresses(tree: dict[str, str]) -> list[str]:
-        (interface,) = from_tools(tree)["guest-network-get-interfaces"]
-        return [one["ip-address"] for one in interface["ip-addresses"]]
-
-    assert addresses({"attr/eth0/ip": "192.0.2.1"}) == ["192.0.2.1"]
-    several = {"attr/vif/0/ipv4/0": "192.0.2.1", "attr/vif/0/ipv4/1": "192.0.2.2", "attr/vif/0/ipv6/0": "2001:db8::1"}
-    assert addresses(several) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
+@pytest.mark.parametrize(
+    ("reported", "addresses"),
+    [
+        ({"attr/eth0/ip": "192.0.2.1"}, ["192.0.2.1"]),
+        ({"attr/eth0/ip": "192.0.2.1", "attr/vif/0/ipv4/0": "192.0.2.1"}, ["192.0.2.1"]),
+        (
+            {"attr/vif/0/ipv4/0": "192.0.2.1", "attr/vif/0/ipv4/1": "192.0.2.2", "attr/vif/0/ipv6/0": "fe80::1"},
+            ["192.0.2.1", "192.0.2.2", "fe80::1"],
+        ),
+        ({"attr/eth0/ip": ""}, []),
+    ],
+)
+def test_the_addresses_that_the_tools_report(reported, addresses):
+    """Manual 8, first address: an older host shows only the first one of an interface."""
+    found = survey.from_tools({**reported, "device/vif/0/mac": "00:16:3e:00:00:01"})["guest-network-get-interfaces"]
+    assert [one["ip-address"] for nic in found for one in nic["ip-addresses"]] == addresses
