@@ -66,6 +66,7 @@ class GuestAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         self._task_vars = task_vars or {}
+        left = ""
         try:
             result.update(self.perform(self._guest(), self._arguments()))
         except AgentNotThere as error:
@@ -74,9 +75,11 @@ class GuestAction(ActionBase):
             result.update(failed=True, msg=str(error))
             if isinstance(error, OutcomeUnknown):
                 result["changed"] = True  # it may have
+                left = error.left
         if result.get("failed") and self._task.no_log:
             # Ansible shows a failed task's msg even under no_log, and ours can quote a script, an option or the router.
-            result["msg"] = HIDDEN_OUTCOME if result.get("changed") and "rc" not in result else HIDDEN
+            hidden = HIDDEN_OUTCOME if result.get("changed") and "rc" not in result else HIDDEN
+            result["msg"] = f"{hidden} {left}".rstrip()
         return result
 
     def _arguments(self) -> dict[str, t.Any]:

@@ -62,7 +62,14 @@ class AgentRefused(GuestError):
 
 
 class OutcomeUnknown(GuestError):
-    """A request that changes the guest was sent, and no trustworthy answer came back. It must not be repeated blindly."""
+    """A request that changes the guest was sent, and no trustworthy answer came back. It must not be repeated blindly.
+
+    Attribute ``left``: what the operator must clear away, and how; a part of the text that holds nothing of a script.
+    """
+
+    def __init__(self, text: str, *, left: str = "") -> None:
+        super().__init__(f"{text} {left}".rstrip())
+        self.left = left
 
 
 class ScriptFailed(GuestError):

@@ -124,8 +124,7 @@ class Delivery:
             self._task = self._ordered(False, False)
 
     def _place(self, step: Step, own: set[str]) -> None:
-        """Where one of our *own* steps turns up again, copied from a xenstore that was emptied meanwhile, it is taken away "
-        "again."""
+        """One of our *own* steps that turns up again, copied from a xenstore that was emptied meanwhile, is taken away again."""
         vm = self._vm
         self._placed_in = self._placed_in or vm.domid
         for _unused in range(_TRIES):
@@ -311,8 +310,9 @@ class Delivery:
     def _left(self, what: str, error: GuestError) -> GuestError:
         uuid = self._vm.record.get("uuid", self._vm.name)
         return OutcomeUnknown(
-            f"{what} And it could not be cleared away: {error} It may run again at the next boot: shut the VM down, then xe "
-            f"vm-param-remove uuid={uuid} param-name=xenstore-data param-key={provision.SCRIPT}"
+            f"{what} And it could not be cleared away: {error}",
+            left="The script may run again at the next boot: shut the VM down, then xe vm-param-remove "
+            f"uuid={uuid} param-name=xenstore-data param-key={provision.SCRIPT}",
         )
 
 

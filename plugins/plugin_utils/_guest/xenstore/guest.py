@@ -83,15 +83,13 @@ class XenstoreGuest(Guest):
         if progress.phase is Phase.WAITING:
             raise AgentNotThere(
                 f"RouterOS in {self.vm!r} ({domain}) took no notice of a harmless script within {deadline.seconds:g} s; it "
-                "was "
-                "removed again. The router may still be booting, or have no tools for Xen.",
+                "was removed again. The router may still be booting, or have no tools for Xen.",
                 silent=True,
             )
         if not progress.whole:
             raise AgentNotThere(
                 f"{self.vm!r} ({domain}) took a harmless script and did not print within {deadline.seconds:g} s what it "
-                "should "
-                f"({progress.phase.value}, output {progress.output[:80]!r}): is that a RouterOS?",
+                f"should ({progress.phase.value}, output {progress.output[:80]!r}): is that a RouterOS?",
                 silent=True,
             )
         self._dom0.memory(domain).write({"domid": domain.domid})
@@ -130,6 +128,7 @@ class XenstoreGuest(Guest):
 
     def _start(self, plan: Plan) -> Job:
         domain = self._ready()
+        mode = self._dom0.store.mode  # asked now, as the way may break later on
         *pieces, last = plan.steps
         self._steps.acquire(domain, Deadline(self.connect_timeout))
         before: Running | None = None
@@ -149,7 +148,7 @@ class XenstoreGuest(Guest):
                 self._steps.release()
             raise
         self._jobs[last.nonce] = (running, plan)
-        return Job(id=last.nonce, start=start, exec_mode=self._dom0.store.mode)
+        return Job(id=last.nonce, start=start, exec_mode=mode)
 
     def _put(self, domain: Domain, piece: Step, before: Running | None, which: str) -> Running:
         """Run a piece of a long script. It takes the place of the one *before*, as a removal would be an event of its own."""
@@ -226,7 +225,7 @@ class XenstoreGuest(Guest):
         """From a small script; where that does not work, what the router's tools have told xenstore."""
         domain = self._dom0.domain()
         answers = from_tools(self._dom0.ask(lambda store: store.tree(domain.path)))
-        with contextlib.suppress(OutcomeUnknown, ScriptFailed, ValueError):
+        with contextlib.suppress(OutcomeUnknown, ScriptFailed, ValueError, KeyError):
             result = self.run(encoded(SURVEY), _QUESTION)
             if result.rc == 0 and not result.truncated:
                 answers |= from_script(records.parse(result.output))
