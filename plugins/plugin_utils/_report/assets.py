@@ -62,41 +62,42 @@ p { margin: .3rem 0; }
 .muted, caption, figcaption { color: var(--muted); }
 .lead { font-size: 1.1rem; margin: .5rem 0 1.25rem; }
 .card { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem; margin: 0 0 1rem; min-width: 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 0 1rem; align-items: start; }
+.cards { columns: 25rem 2; column-gap: 1rem; }
+.cards .card { break-inside: avoid; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem; margin: 0 0 1rem; padding: 0; list-style: none; }
 .tiles li { background: var(--surface); border: 1px solid var(--line); border-top: 4px solid var(--band); border-radius: 8px; padding: .5rem .8rem .6rem; }
 .tiles b { display: block; font-size: 1.8rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tiles .none b { color: var(--muted); font-weight: 400; }
 .tiles small { display: block; color: var(--muted); }
 figure { margin: 0; }
+figcaption { font-size: .9rem; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .plot { display: block; overflow: hidden; }
 .plot text { font-size: 12px; fill: var(--text); }
 .plot .caption { fill: var(--muted); font-size: 11px; }
-.plot .name { paint-order: stroke; stroke: var(--surface); stroke-width: 4px; stroke-linejoin: round; font-weight: 600; }
+.plot .name { paint-order: stroke; stroke: var(--surface); stroke-width: 8px; stroke-linejoin: round; font-weight: 600; }
 .plot .more { font-weight: 400; fill: var(--muted); }
 .plot .isolated { unicode-bidi: isolate; }
 .plot .tick { font-weight: 600; }
 .zone { fill: var(--band); fill-opacity: .09; }
 .bar, .mark { fill: var(--band); }
 .bar { stroke: var(--surface); stroke-width: 1px; }
-.stem { stroke: var(--band); stroke-width: 3px; stroke-opacity: .55; }
+.stem { stroke: var(--band); stroke-width: 2px; stroke-opacity: .4; }
 .axis { stroke: var(--muted); }
 .grid { stroke: var(--line); }
 .today { stroke: var(--text); stroke-width: 2px; }
 .scroll { overflow-x: auto; border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: start; padding: 0 0 .4rem; font-size: .9rem; }
-th, td { text-align: start; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: start; padding: .35rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; }
-thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
+thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; white-space: normal; }
 .n { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .d, .state { white-space: nowrap; font-variant-numeric: tabular-nums; }
 tbody th, .who { min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere; white-space: normal; }
-.why { min-width: 12rem; overflow-wrap: anywhere; }
+.why { min-width: 11rem; overflow-wrap: anywhere; }
 code { font: .92em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .dot::before { content: ""; display: inline-block; width: .7em; height: .7em; margin-inline-end: .45em; border-radius: 50%; background: var(--band); }
-.level { display: flex; height: 1.1rem; gap: 2px; margin: .2rem 0 .6rem; }
-meter { width: 100%; height: 1rem; }
 th button { all: unset; cursor: pointer; font-weight: 600; border-radius: 3px; }
 th button::after { content: " \\2195"; color: var(--muted); font-weight: 400; }
 th[aria-sort=ascending] button::after { content: " \\2191"; color: var(--text); }

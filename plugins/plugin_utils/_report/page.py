@@ -21,7 +21,7 @@ from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence im
 from .assets import SCRIPT, style
 from .plot import MOST_ROWS, plot, span
 
-_OPEN = 12
+_OPEN = 8
 """Lists with more entries are shown when asked for."""
 
 STATES = {
@@ -42,15 +42,14 @@ def page(fleet: Fleet) -> str:
         f"default-src 'none'; img-src data:; style-src 'sha256-{_hash(css)}'; script-src 'sha256-{_hash(SCRIPT)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    sections = (_plot(fleet), _duplicates(fleet), _not_read(fleet), _clocks(fleet), _money(fleet), _table(fleet))
+    cards = "".join((_duplicates(fleet), _clocks(fleet), _not_read(fleet), _money(fleet)))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
         '<link rel="icon" href="data:,">\n<title>CHR licences</title>\n'
-        f"<style>{css}</style>\n</head>\n<body>\n<main>\n{_head(fleet)}\n{_tiles(fleet)}\n"
-        + "\n".join(filter(None, sections))
-        + f"\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        f"<style>{css}</style>\n</head>\n<body>\n<main>\n{_head(fleet)}\n{_tiles(fleet)}\n{_plot(fleet)}\n"
+        f'<div class="cards">{cards}</div>\n{_table(fleet)}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n'
     )
 
 
@@ -67,26 +66,21 @@ def _head(fleet: Fleet) -> str:
 
 
 def _verdict(fleet: Fleet) -> str:
-    """The one sentence for who reads no further."""
-    urgent = [
-        (len(fleet.expired), "expired"),
-        (len(fleet.expiring(HORIZONS[0])), f"{'expires' if len(fleet.expiring(HORIZONS[0])) == 1 else 'expire'} within 7 days"),
-    ]
-    parts = [f"<strong>{count:,}</strong> {what}" for count, what in urgent if count]
+    """One or two sentences for who reads no further."""
     if not fleet.routers:
         return "There is no router to report on."
-    if parts:
-        return " and ".join(parts) + "."
-    soon = len(fleet.expiring(HORIZONS[-1]))
-    read = len(fleet.routers) - len(fleet.not_read)
-    if not read:
+    if len(fleet.not_read) == len(fleet.routers):
         return "No router could be read."
-    later = f"{soon:,} within {HORIZONS[-1]}" if soon else f"none within {HORIZONS[-1]} either"
-    return f"Nothing expires within {HORIZONS[0]} days; {later}."
+    week, month, all_soon = (len(fleet.expiring(days)) for days in HORIZONS)
+    urgent = [(len(fleet.expired), "expired"), (week, "expires within 7 days" if week == 1 else "expire within 7 days")]
+    parts = [f"<strong>{count:,}</strong> {what}" for count, what in urgent if count]
+    said = " and ".join(parts) + "." if parts else f"Nothing expires within 7 days, {month:,} within 30, {all_soon:,} within 60."
+    unread = len(fleet.not_read)
+    return f"{said} <strong>{unread:,}</strong> {'was' if unread == 1 else 'were'} not read." if unread else said
 
 
 def _tiles(fleet: Fleet) -> str:
-    below = {f"within_{days}": f"{len(fleet.expiring(days)):,} in {days} days" for days in HORIZONS[1:]}
+    below = {f"within_{days}": f"{len(fleet.expiring(days)):,} within {days} days" for days in HORIZONS[1:]}
     below["no_deadline"] = f"{sum(one.level == 'free' for one in fleet.routers):,} free"
     below["not_read"] = f"{sum(one.unreachable for one in fleet.routers):,} unreachable"
     tiles = "".join(
@@ -142,7 +136,7 @@ def _not_read(fleet: Fleet) -> str:
 
 def _clocks(fleet: Fleet) -> str:
     rows = [
-        f'<tr><th scope="row">{_name(one.name)}</th><td class="n" data-v="">{_ahead(one)}</td></tr>'
+        f'<tr><th scope="row">{_name(one.name)}</th><td class="d">{_ahead(one)}</td></tr>'
         for one in fleet.wrong_clocks
     ]
     if not rows:
@@ -262,7 +256,7 @@ def _grid(heads: t.Sequence[str], rows: t.Iterable[str], caption: str) -> str:
         f'<th scope="col"{" class=n" if head.startswith(("to ", "Routers")) else ""}>{head}</th>' for head in heads
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption class="unseen">{caption}</caption>'
         f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -25,6 +25,7 @@ _EARLIEST, _LATEST = -30, 120
 _TICKS = (-30, -14, 0, 7, 30, 60, 90, 120)
 _TOP, _AXIS, _ROW, _HISTOGRAM = 24, 40, 28, 210  # px
 _NAME = 28  # letters
+_FITS_WIDE, _FITS_NARROW = 5, 20  # percent that a caption needs on a wide and on a narrow page
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZONES = ("expired", *(f"within_{days}" for days in HORIZONS), "later")
 
@@ -71,15 +72,17 @@ def _description(fleet: Fleet) -> str:
 def _zones(axis: _Axis, height: int) -> str:
     """The background: what the horizons of the tiles are on the axis."""
     edges = [axis.first, 0, *(days + 1 for days in HORIZONS), axis.last + 1]
-    captions = ("past", *(f"{days} d" for days in HORIZONS), "later")
+    captions = ("past", "≤7 days", "8–30 days", "31–60 days", "later")
     parts = []
-    for zone, caption, begin, end in zip(_ZONES, captions, edges, edges[1:], strict=False):
+    for zone, caption, begin, end in zip(_ZONES, captions, edges[:-1], edges[1:], strict=True):
         if begin < end:
             x, width = axis.x(begin), axis.x(end) - axis.x(begin)
             parts.append(
                 f'<rect class="zone {zone}" x="{x:.2f}%" y="0" width="{width:.2f}%" height="{_TOP + height}"/>'
-                f'<text class="caption" x="{x:.2f}%" dx="4" y="15">{caption if end > 0 or width > 6 else ""}</text>'
             )
+            if width > _FITS_WIDE:
+                where = "caption" if width > _FITS_NARROW else "caption wide"
+                parts.append(f'<text class="{where}" x="{x:.2f}%" dx="5" y="15">{caption}</text>')
     return "".join(parts)
 
 
@@ -149,7 +152,7 @@ def _ticks(axis: _Axis, height: int, as_of: date) -> str:
     parts = [f'<line class="axis" x1="0" x2="100%" y1="{ground}" y2="{ground}"/>']
     for day in _TICKS:
         if axis.first <= day <= axis.last:
-            x = axis.x(day)
+            x = axis.x(day + 1 if day > 0 else day)  # the end of the zone of that name
             parts.append(
                 f'<g class="{"wide" if day in (7, -14) else ""}">'
                 f'<line class="{"today" if day == 0 else "axis"}" x1="{x:.2f}%" x2="{x:.2f}%" '
