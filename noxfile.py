@@ -97,13 +97,23 @@ def integration(session: nox.Session) -> None:
 
 @core_session
 def system(session: nox.Session) -> None:
-    """Run the tests with real components: QEMU, qemu-ga, sshd."""
+    """Run the tests of whole playbooks and of what all hypervisors share: QEMU, qemu-ga, sshd."""
+    run_pytest(session, "tests/system", "--ignore=tests/system/hypervisors")
+
+
+@core_session
+def hypervisors(session: nox.Session) -> None:
+    """Run the tests of one hypervisor after the other: libvirtd, vCenter's simulator, oxenstored, ..."""
+    run_pytest(session, "tests/system/hypervisors")
+
+
+def run_pytest(session: nox.Session, *tests: str) -> None:
     session.install("-r", str(REQUIREMENTS / "system.txt"))
     collection = toolchain.stage(session.name)
     root = collection.parents[2]
     session.chdir(collection)
     session.run(
-        *("pytest", "-p", "no:cacheprovider", *(session.posargs or ["tests/system"])),
+        *("pytest", "-p", "no:cacheprovider", *(session.posargs or tests)),
         env=ansible_environment(root) | {"PYTHONPATH": str(root)},
     )
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the nox sessions side by side and say at the end what passed, what failed, and what was not run.
 
-    run_sessions.py              every check, with the oldest and the newest ansible-core
+    run_sessions.py              every check, with the newest ansible-core, and most with the oldest
     run_sessions.py --all        ... with every ansible-core
     run_sessions.py lint ...     only these sessions
 
@@ -24,8 +24,15 @@ from dataclasses import dataclass, field
 
 import toolchain
 
-CHECKS = ("sanity", "system", "integration", "units")  # the longest first, so that the lanes end together
-LANES = 2
+CHECKS = (
+    "hypervisors",
+    "system",
+    "sanity",
+    "units",
+    "integration",
+)  # the longest first, so that the lanes end together
+NEWEST_ONLY = ("hypervisors",)  # which have little to do with ansible-core; --all takes them with each
+LANES = 3  # more than the two processors of a small machine, as the tests wait a lot
 SESSION_TIMEOUT = 20 * 60  # seconds
 
 # What pytest and ansible-test print about tests that they leave out.
@@ -49,8 +56,16 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
-    cores = list(toolchain.CORES) if arguments.all else [toolchain.OLDEST_CORE, toolchain.NEWEST_CORE]
-    sessions = arguments.sessions or ["lint", *(f"{check}-{core}" for check in CHECKS for core in cores)]
+    cores = list(toolchain.CORES) if arguments.all else [toolchain.NEWEST_CORE, toolchain.OLDEST_CORE]
+    sessions = arguments.sessions or [
+        *(
+            f"{check}-{core}"
+            for check in CHECKS
+            for core in cores
+            if arguments.all or core == toolchain.NEWEST_CORE or check not in NEWEST_ONLY
+        ),
+        "lint",
+    ]
     download_missing_pythons(sessions)
 
     lanes = ThreadPoolExecutor(LANES)

@@ -76,6 +76,21 @@ _ERRORS = (
 _PROGRESS = {one.value: one for one in (Renewal.DONE, Renewal.CONNECTING, Renewal.RENEWING)}
 
 
+STATUS_FILE = "outofband-renewal"
+"""Into which ``renew file=`` writes what it would show (7.9 and later); there is no secret in that."""
+STATUS_WORDS = (
+    (Renewal.UNAUTHORIZED, "nauthorized"),
+    (Renewal.TOO_MANY_TRIALS, "too many trial"),
+    (Renewal.EXPIRED, "prepaid"),
+    (Renewal.EXPIRED, "expired"),
+    (Renewal.FAILED, "ERROR"),
+    (Renewal.DONE, "done"),
+    (Renewal.RENEWING, "renewing"),
+    (Renewal.CONNECTING, "connecting"),
+)
+"""What to ask for in that file, in this order."""
+
+
 def renew_script(account: str, password: str, level: str, duration: int) -> str:
     """A script that contacts the account server for at most *duration* whole seconds. It has secrets in it.
 
@@ -107,6 +122,16 @@ def renewal_outcome(output: bytes, secrets: t.Sequence[str] = ()) -> RenewalOutc
     if kind is None:
         kind = Renewal.FAILED if text.strip() else Renewal.SILENT
     return RenewalOutcome(kind, shown)
+
+
+def redacted(shown: str, secrets: t.Sequence[str]) -> str:
+    """*shown* without *secrets*, as they are or as literals of RouterOS."""
+    return _without(_bytes(shown), secrets).decode("utf-8", "surrogateescape")
+
+
+def status_has(words: str) -> str:
+    """An expression: whether the router has written *words* into the file STATUS_FILE."""
+    return f'[/file get [/file find name~"^{STATUS_FILE}"] contents] ~ {quote(words)}'
 
 
 def _statuses(output: bytes) -> tuple[list[str], str]:

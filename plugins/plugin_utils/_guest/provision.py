@@ -96,6 +96,15 @@ def plan(source: bytes) -> Plan:
     return Plan((*steps, _step(last.encode())), _step(undo.encode()))
 
 
+def check_single(source: bytes) -> None:
+    """Refuse what would be put together on the router, where a secret must not lie. Raises TooLarge."""
+    if len(plan(source).steps) > 1:
+        raise TooLarge(
+            f"The script has a secret in it and {len(source)} bytes: one of more than {MAX_STEP} would lie on the router in "
+            "pieces. Shorten the account or the password."
+        )
+
+
 def probe() -> Step:
     """A step that does nothing but print its nonce, which only a RouterOS does."""
     return _step(b"")

@@ -129,20 +129,24 @@ class ProxmoxGuest(Guest):
 
     # -- which way ---------------------------------------------------------------------------------------------------
 
-    def _order(self) -> list[str]:
-        if self._forced:
-            return [self._forced]
+    def _order(self, secret: bool) -> list[str]:
         first = "inline" if self._vm.version < (8, 0) else "json"
-        return [name for name in (first, "file", "qm", "socket") if name in self._ways]
+        ways = [self._forced] if self._forced else [first, "file", "qm", "socket"]
+        return [name for name in ways if name in self._ways and not (secret and name == "file")]
 
-    def _way(self) -> Way:
-        """The first way that is known to work or that its probe shows to. Raises NotPossible, GuestError."""
+    def _way(self, secret: bool = False) -> Way:
+        """The first way that is known to work or that its probe shows to. Raises NotPossible, GuestError.
+
+        *secret*: not the one that puts the script into a file of the router.
+        """
         proven = self._known()
-        for name in self._order():
+        for name in self._order(secret):
             if name in proven:
                 return self._ways[name]
         refused = []
-        for name in self._order():
+        if secret:
+            refused.append("file: it would put a secret into a file of the router.")
+        for name in self._order(secret):
             reason = self._probe(self._ways[name])
             if reason is None:
                 self._remember([*proven, name])
@@ -208,13 +212,17 @@ class ProxmoxGuest(Guest):
         check_source(source, self.capabilities)
         return self._start(source)
 
+    def run_secret(self, source: bytes, timeout: float) -> ScriptResult:
+        check_source(source, self.capabilities)
+        return self.wait(self._start(source, secret=True), timeout)
+
     def start_file(self, name: str) -> Job:
         if not name.strip() or "\0" in name:
             raise InvalidInput(f"guest_file {name!r} is no file name.")
         return self._start(f"/import file-name={quote(name)}".encode())
 
-    def _start(self, source: bytes) -> Job:
-        way = self._way()
+    def _start(self, source: bytes, secret: bool = False) -> Job:
+        way = self._way(secret)
         if len(source) > way.max_script:
             more = "" if "qm" in self._ways else ", or set chr_ssh_host and chr_exec_mode: qm, which takes 1 MiB"
             raise TooLarge(

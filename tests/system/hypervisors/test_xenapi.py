@@ -382,7 +382,7 @@ def test_fifty_hosts_and_two_tasks_log_in_once_and_reach_their_own_vm_each(pool,
     assert pool.logins == 1
     (kept,) = (tmp_path / "home" / "cp").glob("xenapi-*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
-    session = json.loads(kept.read_text())["session"]["ref"]
+    session = json.loads(kept.read_text())["logins"][0]["session"]["ref"]
     for secret in (session, PASSWORD):
         assert secret not in run.output
     assert PASSWORD not in kept.read_text()

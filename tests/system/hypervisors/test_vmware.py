@@ -391,7 +391,7 @@ def test_fifty_hosts_and_two_tasks_log_in_once(vcenter, playbook, tmp_path):
     assert vc.counts()["Login"] == 1
     (kept,) = (tmp_path / "home" / "cp").glob("vsphere-*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
-    session = json.loads(kept.read_text())["session"]["id"]
+    session = json.loads(kept.read_text())["logins"][0]["session"]["id"]
     for secret in (session, PASSWORD):
         assert secret not in run.output
     assert PASSWORD not in kept.read_text()

@@ -158,7 +158,7 @@ def test_fifty_hosts_and_two_tasks_log_in_once_with_a_password(cluster, playbook
     assert pve.logins == 1
     (kept,) = (tmp_path / "home" / "cp").glob("proxmox-*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
-    session = json.loads(kept.read_text())["session"]
+    session = json.loads(kept.read_text())["logins"][0]["session"]
     for secret in (*session.values(), "pass-w0rd"):
         assert secret not in run.output
     assert "pass-w0rd" not in kept.read_text()

@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 import pytest
-from test_ssh import Sshd
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.agent_port import Endpoint
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
@@ -33,6 +32,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox impor
 from ansible_collections.outofband.chr.tests.lab import qm, systemd
 from ansible_collections.outofband.chr.tests.lab.proxmox import LabProxmox
 from ansible_collections.outofband.chr.tests.lab.qemu.guest import PROVISION_PORT, QemuGuest
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 
 NAME = ":put [/system identity get name]"
 

@@ -1,0 +1,24 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._licence import LicenceAction
+
+
+class ActionModule(LicenceAction):
+    """The router's licence and what follows from it."""
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        del arguments
+        if self._task.check_mode and not guest.capabilities.live:
+            return {
+                "changed": False,
+                "skipped": True,
+                "msg": f"The licence of {guest.vm!r} cannot be read without a boot, which check mode does without.",
+            }
+        return {"changed": False, **self.report(guest, self.reading(guest))}

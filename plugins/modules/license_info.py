@@ -1,0 +1,111 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: license_info
+author: The outofband.chr authors (@outofband)
+short_description: The licence of a router and what follows from it
+version_added: 0.1.0
+description:
+  - Reads the licence of a Cloud Hosted Router and the router's clock, which decides what is expired, and changes nothing.
+  - Works on every backend. C(vmware) carries no output, so it is read by some 340 jobs that succeed or fail there; on C(xenapi)
+    it costs a boot of the router.
+  - The router does not tell a trial from a paid licence; only the account at mikrotik.com does.
+extends_documentation_fragment:
+  - outofband.chr.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - It reads in check mode too. On backend C(xenapi), where that needs a boot, the task is skipped.
+  diff_mode:
+    support: none
+    details:
+      - Nothing is changed.
+  facts:
+    description: Action returns an C(ansible_facts) dictionary that will update existing host facts.
+    support: full
+seealso:
+  - module: outofband.chr.license
+  - module: outofband.chr.system_id
+"""
+
+EXAMPLES = r"""
+- name: Read the licence
+  outofband.chr.license_info:
+  register: licence
+
+- name: Refuse to go on with an upgrade that RouterOS would not allow
+  ansible.builtin.assert:
+    that: not licence.license.expired
+    fail_msg: The licence expired, so RouterOS takes no update.
+"""
+
+RETURN = r"""
+license:
+  description: The licence. Dates are in the router's own time zone, in ISO 8601 without a zone.
+  returned: success
+  type: dict
+  contains:
+    system_id:
+      description: The id that the account at mikrotik.com knows the router by.
+      type: str
+    level:
+      description: One of V(free), V(p1), V(p10) and V(p-unlimited).
+      type: str
+    limited_upgrades:
+      description: Whether RouterOS takes no more updates. Null where it shows no such line, as RouterOS 6 and free ones do.
+      type: bool
+    next_renewal_at:
+      description: When the router contacts the account server by itself, then every hour. Null without such a date.
+      type: str
+    deadline_at:
+      description: When the licence counts as expired unless it was renewed. Null without such a date.
+      type: str
+    speed_limit:
+      description: Upload of each interface in bit/s. Null where none is enforced.
+      type: int
+    expired:
+      description: Whether it has expired, by the router's clock. The tier stays; updates are refused.
+      type: bool
+    days_left:
+      description: Days to the deadline by the router's clock, negative afterwards. Null without a deadline.
+      type: float
+    renewal_due:
+      description: Whether the router should have contacted the account server by now.
+      type: bool
+    next_levels:
+      description: The higher levels.
+      type: list
+      elements: str
+    router_time:
+      description: The router's clock.
+      type: str
+    clock_ahead:
+      description: Seconds that the router's clock is ahead of the controller's. Null where the router does not tell its time zone.
+      type: float
+    clock_wrong:
+      description: Whether that is more than five minutes either way. There is a warning then.
+      type: bool
+  sample:
+    system_id: 6lR1ZP/utuJ
+    level: p1
+    limited_upgrades: false
+    next_renewal_at: "2026-01-10T21:59:59"
+    deadline_at: "2026-02-09T21:59:59"
+    speed_limit: 1000000000
+    expired: false
+    days_left: 61.5
+    renewal_due: false
+    next_levels: [p10, p-unlimited]
+    router_time: "2025-12-10T09:59:59"
+    clock_ahead: 0.4
+    clock_wrong: false
+ansible_facts:
+  description: C(chr_license), the same as RV(license).
+  returned: success
+  type: dict
+"""
