@@ -53,7 +53,14 @@ class Browser:
             os.dup2(answers, 4)
 
         command = [
-            *(self._program, "--headless", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+            *(
+                self._program,
+                "--headless",
+                "--remote-debugging-pipe",
+                "--disable-gpu",
+                "--no-first-run",
+                "--hide-scrollbars",
+            ),
             *("--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={self._folder}"),
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # which it refuses to have as root
         ]

@@ -62,7 +62,7 @@ p { margin: .3rem 0; }
 .muted, caption, figcaption { color: var(--muted); }
 .lead { font-size: 1.1rem; margin: .5rem 0 1.25rem; }
 .card { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem; margin: 0 0 1rem; min-width: 0; }
-.cards { columns: 25rem 2; column-gap: 1rem; }
+.cards { columns: 25rem 2; column-gap: 1rem; margin-bottom: 1rem; }
 .cards .card { break-inside: avoid; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem; margin: 0 0 1rem; padding: 0; list-style: none; }
 .tiles li { background: var(--surface); border: 1px solid var(--line); border-top: 4px solid var(--band); border-radius: 8px; padding: .5rem .8rem .6rem; }
@@ -92,26 +92,32 @@ caption { text-align: start; padding: 0 0 .4rem; font-size: .9rem; }
 th, td { text-align: start; padding: .35rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; white-space: normal; }
+thead th.n { white-space: normal; }
+.cost { min-width: 4.2rem; max-width: 6.5rem; }
 .n { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .d, .state { white-space: nowrap; font-variant-numeric: tabular-nums; }
 tbody th, .who { min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere; white-space: normal; }
+.d code { overflow-wrap: normal; }
 .why { min-width: 11rem; overflow-wrap: anywhere; }
 code { font: .92em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .dot::before { content: ""; display: inline-block; width: .7em; height: .7em; margin-inline-end: .45em; border-radius: 50%; background: var(--band); }
 th button { all: unset; cursor: pointer; font-weight: 600; border-radius: 3px; }
-th button::after { content: " \\2195"; color: var(--muted); font-weight: 400; }
-th[aria-sort=ascending] button::after { content: " \\2191"; color: var(--text); }
-th[aria-sort=descending] button::after { content: " \\2193"; color: var(--text); }
+th button::after { content: "\\a0\\2195"; color: var(--muted); font-weight: 400; }
+th[aria-sort=ascending] button::after { content: "\\a0\\2191"; color: var(--text); }
+th[aria-sort=descending] button::after { content: "\\a0\\2193"; color: var(--text); }
 :focus-visible, th button:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .tools { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; margin: 0 0 .8rem; }
 .tools[hidden] { display: none; }
 .tools label { display: block; font-size: .9rem; color: var(--muted); }
 .tools input, .tools select { font: inherit; color: var(--text); background: var(--page); border: 1px solid var(--muted); border-radius: 6px; padding: .35rem .5rem; max-width: 100%; }
 summary { cursor: pointer; }
+@media not all and (max-width: 600px) { .narrow { display: none; } }
+@media (max-width: 600px) { .wide { display: none; } }
 @media screen and (max-width: 600px) {
-  .wide { display: none; }
-  .tiles { grid-template-columns: repeat(auto-fit, minmax(7.2rem, 1fr)); }
-  .tiles b { font-size: 1.4rem; }
+  .tiles { grid-template-columns: 1fr; gap: .3rem; }
+  .tiles li { display: flex; gap: .7rem; align-items: baseline; padding: .2rem .8rem; border-top-width: 1px; border-top-color: var(--line); border-inline-start: 5px solid var(--band); }
+  .tiles b { font-size: 1.2rem; min-width: 3.2rem; text-align: end; }
+  .tiles small { margin-inline-start: auto; }
 }
 @media print {
   body { background: none; font-size: 10pt; }

@@ -60,7 +60,7 @@ def _hash(text: str) -> str:
 def _head(fleet: Fleet) -> str:
     return (
         f'<header><h1>CHR licences</h1><p class="muted">{_count(len(fleet.routers), "router")}'
-        f'{f", as of {_date(fleet.as_of)} by their own clocks" if fleet.as_of else ""}</p>'
+        f"{f', as of {_date(fleet.as_of)} by their own clocks' if fleet.as_of else ''}</p>"
         f'<p class="lead">{_verdict(fleet)}</p></header>'
     )
 
@@ -74,7 +74,11 @@ def _verdict(fleet: Fleet) -> str:
     week, month, all_soon = (len(fleet.expiring(days)) for days in HORIZONS)
     urgent = [(len(fleet.expired), "expired"), (week, "expires within 7 days" if week == 1 else "expire within 7 days")]
     parts = [f"<strong>{count:,}</strong> {what}" for count, what in urgent if count]
-    said = " and ".join(parts) + "." if parts else f"Nothing expires within 7 days, {month:,} within 30, {all_soon:,} within 60."
+    said = (
+        " and ".join(parts) + "."
+        if parts
+        else f"Nothing expires within 7 days, {month:,} within 30, {all_soon:,} within 60."
+    )
     unread = len(fleet.not_read)
     return f"{said} <strong>{unread:,}</strong> {'was' if unread == 1 else 'were'} not read." if unread else said
 
@@ -107,7 +111,7 @@ def _duplicates(fleet: Fleet) -> str:
         return ""
     routers = {router.name: router for router in fleet.routers}
     rows = [
-        f'<tr><td><code>{escape(one.system_id)}</code></td><td class="n">{len(one.routers):,}</td><td class="who">'
+        f'<tr><td class="d"><code>{escape(one.system_id)}</code></td><td class="n">{len(one.routers):,}</td><td class="who">'
         + ", ".join(f"{_name(name)} ({routers[name].level})" for name in one.routers)
         + "</td></tr>"
         for one in fleet.duplicates
@@ -136,8 +140,7 @@ def _not_read(fleet: Fleet) -> str:
 
 def _clocks(fleet: Fleet) -> str:
     rows = [
-        f'<tr><th scope="row">{_name(one.name)}</th><td class="d">{_ahead(one)}</td></tr>'
-        for one in fleet.wrong_clocks
+        f'<tr><th scope="row">{_name(one.name)}</th><td class="d">{_ahead(one)}</td></tr>' for one in fleet.wrong_clocks
     ]
     if not rows:
         return ""
@@ -166,7 +169,9 @@ def _money(fleet: Fleet) -> str:
         "the account, for another router. A trial counts as its level, because a router does not tell it from a paid licence.</p>"
     )
     heads = ("Level", "Routers", *(f"to {level}" for level in LEVELS[1:]))
-    return _card("Levels, and what higher ones cost", text + _grid(heads, rows, "Cost to upgrade all routers of a level"))
+    return _card(
+        "Levels, and what higher ones cost", text + _grid(heads, rows, "Cost to upgrade all routers of a level")
+    )
 
 
 def _table(fleet: Fleet) -> str:
@@ -178,7 +183,7 @@ def _table(fleet: Fleet) -> str:
     heads = [
         '<th scope="col">Router</th><th scope="col" aria-sort="ascending">State</th><th scope="col" class="n">Days</th>',
         '<th scope="col">Deadline</th><th scope="col">Next renewal</th><th scope="col">Level</th><th scope="col">System id</th>',
-        *(f'<th scope="col" class="n">$ to {level}</th>' for level in LEVELS[1:]),
+        *(f'<th scope="col" class="n cost">$ to {level}</th>' for level in LEVELS[1:]),
         '<th scope="col">Notes</th>',
     ]
     states = "".join(f'<option value="{band}">{STATES[band]}</option>' for band in BANDS if fleet.bands.get(band))
@@ -203,7 +208,7 @@ def _row(router: Router, twin: bool) -> str:
         f'<tr class="{router.band}"><th scope="row">{_name(router.name)}</th>'
         f'<td class="state dot" data-v="{rank}">{STATES[router.band]}</td><td class="n">{days}</td>'
         f'<td class="d">{_date(router.deadline_at)}</td><td class="d">{_date(router.next_renewal_at)}</td>'
-        f'<td class="d" data-v="{level}">{router.level or ""}</td><td><code>{escape(router.system_id or "")}</code></td>'
+        f'<td class="d" data-v="{level}">{router.level or ""}</td><td class="d"><code>{escape(router.system_id or "")}</code></td>'
         f'{costs}<td class="why">{_notes(router, twin)}</td></tr>'
     )
 
@@ -221,9 +226,9 @@ def _notes(router: Router, twin: bool) -> str:
         notes.append("duplicate system id")
     if router.clock_wrong:
         notes.append(f"clock {_ahead(router)}")
-    if router.limited_upgrades:
+    if router.limited_upgrades and not router.expired:
         notes.append("upgrades limited")
-    if router.renewal_due:
+    if router.renewal_due and not router.expired:
         notes.append("renewal due")
     return "; ".join(notes)
 

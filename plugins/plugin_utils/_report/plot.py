@@ -24,7 +24,7 @@ _EARLIEST, _LATEST = -30, 120
 """Days on the axis at most; what lies outside gets the column at its end."""
 _TICKS = (-30, -14, 0, 7, 30, 60, 90, 120)
 _TOP, _AXIS, _ROW, _HISTOGRAM = 24, 40, 28, 210  # px
-_NAME = 28  # letters
+_NAME, _NARROW_NAME = 28, 12  # letters that a name may have on a wide and on a narrow page
 _FITS_WIDE, _FITS_NARROW = 5, 20  # percent that a caption needs on a wide and on a narrow page
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZONES = ("expired", *(f"within_{days}" for days in HORIZONS), "later")
@@ -93,17 +93,26 @@ def _rows(routers: t.Sequence[Router], axis: _Axis) -> tuple[str, int]:
     for number, router in enumerate(routers):
         y = _TOP + number * _ROW + _ROW // 2
         x = axis.x(axis.column(_left(router)) + 0.5)
-        name = router.name if len(router.name) <= _NAME else router.name[: _NAME - 1] + "…"
-        side = 'text-anchor="end" dx="-11"' if x > 52 else 'dx="11"'
+        side = 'text-anchor="end" dx="-11"' if x > 50 else 'dx="11"'
         parts.append(
             f'<g class="{router.band}"><title>{escape(_told(router))}</title>'
             f'<line class="stem" x1="{today:.2f}%" y1="{y}" x2="{x:.2f}%" y2="{y}"/>'
             f'<circle class="mark" cx="{x:.2f}%" cy="{y}" r="6"/>'
-            f'<text class="name" x="{x:.2f}%" {side} y="{y + 4}"><tspan class="isolated">{escape(name)}</tspan>'
+            f'<text class="name" x="{x:.2f}%" {side} y="{y + 4}">{_named(router.name)}'
             f'<tspan class="more wide"> {router.level}</tspan>'
             f'<tspan class="more"> {escape(short(_left(router)))}</tspan></text></g>'
         )
     return "".join(parts), len(routers) * _ROW + 6
+
+
+def _named(name: str) -> str:
+    def as_long_as(most: int, where: str) -> str:
+        text = name if len(name) <= most else name[: most - 1] + "…"
+        return f'<tspan class="isolated{where}">{escape(text)}</tspan>'
+
+    if len(name) <= _NARROW_NAME:
+        return as_long_as(_NARROW_NAME, "")
+    return as_long_as(_NAME, " wide") + as_long_as(_NARROW_NAME, " narrow")
 
 
 def _histogram(routers: t.Sequence[Router], axis: _Axis, as_of: date) -> tuple[str, int]:
@@ -142,7 +151,7 @@ def _grid(most: int, scale: float, ground: int) -> str:
     step = next(factor * 10**power for power in range(9) for factor in (1, 2, 5) if factor * 10**power * 3.5 >= most)
     return "".join(
         f'<line class="grid" x1="0" x2="100%" y1="{(y := ground - count * scale):.1f}" y2="{y:.1f}"/>'
-        f'<text class="caption" x="100%" dx="-4" y="{y - 4:.1f}" text-anchor="end">{count:,}</text>'
+        f'<text class="caption" x="0" dx="5" y="{y - 4:.1f}">{count:,}</text>'
         for count in range(step, most + 1, step)
     )
 
