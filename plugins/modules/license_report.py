@@ -49,8 +49,8 @@ options:
     elements: str
   registered:
     description:
-      - The variable in which a task of M(outofband.chr.license_info) was registered on the hosts. With it, the report knows why a router
-        was not read, and takes nothing from a fact cache.
+      - The variable in which a task of M(outofband.chr.license_info) was registered on the hosts. With it, the report knows why a
+        router was not read, and takes nothing from a fact cache.
       - Without it, the fact C(chr_license) of each host is taken.
     type: str
   routers:

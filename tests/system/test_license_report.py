@@ -25,6 +25,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import
 from ansible_collections.outofband.chr.tests.lab.chromium import Browser, NoChromium
 
 NOON = datetime(2026, 11, 23, 12)
+SITES = ("fra", "ams", "waw", "nyc")
 HOSTILE = [
     "<script>document.title='taken'</script>",
     "'\"><img src=http://192.0.2.1/x onerror=alert(1)>",
@@ -52,7 +53,7 @@ def some_fleet(count, names=()):
     """Routers as they are found: most well, some free, some near their end, a few in trouble."""
     chance = random.Random(count)
     for number in range(count):
-        name = names[number] if number < len(names) else f"chr-{'fra ams waw nyc'.split()[number % 4]}-{number + 1:03d}"
+        name = names[number] if number < len(names) else f"chr-{SITES[number % 4]}-{number + 1:03d}"
         if number % max(count // 30, 9) == 8:
             reason = f"Cannot reach the guest agent of {name!r} at /run/{name}.sock within 5 s: Connection refused."
             yield {"name": name, "reason": reason, "unreachable": True}

@@ -210,7 +210,7 @@ def _moment(licence: t.Mapping[str, object], name: str) -> datetime | None:
 
 
 def shown(value: object) -> str:
-    """*value* as text of one line that can be shown and saved: nothing that moves a cursor, turns letters round or is no character."""
+    """*value* as text of one line that can be shown and saved: nothing in it moves a cursor or turns letters round."""
     text = " ".join(str(value).split())
     text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -54,18 +54,30 @@ def style(bands: t.Iterable[str]) -> str:
 
 _RULES = """
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+body {
+  margin: 0; background: var(--page); color: var(--text);
+  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
+}
 main { max-width: 82rem; margin: 0 auto; padding: 1.5rem clamp(.75rem, 3vw, 2rem) 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; letter-spacing: -.01em; }
 h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
 p { margin: .3rem 0; }
 .muted, caption, figcaption { color: var(--muted); }
 .lead { font-size: 1.1rem; margin: .5rem 0 1.25rem; }
-.card { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem; margin: 0 0 1rem; min-width: 0; }
+.card {
+  background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem;
+  margin: 0 0 1rem; min-width: 0;
+}
 .cards { columns: 25rem 2; column-gap: 1rem; margin-bottom: 1rem; }
 .cards .card { break-inside: avoid; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem; margin: 0 0 1rem; padding: 0; list-style: none; }
-.tiles li { background: var(--surface); border: 1px solid var(--line); border-top: 4px solid var(--band); border-radius: 8px; padding: .5rem .8rem .6rem; }
+.tiles {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem; margin: 0 0 1rem;
+  padding: 0; list-style: none;
+}
+.tiles li {
+  background: var(--surface); border: 1px solid var(--line); border-top: 4px solid var(--band);
+  border-radius: 8px; padding: .5rem .8rem .6rem;
+}
 .tiles b { display: block; font-size: 1.8rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tiles .none b { color: var(--muted); font-weight: 400; }
 .tiles small { display: block; color: var(--muted); }
@@ -75,7 +87,9 @@ figcaption { font-size: .9rem; }
 .plot { display: block; overflow: hidden; }
 .plot text { font-size: 12px; fill: var(--text); }
 .plot .caption { fill: var(--muted); font-size: 11px; }
-.plot .name { paint-order: stroke; stroke: var(--surface); stroke-width: 8px; stroke-linejoin: round; font-weight: 600; }
+.plot .name {
+  paint-order: stroke; stroke: var(--surface); stroke-width: 8px; stroke-linejoin: round; font-weight: 600;
+}
 .plot .more { font-weight: 400; fill: var(--muted); }
 .plot .isolated { unicode-bidi: isolate; }
 .plot .tick { font-weight: 600; }
@@ -100,7 +114,10 @@ tbody th, .who { min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere; whi
 .d code { overflow-wrap: normal; }
 .why { min-width: 11rem; overflow-wrap: anywhere; }
 code { font: .92em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
-.dot::before { content: ""; display: inline-block; width: .7em; height: .7em; margin-inline-end: .45em; border-radius: 50%; background: var(--band); }
+.dot::before {
+  content: ""; display: inline-block; width: .7em; height: .7em; margin-inline-end: .45em; border-radius: 50%;
+  background: var(--band);
+}
 th button { all: unset; cursor: pointer; font-weight: 600; border-radius: 3px; }
 th button::after { content: "\\a0\\2195"; color: var(--muted); font-weight: 400; }
 th[aria-sort=ascending] button::after { content: "\\a0\\2191"; color: var(--text); }
@@ -109,13 +126,20 @@ th[aria-sort=descending] button::after { content: "\\a0\\2193"; color: var(--tex
 .tools { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; margin: 0 0 .8rem; }
 .tools[hidden] { display: none; }
 .tools label { display: block; font-size: .9rem; color: var(--muted); }
-.tools input, .tools select { font: inherit; color: var(--text); background: var(--page); border: 1px solid var(--muted); border-radius: 6px; padding: .35rem .5rem; max-width: 100%; }
+.tools input, .tools select {
+  font: inherit; color: var(--text); background: var(--page); border: 1px solid var(--muted);
+  border-radius: 6px; padding: .35rem .5rem; max-width: 100%;
+}
+::placeholder { color: var(--muted); opacity: 1; }
 summary { cursor: pointer; }
 @media not all and (max-width: 600px) { .narrow { display: none; } }
 @media (max-width: 600px) { .wide { display: none; } }
 @media screen and (max-width: 600px) {
   .tiles { grid-template-columns: 1fr; gap: .3rem; }
-  .tiles li { display: flex; gap: .7rem; align-items: baseline; padding: .2rem .8rem; border-top-width: 1px; border-top-color: var(--line); border-inline-start: 5px solid var(--band); }
+  .tiles li {
+    display: flex; gap: .7rem; align-items: baseline; padding: .2rem .8rem; border-top-width: 1px;
+    border-top-color: var(--line); border-inline-start: 5px solid var(--band);
+  }
   .tiles b { font-size: 1.2rem; min-width: 3.2rem; text-align: end; }
   .tiles small { margin-inline-start: auto; }
 }

@@ -183,7 +183,7 @@ def _table(fleet: Fleet) -> str:
     heads = [
         '<th scope="col">Router</th><th scope="col" aria-sort="ascending">State</th><th scope="col" class="n">Days</th>',
         '<th scope="col">Deadline</th><th scope="col">Next renewal</th><th scope="col">Level</th><th scope="col">System id</th>',
-        *(f'<th scope="col" class="n cost">$ to {level}</th>' for level in LEVELS[1:]),
+        *(f'<th scope="col" class="n cost">$ to <span class="d">{level}</span></th>' for level in LEVELS[1:]),
         '<th scope="col">Notes</th>',
     ]
     states = "".join(f'<option value="{band}">{STATES[band]}</option>' for band in BANDS if fleet.bands.get(band))

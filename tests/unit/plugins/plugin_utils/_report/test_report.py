@@ -86,13 +86,14 @@ NAMES = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30))
 
 @given(st.lists(st.tuples(NAMES, NAMES), max_size=4))
 def test_no_name_or_reason_becomes_markup(named):
-    def elements(pairs):
+    def parsed(pairs):
         routers = [one for name, reason in pairs for one in (router(name), fleet.not_read(name, reason))]
         page = Page(FORMATS["html"](fleet.fleet(routers)))
-        return sorted(page.elements), sorted({(tag, name) for tag, name, _value in page.attributes}), page
+        elements = sorted(one for one in page.elements if one != "tspan")  # a long name has one more
+        return elements, sorted({(tag, name) for tag, name, _value in page.attributes}), page
 
-    tags, attributes, page = elements(named)
-    plain_tags, plain_attributes, _page = elements([("plain", "plain")] * len(named))
+    tags, attributes, page = parsed(named)
+    plain_tags, plain_attributes, _page = parsed([("plain", "plain")] * len(named))
     assert tags == plain_tags
     assert attributes == plain_attributes
     assert page.texts["script"] == assets.SCRIPT
