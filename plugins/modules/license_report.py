@@ -55,7 +55,7 @@ options:
     type: str
   routers:
     description:
-      - The routers themselves, in place of O(hosts), for example from the JSON files of several sites.
+      - The routers themselves, in place of O(hosts), for example as runs at several sites have collected them.
     type: list
     elements: dict
     suboptions:
@@ -120,6 +120,15 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
   register: report
+
+- name: Report on one group, from the facts, to a folder of the day
+  outofband.chr.license_report:
+    dest: /srv/reports/{{ now().strftime('%Y-%m-%d') }}
+    hosts: "{{ groups['edge'] }}"
+    name: edge
+    formats: [html]
+  delegate_to: localhost
+  run_once: true
 
 - name: Stop where something expires within a week
   ansible.builtin.fail:
