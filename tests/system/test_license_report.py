@@ -250,6 +250,23 @@ def test_the_page_fits_loads_nothing_and_says_nothing_on_the_console(browser, pa
     assert browser.evaluate(outside) == []
 
 
+def test_on_paper_the_page_is_light_and_has_every_router(browser, pages):
+    browser.show(pages[1000], scheme="dark")
+    browser.order(
+        "Emulation.setEmulatedMedia",
+        media="print",
+        features=[{"name": "prefers-color-scheme", "value": "dark"}],
+    )
+    try:
+        assert browser.evaluate(BRIGHTNESS % ("body", "backgroundColor")) > 200
+        assert browser.evaluate(BRIGHTNESS % ("body", "color")) < 60
+        assert browser.evaluate(f"{VISIBLE}.length") == 1000
+        assert not browser.evaluate("document.getElementById('tools').checkVisibility()")
+        assert browser.evaluate("getComputedStyle(document.querySelector('#all ~ .scroll')).overflowX") == "visible"
+    finally:
+        browser.order("Emulation.setEmulatedMedia", media="")
+
+
 def test_a_thousand_routers_are_drawn_within_two_seconds_and_small(browser, pages):
     assert pages[1000].stat().st_size < 1_500_000
     began = time.monotonic()

@@ -71,7 +71,7 @@ p { margin: .3rem 0; }
 .cards { columns: 25rem 2; column-gap: 1rem; margin-bottom: 1rem; }
 .cards .card { break-inside: avoid; }
 .tiles {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem; margin: 0 0 1rem;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: .6rem; margin: 0 0 1rem;
   padding: 0; list-style: none;
 }
 .tiles li {
@@ -107,7 +107,7 @@ th, td { text-align: start; padding: .35rem .5rem; border-bottom: 1px solid var(
 th { font-weight: 600; white-space: nowrap; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; white-space: normal; }
 thead th.n { white-space: normal; }
-.cost { min-width: 4.2rem; max-width: 6.5rem; }
+.cost { min-width: 4.2rem; }
 .n { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .d, .state { white-space: nowrap; font-variant-numeric: tabular-nums; }
 tbody th, .who { min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere; white-space: normal; }
@@ -144,7 +144,8 @@ summary { cursor: pointer; }
   .tiles small { margin-inline-start: auto; }
 }
 @media print {
-  body { background: none; font-size: 10pt; }
+  :root { color-scheme: light; }
+  body { background: #fff; font-size: 10pt; }
   main { max-width: none; padding: 0; }
   .card, .tiles li { break-inside: avoid; }
   .card.long { break-inside: auto; border: 0; padding: 0; }

@@ -56,7 +56,7 @@ def plot(fleet: Fleet) -> str:
         f'<svg class="plot" role="img" aria-labelledby="plot-title plot-desc" width="100%" height="{_TOP + height + _AXIS}">'
         f'<title id="plot-title">Deadlines of {len(routers):,} licences</title>'
         f'<desc id="plot-desc">{escape(_description(fleet))}</desc>'
-        f"{_zones(axis, height)}{drawn}{_ticks(axis, height, fleet.as_of)}</svg>"
+        f"{_zones(axis, height)}{_ticks(axis, height, fleet.as_of)}{drawn}</svg>"
     )
 
 
