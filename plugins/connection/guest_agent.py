@@ -314,6 +314,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, GuestError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._no_log import hidden
 
 # How Ansible's own machinery begins a command for a POSIX shell; no RouterOS script begins so.
 _SHELL_COMMANDS = re.compile(r"\( ?umask |echo ~|rm -f |chmod |test -|mkdir -|setfacl |chown ")
@@ -496,4 +497,4 @@ class Connection(ConnectionBase):
                 str(error)
             ) from None  # the text is complete; Ansible would add the causes to it
         except GuestError as error:
-            raise AnsibleError(str(error)) from None
+            raise AnsibleError(hidden(error) if self._play_context.no_log else str(error)) from None

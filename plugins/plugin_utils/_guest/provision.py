@@ -173,6 +173,12 @@ class Progress:
     final: bool = False
     """Nothing more will come. Otherwise status or output may still follow: wait a little and look again."""
 
+    def __str__(self) -> str:
+        """What became of the script, behind "The script on ...": for messages."""
+        if self.phase is not Phase.ENDED:
+            return "did not end in time"
+        return {0: "ended well", None: "ended, and nothing tells whether well"}.get(self.rc, "failed")
+
 
 def busy(values: t.Mapping[str, str]) -> bool:
     """Whether a script runs, of whomever: a router accepts none then. *values*: see ``progress``."""

@@ -676,6 +676,18 @@ def test_no_secret_is_shown_or_kept(domain, playbook, variables, tmp_path):
     assert not any(secret.encode() in path.read_bytes() or encoded in path.read_bytes() for path in kept)
 
 
+@pytest.mark.parametrize("variables", ["socket"], indirect=True)
+def test_the_routers_words_are_not_in_the_reason_of_a_raw_task_under_no_log(domain, playbook, variables):
+    """An unknown outcome quotes what the router printed, and Ansible shows a reason even under no_log."""
+    domain("chr1", writes_status=False)
+    secret = "s3cr3t-in-the-script"
+    task = {"name": "go", "ansible.builtin.raw": f':put "{secret}"\n:return 1'}
+    run = playbook([task | {"no_log": True}], {"chr1": variables()}, "-vvvvv")
+    assert run.rc == 2
+    assert secret not in run.output
+    assert secret in playbook([task], {"chr1": variables()}).of("go")["result"]["msg"]
+
+
 @pytest.mark.parametrize("variables", ["commands"], indirect=True)
 def test_dom0_that_cannot_be_reached_is_told_in_ssh_words(domain, playbook, variables):
     run = playbook([script(":put 1")], {"chr1": variables(chr_ssh_host="nobody.invalid")})

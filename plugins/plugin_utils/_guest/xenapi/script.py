@@ -76,7 +76,7 @@ class Delivery:
         try:
             self._clear(seen=True)
         except GuestError as error:
-            raise self._left(f"The script on {self._vm.name!r} {_how(progress)}.", error) from error
+            raise self._left(f"The script on {self._vm.name!r} {progress}.", error) from error
         return ScriptResult(
             rc=progress.rc if progress.phase is Phase.ENDED else None,
             output=progress.output,
@@ -314,12 +314,6 @@ class Delivery:
             left="The script may run again at the next boot: shut the VM down, then xe vm-param-remove "
             f"uuid={uuid} param-name=xenstore-data param-key={provision.SCRIPT}",
         )
-
-
-def _how(progress: Progress) -> str:
-    if progress.phase is not Phase.ENDED:
-        return "did not end in time"
-    return "ended well" if progress.rc == 0 else "failed"
 
 
 def _cut(progress: Progress) -> bool:

@@ -177,10 +177,15 @@ class XenstoreGuest(Guest):
     def wait(self, job: Job, timeout: float) -> ScriptResult:
         running, plan = self._jobs.pop(job.id)
         try:
+            told = ""
             try:
                 progress = self._steps.end(running, Deadline(timeout))
+                told = f"The script on {self.vm!r} {progress}."
+            except OutcomeUnknown as error:
+                told = str(error)
+                raise
             finally:
-                goes_on = self._steps.dispose(running)
+                goes_on = self._steps.dispose(running, told)
             if progress.phase is Phase.WAITING and not goes_on:
                 self._undo(running.domain, plan)
         finally:

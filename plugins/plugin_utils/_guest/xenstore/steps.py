@@ -232,8 +232,8 @@ class Steps:
             running.follower.close()
             running.follower = None
 
-    def dispose(self, running: Running) -> bool:
-        """Remove a step from the store, whatever became of it. Whether it goes on on the router.
+    def dispose(self, running: Running, told: str = "") -> bool:
+        """Remove a step from the store, whatever became of it, which *told* says. Whether it goes on on the router.
 
         Then only its text is taken away, so that it does not run at the next boot; the status stays, so that nobody starts
         another script meanwhile. Raises OutcomeUnknown when that cannot be done.
@@ -252,7 +252,7 @@ class Steps:
                 self._dom0.drop()
                 if deadline.expired:
                     raise OutcomeUnknown(
-                        f"xenstore in {self._dom0.name} was lost: {error}.",
+                        f"{told} xenstore in {self._dom0.name} was lost: {error}.".lstrip(),
                         left=f"The text of a script for {self._dom0.vm!r} could not be removed from there, and may run again "
                         f"when the router restarts. Remove it: xenstore-rm {running.domain.path}/{provision.SCRIPT}",
                     ) from None
