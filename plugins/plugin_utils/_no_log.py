@@ -8,7 +8,7 @@ Ansible shows the reason of a failure even then, and ours can quote a script, an
 
 from __future__ import annotations
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import OutcomeUnknown
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import NoSecretWay, OutcomeUnknown
 
 HIDDEN = "The task failed. The reason is not shown because no_log is set."
 HIDDEN_OUTCOME = (
@@ -21,4 +21,6 @@ def hidden(error: Exception | None) -> str:
     """In place of the text of *error*, with what the operator must clear away."""
     if isinstance(error, OutcomeUnknown):
         return f"{HIDDEN_OUTCOME} {error.left}".rstrip()
+    if isinstance(error, NoSecretWay):
+        return str(error)
     return HIDDEN

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from conftest import Playbook, Run, cache
+from conftest import Run, cache
 
 from ansible_collections.outofband.chr.tests.lab.accounts import GRACE, AccountServer, Instance
 from ansible_collections.outofband.chr.tests.lab.hypervisors import Hosts, Missing, Routers, hypervisor

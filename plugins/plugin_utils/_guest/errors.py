@@ -92,6 +92,13 @@ class NotPossible(GuestError):
     """This hypervisor, agent or RouterOS cannot do what was asked."""
 
 
+class NoSecretWay(NotPossible):
+    """Every way to the guest would show a script with a secret in it, or leave it lying about. Nothing was sent.
+
+    The text holds no secret, so it may be shown under no_log.
+    """
+
+
 class FileNotThere(GuestError):
     """The router has no such file, or the agent does not serve it."""
 

@@ -19,7 +19,7 @@ from ansible_collections.outofband.chr.plugins.module_utils._routeros.quoting im
 from .. import provision
 from ..base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from ..deadline import Deadline
-from ..errors import AgentNotThere, GuestError, InvalidInput, NotPossible, OutcomeUnknown, ScriptFailed
+from ..errors import AgentNotThere, GuestError, InvalidInput, NoSecretWay, NotPossible, OutcomeUnknown, ScriptFailed
 from ..provision import Phase, Plan, Step
 from .dom0 import MODES, Dom0
 from .steps import Running, Steps
@@ -113,10 +113,10 @@ class XenstoreGuest(Guest):
 
     def run_secret(self, source: bytes, timeout: float) -> ScriptResult:
         if self._dom0.store.mode == "commands":
-            raise NotPossible(
-                f"A script with a secret was not handed to {self.vm!r}: the way 'commands' would show it in the process list "
-                f"of {self._dom0.name}. The way 'socket' does not (chr_exec_mode); it needs AllowStreamLocalForwarding of the sshd "
-                "there."
+            raise NoSecretWay(
+                f"A script with a secret (no_log) was not handed to {self.vm!r}: the way 'commands' would show it in the process "
+                f"list of {self._dom0.name}. The way 'socket' does not (chr_exec_mode), and needs AllowStreamLocalForwarding of the "
+                "sshd there."
             )
         provision.check_single(source)
         return self.run(source, timeout)
