@@ -18,7 +18,7 @@ description:
     with an apostrophe; system ids can begin with C(+), so programs had better read the JSON file.
   - Days are calendar days by each router's own clock. So a report changes when the licences or the day do, not with each run.
 notes:
-  - The playbook P(outofband.chr.license_audit#playbook) reads the routers and then runs this module.
+  - The playbook C(outofband.chr.license_audit) reads the routers and then runs this module.
 options:
   dest:
     description:

@@ -89,7 +89,9 @@ def audit(tmp_path):
         extra = json.dumps({"license_audit_dest": str(tmp_path / "audit"), "chr_connect_timeout": 2})
         command = [program, "-i", inventory, "outofband.chr.license_audit", "-e", extra, "--forks", "10", *arguments]
         environment = os.environ | {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_NOCOLOR": "1"}
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
 
     return run
 

@@ -117,7 +117,7 @@ def _duplicates(fleet: Fleet) -> str:
         for one in fleet.duplicates
     ]
     text = (
-        '<p class="muted">Clones of one disk. They get in the way of each other’s licence; a free one can be given a new id '
+        '<p class="muted">Clones of one disk. They get in the way of each other&rsquo;s licence; a free one can be given a new id '
         "(<code>outofband.chr.system_id</code>), a licensed one cannot.</p>"
     )
     return _card(
@@ -194,7 +194,7 @@ def _table(fleet: Fleet) -> str:
         f'<div><label for="state">State</label><select id="state"><option value="">all</option>{states}</select></div>'
         '<p class="muted" id="said" role="status"></p></div>'
         '<div class="scroll" tabindex="0" role="region" aria-labelledby="all"><table id="routers">'
-        "<caption>Dates are in each router’s own time zone.</caption>"
+        "<caption>Dates are in each router&rsquo;s own time zone.</caption>"
         f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></section>"
     )
 
