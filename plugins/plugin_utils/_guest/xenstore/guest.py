@@ -115,8 +115,8 @@ class XenstoreGuest(Guest):
         if self._dom0.store.mode == "commands":
             raise NoSecretWay(
                 f"A script with a secret (no_log) was not handed to {self.vm!r}: the way 'commands' would show it in the process "
-                f"list of {self._dom0.name}. The way 'socket' does not (chr_exec_mode), and needs AllowStreamLocalForwarding of the "
-                "sshd there."
+                f"list of {self._dom0.name}. The way 'socket' does not (chr_exec_mode), and needs AllowStreamLocalForwarding of "
+                "the sshd there."
             )
         provision.check_single(source)
         return self.run(source, timeout)
