@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._action import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._compare import same_content
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, check_file_name
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import FileNotThere, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._local import replacing
 
 
 class ActionModule(GuestAction):
@@ -36,7 +35,8 @@ class ActionModule(GuestAction):
         try:
             same = self._same(guest, name, dest)
             if not same and not self._task.check_mode:
-                self._fetch(guest, name, dest)
+                with replacing(dest) as target:
+                    guest.get(name, target)
             return {
                 "changed": not same,
                 "dest": str(dest),
@@ -69,21 +69,6 @@ class ActionModule(GuestAction):
         if same is None:
             raise FileNotThere(f"There is no file {name!r} on {guest.vm!r}.")
         return same and dest.is_file()
-
-    def _fetch(self, guest: Guest, name: str, dest: Path) -> None:
-        """Whole or not at all: into a file beside *dest* that then takes its place."""
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, beside = tempfile.mkstemp(dir=dest.parent, prefix=".outofband.")
-        try:
-            with os.fdopen(descriptor, "wb") as target:
-                guest.get(name, target)
-            if dest.exists():
-                Path(beside).chmod(dest.stat().st_mode & 0o777)
-            Path(beside).replace(dest)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(beside).unlink()
-            raise
 
 
 def _facts(path: Path) -> dict[str, t.Any]:

@@ -23,6 +23,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import G
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
+    GuestError,
     InvalidInput,
     OutcomeUnknown,
     ScriptFailed,
@@ -101,7 +102,12 @@ class ActionModule(LicenceAction):
             if self._task.diff:
                 result["diff"] = {"before": lines(result["before"]), "after": f"level: {level}\n(renewed)\n"}
             return result
-        outcome, after = self._renew(guest, before, (account, password, level), timeout)
+        try:
+            outcome, after = self._renew(guest, before, (account, password, level), timeout)
+        finally:
+            if not guest.capabilities.output:
+                with contextlib.suppress(GuestError):
+                    guest.run(renewal.remove_status().encode(), READ_TIMEOUT)
         return self._ended(guest, before, after, outcome, arguments, level)
 
     # -- is it needed ------------------------------------------------------------------------------------------------
@@ -134,20 +140,20 @@ class ActionModule(LicenceAction):
     ) -> tuple[RenewalOutcome, Reading | None]:
         """(what the router said of it, the licence afterwards); no licence where it cannot be read any more."""
         deadline = Deadline(timeout)
+        level = request[2]
         outcome, after = self._ask(guest, request, timeout)
+        if not guest.capabilities.output:
+            after = self._look(guest)
+            if not _arrived(before, after, level, outcome):
+                outcome = self._reason(guest) or outcome
         if outcome.kind in _ENDS:
             return outcome, after or self._look(guest)
-        level = request[2]
         pauses = itertools.chain(_LOOKS, itertools.repeat(_LOOKS[-1]))
         while not _arrived(before, after, level, outcome):
             if deadline.expired or (after and not guest.capabilities.live):  # a look costs a boot there
                 break
             time.sleep(min(next(pauses), deadline.remaining))
             after = self._look(guest) or after
-        else:
-            return outcome, after
-        if outcome.kind is Renewal.SILENT and not guest.capabilities.output:
-            outcome = self._reason(guest) or outcome
         return outcome, after
 
     def _ask(
@@ -189,11 +195,13 @@ class ActionModule(LicenceAction):
 
     def _reason(self, guest: Guest) -> RenewalOutcome | None:
         """Where no output comes back: what the router wrote into the file of the status, as far as questions can tell."""
+        found = None
         with contextlib.suppress(ScriptFailed, InvalidInput):  # this RouterOS writes no such file
-            for kind, words in renewal.STATUS_WORDS:
-                if guest.condition(renewal.status_has(words), READ_TIMEOUT):
-                    return RenewalOutcome(kind, words)
-        return None
+            found = next(
+                (kind for kind in renewal.STATUS_WORDS if guest.condition(renewal.status_has(kind[1]), READ_TIMEOUT)),
+                None,
+            )
+        return RenewalOutcome(*found) if found else None
 
     # -- the result --------------------------------------------------------------------------------------------------
 

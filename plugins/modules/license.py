@@ -124,7 +124,8 @@ renewal:
     text: done
 needed:
   description:
-    - Whether the account server had to be asked. In check mode it would be; a router that cannot be read without a boot counts as one.
+    - Whether the account server had to be asked. In check mode, whether it would be; a router that cannot be read without a boot
+      counts as one.
   returned: unless it could not be read at first
   type: bool
 account_refused:

@@ -19,12 +19,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware import VmwareGuest
 from ansible_collections.outofband.chr.tests.lab.qemu.image import GuestImage, build_image
 from ansible_collections.outofband.chr.tests.lab.qemu.libvirtd import Libvirtd
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
-from ansible_collections.outofband.chr.tests.lab.vcenter import NoGo, Vcenter, build_vcsim
+from ansible_collections.outofband.chr.tests.lab.vcenter import PASSWORD, USER, NoGo, Vcenter, build_vcsim
 from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
 from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import NoXen, build_xen
 
@@ -167,6 +170,27 @@ def xen() -> t.Iterator[XenHost]:
         pytest.skip(str(error))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def vmware_guest(tmp_path: Path) -> t.Callable[..., VmwareGuest]:
+    """A router of a vCenter, without Ansible: ``vmware_guest(vcenter, "chr1", connect_timeout=1)``."""
+
+    def make(vcenter: Vcenter, vm: str, **options: t.Any) -> VmwareGuest:
+        defaults = {
+            "backend": "vmware",
+            "connect_timeout": 5.0,
+            "exec_mode": "auto",
+            "runtime_directory": tmp_path / "run",
+            "api_host": vcenter.about["host"],
+            "api_port": int(vcenter.about["port"]),
+            "api_user": USER,
+            "api_password": PASSWORD,
+            "ca_path": vcenter.about["ca"],
+        }
+        return t.cast("VmwareGuest", open_guest(GuestOptions(vm=vm, **{**defaults, **options})))
+
+    return make
 
 
 @pytest.fixture(scope="session")

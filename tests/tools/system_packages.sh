@@ -31,6 +31,7 @@ if [ "${1:-test}" = test ]; then
     needs socat "command -v socat"
     needs qemu-utils "command -v qemu-img"
     needs shellcheck "command -v shellcheck"
+    needs chromium "command -v chromium || command -v chromium-browser || command -v google-chrome"
 fi
 
 if [ "$(id -u)" -eq 0 ]; then

@@ -134,6 +134,11 @@ def status_has(words: str) -> str:
     return f'[/file get [/file find name~"^{STATUS_FILE}"] contents] ~ {quote(words)}'
 
 
+def remove_status() -> str:
+    """A script that removes the file STATUS_FILE."""
+    return f'/file remove [/file find name~"^{STATUS_FILE}"]'
+
+
 def _statuses(output: bytes) -> tuple[list[str], str]:
     """Every status in order, and the whole output, as text."""
     plain = _ESCAPES.sub(b"", output).replace(b"\r", b"\n").decode("utf-8", "surrogateescape")

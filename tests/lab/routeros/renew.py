@@ -91,7 +91,7 @@ def _renew(call: Call) -> Value:
     if not 0.02 <= interval <= 5:
         raise ScriptError("value of interval out of range (00:00:00.020..00:00:05)")
     duration = _seconds(call, "duration", switches.renew_runs_on)
-    process = _Process(router, text(call.args["account"]), text(call.args["password"]), level)
+    process = _Process(router, _utf8(call.args["account"]), _utf8(call.args["password"]), level)
     sections = _Sections(call)
     if "once" in call.args:
         sections.add(process.states[0])
@@ -166,3 +166,8 @@ RENEW = tuple(
     CommandSpec("renew", _renew, _PARAMS + more, since=since, locked=False)
     for since, more in (((0,), ()), ((7, 22), params("text", "freeze-frame-interval")))
 )
+
+
+def _utf8(value: Value | None) -> str:
+    """Bytes, as RouterOS has them, as the text that the server is told."""
+    return text(value).encode("latin-1").decode("utf-8", "surrogateescape")

@@ -1,0 +1,287 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report as one page of HTML that loads nothing. PRIVATE to the collection: may change in any release.
+
+It reads without its script, which only sorts and filters the table. Whatever comes from a router or an inventory is escaped, and
+the content security policy lets nothing run but this script and this style sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import typing as t
+from datetime import date
+from html import escape
+
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.fleet import BANDS, HORIZONS, Fleet, Router
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
+
+from .assets import SCRIPT, style
+from .plot import MOST_ROWS, plot, span
+
+_OPEN = 8
+"""Lists with more entries are shown when asked for."""
+
+STATES = {
+    "expired": "expired",
+    "within_7": "within 7 days",
+    "within_30": "8 to 30 days",
+    "within_60": "31 to 60 days",
+    "later": "after 60 days",
+    "no_deadline": "no deadline",
+    "not_read": "not read",
+}
+
+
+def page(fleet: Fleet) -> str:
+    """The whole file."""
+    css = style(BANDS)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{_hash(css)}'; script-src 'sha256-{_hash(SCRIPT)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    cards = "".join((_duplicates(fleet), _clocks(fleet), _not_read(fleet), _money(fleet)))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
+        '<link rel="icon" href="data:,">\n<title>CHR licences</title>\n'
+        f"<style>{css}</style>\n</head>\n<body>\n<main>\n{_head(fleet)}\n{_tiles(fleet)}\n{_plot(fleet)}\n"
+        f'<div class="cards">{cards}</div>\n{_table(fleet)}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n'
+    )
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _head(fleet: Fleet) -> str:
+    return (
+        f'<header><h1>CHR licences</h1><p class="muted">{_count(len(fleet.routers), "router")}'
+        f"{f', as of {_date(fleet.as_of)} by their own clocks' if fleet.as_of else ''}</p>"
+        f'<p class="lead">{_verdict(fleet)}</p></header>'
+    )
+
+
+def _verdict(fleet: Fleet) -> str:
+    """One or two sentences for who reads no further."""
+    if not fleet.routers:
+        return "There is no router to report on."
+    if len(fleet.not_read) == len(fleet.routers):
+        return "No router could be read."
+    week, month, all_soon = (len(fleet.expiring(days)) for days in HORIZONS)
+    urgent = [(len(fleet.expired), "expired"), (week, "expires within 7 days" if week == 1 else "expire within 7 days")]
+    parts = [f"<strong>{count:,}</strong> {what}" for count, what in urgent if count]
+    said = (
+        " and ".join(parts) + "."
+        if parts
+        else f"Nothing expires within 7 days, {month:,} within 30, {all_soon:,} within 60."
+    )
+    unread = len(fleet.not_read)
+    return f"{said} <strong>{unread:,}</strong> {'was' if unread == 1 else 'were'} not read." if unread else said
+
+
+def _tiles(fleet: Fleet) -> str:
+    below = {f"within_{days}": f"{len(fleet.expiring(days)):,} within {days} days" for days in HORIZONS[1:]}
+    below["no_deadline"] = f"{sum(one.level == 'free' for one in fleet.routers):,} free"
+    below["not_read"] = f"{sum(one.unreachable for one in fleet.routers):,} unreachable"
+    tiles = "".join(
+        f'<li class="{band}{"" if fleet.bands.get(band) else " none"}"><b>{fleet.bands.get(band, 0):,}</b>{STATES[band]}'
+        f"<small>{below.get(band, '')}</small></li>"
+        for band in BANDS
+    )
+    return f'<ul class="tiles" aria-label="Routers by deadline">{tiles}</ul>'
+
+
+def _plot(fleet: Fleet) -> str:
+    drawn = plot(fleet)
+    if not drawn:
+        return _card("Deadlines", '<p class="muted">No router has a deadline.</p>')
+    shown = sum(router.days_left is not None for router in fleet.routers)
+    how = "A dot for each router" if shown <= MOST_ROWS else "Licences that end on each day"
+    rest = len(fleet.routers) - shown
+    missing = f" {_count(rest, 'router')} without a date {'is' if rest == 1 else 'are'} not in it." if rest else ""
+    return _card("Deadlines", f"<figure>{drawn}<figcaption>{how}.{missing}</figcaption></figure>")
+
+
+def _duplicates(fleet: Fleet) -> str:
+    if not fleet.duplicates:
+        return ""
+    routers = {router.name: router for router in fleet.routers}
+    rows = [
+        f'<tr><td class="d"><code>{escape(one.system_id)}</code></td><td class="n">{len(one.routers):,}</td><td class="who">'
+        + ", ".join(f"{_name(name)} ({routers[name].level})" for name in one.routers)
+        + "</td></tr>"
+        for one in fleet.duplicates
+    ]
+    text = (
+        '<p class="muted">Clones of one disk. They get in the way of each other&rsquo;s licence; a free one can be given a new id '
+        "(<code>outofband.chr.system_id</code>), a licensed one cannot.</p>"
+    )
+    return _card(
+        f"{_count(len(rows), 'system id')} of more than one router",
+        text + _listed(("System id", "Routers", "Names"), rows, "Duplicate system ids"),
+    )
+
+
+def _not_read(fleet: Fleet) -> str:
+    rows = [
+        f'<tr><th scope="row">{_name(one.name)}</th><td class="d">{"unreachable" if one.unreachable else "failed"}</td>'
+        f'<td class="why">{_isolated(one.reason or "")}</td></tr>'
+        for one in fleet.not_read
+    ]
+    if not rows:
+        return ""
+    listed = _listed(("Router", "What", "Reason"), rows, "Routers that were not read")
+    return _card(f"{_count(len(rows), 'router')} not read", listed)
+
+
+def _clocks(fleet: Fleet) -> str:
+    rows = [
+        f'<tr><th scope="row">{_name(one.name)}</th><td class="d">{_ahead(one)}</td></tr>' for one in fleet.wrong_clocks
+    ]
+    if not rows:
+        return ""
+    text = '<p class="muted">A router goes by its own clock, so its licence ends by that one, too. Mend the clock first.</p>'
+    listed = _listed(("Router", "Its clock is"), rows, "Routers whose clock is wrong")
+    return _card(f"{_count(len(rows), 'wrong clock')}", text + listed)
+
+
+def _money(fleet: Fleet) -> str:
+    costs = {(one.current, one.wanted): one for one in fleet.upgrades}
+    rows = []
+    for level in LEVELS:
+        cells = "".join(
+            f'<td class="n">{_dollars(costs[level, wanted].cost) if (level, wanted) in costs else ""}</td>'
+            for wanted in LEVELS[1:]
+        )
+        count = fleet.levels.get(level, 0)
+        rows.append(f'<tr><th scope="row">{level}</th><td class="n">{count:,}</td>{cells}</tr>')
+    sums = "".join(
+        f'<td class="n"><strong>{_dollars(sum(one.cost for one in fleet.upgrades if one.wanted == wanted))}</strong></td>'
+        for wanted in LEVELS[1:]
+    )
+    rows.append(f'<tr><th scope="row">all</th><td class="n">{sum(fleet.levels.values()):,}</td>{sums}</tr>')
+    text = (
+        '<p class="muted">US dollars at list price, the whole price of the new level each: the former licence becomes free on '
+        "the account, for another router. A trial counts as its level, because a router does not tell it from a paid licence.</p>"
+    )
+    heads = ("Level", "Routers", *(f"to {level}" for level in LEVELS[1:]))
+    return _card(
+        "Levels, and what higher ones cost", text + _grid(heads, rows, "Cost to upgrade all routers of a level")
+    )
+
+
+def _table(fleet: Fleet) -> str:
+    twins = {name: one for one in fleet.duplicates for name in one.routers}
+    ordered = sorted(
+        enumerate(fleet.routers), key=lambda one: (BANDS.index(one[1].band), one[1].days_left or 0, one[0])
+    )
+    rows = "\n".join(_row(router, router.name in twins) for _place, router in ordered)
+    heads = [
+        '<th scope="col">Router</th><th scope="col" aria-sort="ascending">State</th><th scope="col" class="n">Days</th>',
+        '<th scope="col">Deadline</th><th scope="col">Next renewal</th><th scope="col">Level</th><th scope="col">System id</th>',
+        *(f'<th scope="col" class="n cost">$ to <span class="d">{level}</span></th>' for level in LEVELS[1:]),
+        '<th scope="col">Notes</th>',
+    ]
+    states = "".join(f'<option value="{band}">{STATES[band]}</option>' for band in BANDS if fleet.bands.get(band))
+    return (
+        '<section class="card long" aria-labelledby="all"><h2 id="all">All routers</h2>'
+        '<div class="tools" id="tools" hidden><div><label for="words">Filter</label>'
+        '<input id="words" type="search" autocomplete="off" placeholder="name, id, p10, duplicate …"></div>'
+        f'<div><label for="state">State</label><select id="state"><option value="">all</option>{states}</select></div>'
+        '<p class="muted" id="said" role="status"></p></div>'
+        '<div class="scroll" tabindex="0" role="region" aria-labelledby="all"><table id="routers">'
+        "<caption>Dates are in each router&rsquo;s own time zone.</caption>"
+        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></section>"
+    )
+
+
+def _row(router: Router, twin: bool) -> str:
+    days = "" if router.days_left is None else str(router.days_left)
+    costs = "".join(f'<td class="n">{router.upgrades.get(level, "")}</td>' for level in LEVELS[1:])
+    level = LEVELS.index(router.level) if router.level else ""
+    rank = f"{BANDS.index(router.band)}{'' if router.days_left is None else _sortable(router.days_left)}"
+    return (
+        f'<tr class="{router.band}"><th scope="row">{_name(router.name)}</th>'
+        f'<td class="state dot" data-v="{rank}">{STATES[router.band]}</td><td class="n">{days}</td>'
+        f'<td class="d">{_date(router.deadline_at)}</td><td class="d">{_date(router.next_renewal_at)}</td>'
+        f'<td class="d" data-v="{level}">{router.level or ""}</td><td class="d"><code>{escape(router.system_id or "")}</code></td>'
+        f'{costs}<td class="why">{_notes(router, twin)}</td></tr>'
+    )
+
+
+def _sortable(days: int) -> str:
+    """Behind the rank of a band: a fraction that grows with the days."""
+    return f".{days + 5_000_000:08d}"
+
+
+def _notes(router: Router, twin: bool) -> str:
+    notes = []
+    if router.reason is not None:
+        notes.append(_isolated(router.reason))
+    if twin:
+        notes.append("duplicate system id")
+    if router.clock_wrong:
+        notes.append(f"clock {_ahead(router)}")
+    if router.limited_upgrades and not router.expired:
+        notes.append("upgrades limited")
+    if router.renewal_due and not router.expired:
+        notes.append("renewal due")
+    return "; ".join(notes)
+
+
+def _ahead(router: Router) -> str:
+    if router.clock_ahead is None:
+        return "wrong"
+    minutes = abs(router.clock_ahead) // 60
+    amount = (
+        f"{minutes:,} min" if minutes < 120 else f"{minutes // 60:,} h" if minutes < 2880 else span(minutes // 1440)[3:]
+    )
+    return f"{amount} {'ahead' if router.clock_ahead > 0 else 'behind'}"
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _card(title: str, content: str) -> str:
+    return f'<section class="card"><h2>{title}</h2>{content}</section>'
+
+
+def _listed(heads: t.Sequence[str], rows: t.Sequence[str], caption: str) -> str:
+    """A small table, folded away if it is a long one."""
+    grid = _grid(heads, rows, caption)
+    return grid if len(rows) <= _OPEN else f"<details><summary>Show all {len(rows):,}</summary>{grid}</details>"
+
+
+def _grid(heads: t.Sequence[str], rows: t.Iterable[str], caption: str) -> str:
+    columns = "".join(
+        f'<th scope="col"{" class=n" if head.startswith(("to ", "Routers")) else ""}>{head}</th>' for head in heads
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption class="unseen">{caption}</caption>'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _name(name: str) -> str:
+    return _isolated(name)
+
+
+def _isolated(text: str) -> str:
+    """Text of others, whose direction stays its own."""
+    return f"<bdi>{escape(text)}</bdi>"
+
+
+def _date(moment: date | None) -> str:
+    return moment.strftime("%Y-%m-%d") if moment else ""
+
+
+def _dollars(amount: int) -> str:
+    return f"${amount:,}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

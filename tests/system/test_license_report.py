@@ -1,0 +1,337 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The audit as its users run it, and its report as they see it, in Chromium."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import stat
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.outofband.chr.plugins.module_utils._routeros import fleet
+from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
+from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS
+from ansible_collections.outofband.chr.tests.lab.chromium import Browser, NoChromium
+
+NOON = datetime(2026, 11, 23, 12)
+SITES = ("fra", "ams", "waw", "nyc")
+HOSTILE = [
+    "<script>document.title='taken'</script>",
+    "'\"><img src=http://192.0.2.1/x onerror=alert(1)>",
+    "\u202e\u05d0\u05d1\u05d2",
+    "chr-" + "very-" * 60 + "long",
+]
+
+
+def license_of(level, days, system_id="jZBX6bKzYKJ", **more):
+    """What license_info returns at noon."""
+    deadline = None if level == "free" else NOON + timedelta(days=days)
+    return {
+        "system_id": system_id,
+        "level": level,
+        "next_renewal_at": deadline and (deadline - timedelta(days=30)).isoformat(),
+        "deadline_at": deadline and deadline.isoformat(),
+        "router_time": NOON.isoformat(),
+        "expired": bool(deadline) and days < 0,
+        "renewal_due": bool(deadline) and days < 30,
+        **more,
+    }
+
+
+def some_fleet(count, names=()):
+    """Routers as they are found: most well, some free, some near their end, a few in trouble."""
+    chance = random.Random(count)
+    for number in range(count):
+        name = names[number] if number < len(names) else f"chr-{SITES[number % 4]}-{number + 1:03d}"
+        if number % max(count // 30, 9) == 8:
+            reason = f"Cannot reach the guest agent of {name!r} at /run/{name}.sock within 5 s: Connection refused."
+            yield {"name": name, "reason": reason, "unreachable": True}
+            continue
+        level = chance.choices(LEVELS, [3, 5, 2, 1])[0]
+        system_id = base64.b64encode(chance.randbytes(8)).decode()[:11] if number not in (2, 3) else "e9XUfkRvzsI"
+        days = min(max(chance.gauss(34, 16), -20.2), 59.9)
+        wrong = {"clock_wrong": True, "clock_ahead": 7261.5} if number % 97 == 5 else {}
+        yield {"name": name, "license": license_of(level, days, system_id, **wrong)}
+
+
+def modelled(routers):
+    return fleet.fleet(
+        fleet.read(one["name"], one["license"])
+        if "license" in one
+        else fleet.not_read(one["name"], one["reason"], True)
+        for one in routers
+    )
+
+
+# -- the playbook and the module -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audit(tmp_path):
+    """Run the playbook license_audit on an inventory."""
+
+    def run(hosts, *arguments):
+        inventory = tmp_path / "inventory.yml"
+        routers = {"vars": {"ansible_connection": "outofband.chr.guest_agent", "chr_backend": "qemu"}, "hosts": hosts}
+        inventory.write_text(yaml.safe_dump({"all": {"children": {"routers": routers}}}))
+        program = Path(sys.executable).parent / "ansible-playbook"
+        extra = json.dumps({"license_audit_dest": str(tmp_path / "audit"), "chr_connect_timeout": 2})
+        command = [program, "-i", inventory, "outofband.chr.license_audit", "-e", extra, "--forks", "10", *arguments]
+        environment = os.environ | {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_NOCOLOR": "1"}
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    return run
+
+
+def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fails_nothing(lab, audit, tmp_path):
+    routers = {name: lab(name) for name in ("paid", "clone", "free", "due", "garbage", "gone")}
+    now = datetime.now()
+    for name, days in (("paid", 45.0), ("due", 3.0)):
+        licence = routers[name].router.licence
+        licence.level = "p10"
+        deadline = routers[name].router.clock.now().replace(hour=12, microsecond=0) + timedelta(days=days)
+        licence.deadline_at, licence.next_renewal_at = deadline, deadline - timedelta(days=30)
+    routers["clone"].router.licence.system_id = routers["free"].router.licence.system_id
+    routers["garbage"].router.licence.system_id = "<b>garbage</b>"
+    routers["gone"].stop()
+    hosts = {name: {"chr_socket": str(one.address)} for name, one in routers.items()}
+
+    first = audit(hosts)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "6 routers: 0 expired, 1 expire within 7 days, 1 within 30, 2 within 60" in first.stdout
+    report = json.loads((tmp_path / "audit" / "chr-licenses.json").read_text())
+    found = {one["name"]: one for one in report["routers"]}
+    assert list(found) == sorted(routers)
+    assert {name: one["band"] for name, one in found.items()} == {
+        "paid": "within_60",
+        "due": "within_7",
+        "clone": "no_deadline",
+        "free": "no_deadline",
+        "garbage": "not_read",
+        "gone": "not_read",
+    }
+    assert report["duplicates"] == [
+        {"system_id": routers["free"].router.licence.system_id, "routers": ["clone", "free"]}
+    ]
+    reasons = {one["name"]: one for one in report["not_read"]}
+    assert reasons["gone"]["unreachable"] and "refused" in reasons["gone"]["reason"]
+    assert not reasons["garbage"]["unreachable"] and "no licence of a CHR" in reasons["garbage"]["reason"]
+    assert "<b>garbage" not in (tmp_path / "audit" / "chr-licenses.html").read_text()
+    assert len((tmp_path / "audit" / "chr-licenses.csv").read_text().splitlines()) == 7
+
+    again = audit(hosts)
+    assert again.returncode == 0
+    if datetime.now().date() == now.date():
+        assert "changed=0" in again.stdout.split("PLAY RECAP")[1]
+        assert "changed=1" not in again.stdout.split("PLAY RECAP")[1]
+
+    one = audit(hosts, "--limit", "due", "-e", "license_audit_name=due")
+    assert one.returncode == 0, one.stdout + one.stderr
+    limited = json.loads((tmp_path / "audit" / "due.json").read_text())
+    assert [router["name"] for router in limited["routers"]] == ["due"]
+
+
+def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playbook, tmp_path):
+    dest = tmp_path / "new" / "folder"
+    routers = list(some_fleet(12, HOSTILE))
+    task = {"dest": str(dest), "routers": routers, "mode": "0640"}
+    tasks = [{"name": "report", "outofband.chr.license_report": task}]
+    here = {"localhost": {"ansible_connection": "local"}}
+
+    check = playbook(tasks, here, "--check", "--diff")
+    assert check.of("report")["result"]["changed"], check.output
+    assert "chr-fra-005,within_" in check.output or "chr-fra-005,no_deadline" in check.output
+    assert not dest.exists()
+
+    first = playbook(tasks, here).of("report")["result"]
+    assert first["changed"]
+    assert first["paths"] == {ending: f"{dest}/chr-licenses.{ending}" for ending in FORMATS}
+    data = json.loads((dest / "chr-licenses.json").read_text())
+    assert {key: data[key] for key in first["summary"]} == first["summary"]
+    assert [one["name"] for one in data["routers"]] == [one.name for one in modelled(routers).routers]
+    assert sorted(one.name for one in dest.iterdir()) == [f"chr-licenses.{ending}" for ending in sorted(FORMATS)]
+    assert {stat.S_IMODE(one.stat().st_mode) for one in dest.iterdir()} == {0o640}
+
+    written = {one: one.stat().st_mtime_ns for one in dest.iterdir()}
+    assert not playbook(tasks, here).changed()
+    assert {one: one.stat().st_mtime_ns for one in dest.iterdir()} == written
+    task["mode"] = "0600"
+    assert playbook(tasks, here).changed()
+    assert {stat.S_IMODE(one.stat().st_mode) for one in dest.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mode": "rw-r--r--"}, "is no file mode"),
+        ({"name": "../x"}, "is no file name"),
+        ({"formats": ["pdf"]}, "value of formats must be one or more of: html, json, csv"),
+        ({"dest": "/dev/null/x"}, "cannot be written"),
+        ({"routers": [{"name": "a"}, {"name": "a"}]}, "has 'a' twice"),
+        ({"routers": None, "hosts": ["nobody"]}, "no host 'nobody'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(playbook, tmp_path, change, message):
+    arguments = {"dest": str(tmp_path / "x"), "routers": [], "formats": ["json"]} | change
+    tasks = [
+        {
+            "name": "report",
+            "outofband.chr.license_report": {key: value for key, value in arguments.items() if value is not None},
+        }
+    ]
+    run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
+    assert run.of("report")["status"] == "failed"
+    assert message in run.of("report")["result"]["msg"]
+    assert not (tmp_path / "x").exists()
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium; where it is missing, the test fails under CI and is skipped elsewhere."""
+    try:
+        with Browser(tmp_path_factory.mktemp("chromium")) as running:
+            yield running
+    except NoChromium as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The report of 10 routers, some with hostile names, and that of 1,000."""
+    folder = tmp_path_factory.mktemp("pages")
+    found = {}
+    for count in (10, 1000):
+        found[count] = folder / f"{count}.html"
+        found[count].write_text(FORMATS["html"](modelled(some_fleet(count, HOSTILE if count == 10 else ()))))
+    return found
+
+
+BRIGHTNESS = """(() => {
+  const parts = getComputedStyle(document.querySelector(%r))[%r].match(/[\\d.]+/g).slice(0, 3);
+  return parts.reduce((sum, part) => sum + Number(part), 0) / 3;
+})()"""
+VISIBLE = "[...document.querySelectorAll('#routers tbody tr')].filter(row => row.checkVisibility())"
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_loads_nothing_and_says_nothing_on_the_console(browser, pages, count, width, scheme, tmp_path):
+    browser.show(pages[count], width, scheme=scheme)
+    assert browser.evaluate("document.title") == "CHR licences"
+    assert browser.requests == [pages[count].as_uri()]
+    assert browser.complaints == []
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    body, text = (browser.evaluate(BRIGHTNESS % one) for one in (("body", "backgroundColor"), ("body", "color")))
+    assert (body < 60 and text > 200) if scheme == "dark" else (body > 200 and text < 60)
+    (tmp_path / "shot.png").unlink(missing_ok=True)
+    browser.screenshot(tmp_path / "shot.png")
+    assert (tmp_path / "shot.png").stat().st_size > 10_000
+    outside = """[...document.querySelectorAll('.plot rect, .plot circle, .plot text')].filter(one => {
+        const [mine, whole] = [one, document.querySelector('.plot')].map(each => each.getBoundingClientRect());
+        return mine.width && (mine.left < whole.left - 1 || mine.right > whole.right + 1);
+    }).map(one => one.outerHTML)"""
+    assert browser.evaluate(outside) == []
+
+
+def test_on_paper_the_page_is_light_and_has_every_router(browser, pages):
+    browser.show(pages[1000], scheme="dark")
+    browser.order(
+        "Emulation.setEmulatedMedia",
+        media="print",
+        features=[{"name": "prefers-color-scheme", "value": "dark"}],
+    )
+    try:
+        assert browser.evaluate(BRIGHTNESS % ("body", "backgroundColor")) > 200
+        assert browser.evaluate(BRIGHTNESS % ("body", "color")) < 60
+        assert browser.evaluate(f"{VISIBLE}.length") == 1000
+        assert not browser.evaluate("document.getElementById('tools').checkVisibility()")
+        assert browser.evaluate("getComputedStyle(document.querySelector('#all ~ .scroll')).overflowX") == "visible"
+    finally:
+        browser.order("Emulation.setEmulatedMedia", media="")
+
+
+def test_a_thousand_routers_are_drawn_within_two_seconds_and_small(browser, pages):
+    assert pages[1000].stat().st_size < 1_500_000
+    began = time.monotonic()
+    browser.show(pages[1000])
+    browser.evaluate("document.body.offsetHeight")
+    assert time.monotonic() - began < 2
+    assert browser.evaluate(f"{VISIBLE}.length") == 1000
+
+
+def test_the_table_is_sorted_from_the_keyboard(browser, pages):
+    browser.show(pages[1000])
+    column = "[...document.querySelectorAll('#routers tbody tr')].map(row => row.cells[%d].textContent)"
+    whole = modelled(some_fleet(1000))
+    focused = "document.activeElement.closest('th')?.textContent"
+    for _unused in range(20):
+        browser.press("Tab")
+        if browser.evaluate(focused) == "Days":
+            break
+    assert browser.evaluate(focused) == "Days"
+    assert browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    days = [one.days_left for one in whole.routers if one.days_left is not None]
+    empty = [""] * (1000 - len(days))
+    for key, direction, order in (("Enter", "ascending", False), (" ", "descending", True)):
+        browser.press(key)
+        assert browser.evaluate("document.activeElement.closest('th').ariaSort") == direction
+        assert browser.evaluate("document.querySelectorAll('[aria-sort]').length") == 1
+        assert browser.evaluate(column % 2) == [*map(str, sorted(days, reverse=order)), *empty]
+        assert browser.evaluate("document.getElementById('said').textContent") == f"Sorted by Days, {direction}."
+    browser.evaluate("document.querySelector('#routers th button').focus()")
+    browser.press("Enter")
+    assert browser.evaluate(column % 0) == [one.name for one in whole.routers]
+    assert browser.complaints == []
+
+
+def test_the_table_is_filtered_by_words_and_by_state(browser, pages):
+    browser.show(pages[1000])
+    whole = modelled(some_fleet(1000))
+    browser.evaluate("document.getElementById('words').focus()")
+    browser.type("duplicate E9X")
+    assert browser.evaluate(f"{VISIBLE}.length") == 2
+    assert browser.evaluate("document.getElementById('said').textContent") == "2 of 1,000 routers shown."
+    browser.evaluate(
+        "words.value = ''; state.value = 'within_7'; state.dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    assert browser.evaluate(f"{VISIBLE}.length") == whole.bands["within_7"] > 0
+
+
+def test_hostile_names_are_only_text(browser, pages):
+    browser.show(pages[10])
+    shown = browser.evaluate("[...document.querySelectorAll('#routers tbody th')].map(one => one.textContent)")
+    assert set(shown) == {one.name for one in modelled(some_fleet(10, HOSTILE)).routers}
+    assert browser.evaluate("document.querySelectorAll('img, script:not(body > script)').length") == 0
+
+
+def test_the_page_reads_without_its_script(browser, pages):
+    browser.order("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.order("Emulation.setEmulatedMedia", features=[])
+        browser.order("Page.navigate", url=pages[10].as_uri())
+        time.sleep(0.5)
+        root = browser.order("DOM.getDocument", depth=-1)["root"]["nodeId"]
+        for selector, there in (("#routers tbody tr", 10), ("svg circle", 1), ("th button", 0), ("#tools[hidden]", 1)):
+            found = browser.order("DOM.querySelectorAll", nodeId=root, selector=selector)["nodeIds"]
+            assert len(found) == there if there != 1 else found, selector
+    finally:
+        browser.order("Emulation.setScriptExecutionDisabled", value=False)
