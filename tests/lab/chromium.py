@@ -34,7 +34,7 @@ class Browser:
         program = next(filter(None, map(shutil.which, PROGRAMS)), None)
         if program is None:
             raise NoChromium(f"none of {', '.join(PROGRAMS)} is installed: apt-get install chromium")
-        self._program, self._folder = program, folder
+        self._program, self._folder, self._words = program, folder, folder / "stderr.txt"
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self._number = 0
@@ -64,9 +64,10 @@ class Browser:
             *("--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={self._folder}"),
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # which it refuses to have as root
         ]
-        self._process = subprocess.Popen(
-            command, close_fds=False, preexec_fn=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with self._words.open("wb") as words:
+            self._process = subprocess.Popen(
+                command, close_fds=False, preexec_fn=place, stdout=subprocess.DEVNULL, stderr=words
+            )
         os.close(theirs_in)
         os.close(theirs_out)
         page = self.order("Target.createTarget", url="about:blank")["targetId"]
@@ -152,7 +153,7 @@ class Browser:
                 raise TimeoutError(f"Chromium does not answer {method}")
             data = os.read(self._from, 1 << 16)
             if not data:
-                raise EOFError("Chromium has gone")
+                raise EOFError(f"Chromium has gone. Its last words: {self._words.read_text(errors='replace')[-500:]}")
             self._buffer += data
         message, _unused, self._buffer = self._buffer.partition(b"\0")
         return t.cast("dict[str, t.Any]", json.loads(message))
