@@ -74,6 +74,7 @@ class Browser:
         self._session = self.order("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for part in ("Page", "Network", "Runtime", "Log"):
             self.order(f"{part}.enable")
+        self.order("Performance.enable", timeDomain="threadTicks")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -124,6 +125,11 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
+
+    def busy(self) -> float:
+        """Seconds of processor time that the page's main thread has spent so far: load of the machine does not count."""
+        metrics = self.order("Performance.getMetrics")["metrics"]
+        return next(t.cast("float", one["value"]) for one in metrics if one["name"] == "TaskDuration")
 
     def screenshot(self, file: Path, whole: bool = False) -> None:
         shot = self.order("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

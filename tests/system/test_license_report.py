@@ -289,13 +289,13 @@ def test_on_paper_the_page_is_light_and_has_every_router(browser, pages):
         browser.order("Emulation.setEmulatedMedia", media="")
 
 
-def test_a_thousand_routers_are_drawn_within_two_seconds_and_small(browser, pages):
+def test_a_thousand_routers_are_drawn_within_two_seconds_and_small(browser, pages, tmp_path):
+    del browser  # it shows that there is one; what pages cost is counted from the browser's start
     assert pages[1000].stat().st_size < 1_500_000
-    began = time.monotonic()
-    browser.show(pages[1000])
-    browser.evaluate("document.body.offsetHeight")
-    assert time.monotonic() - began < 2
-    assert browser.evaluate(f"{VISIBLE}.length") == 1000
+    with Browser(tmp_path) as fresh:
+        fresh.show(pages[1000])
+        assert 0 < fresh.busy() < 2
+        assert fresh.evaluate(f"{VISIBLE}.length") == 1000
 
 
 def test_the_table_is_sorted_from_the_keyboard(browser, pages):
