@@ -107,6 +107,15 @@ def hypervisors(session: nox.Session) -> None:
     run_pytest(session, "tests/system/hypervisors")
 
 
+@core_session
+def molecule(session: nox.Session) -> None:
+    """Run the roles on routers of the lab: create, converge, idempotence, verify, destroy."""
+    session.install("-r", str(REQUIREMENTS / "molecule.txt"))
+    collection = toolchain.stage(session.name)
+    session.chdir(collection)
+    session.run("molecule", "test", *(session.posargs or ["--all"]), env=ansible_environment(collection.parents[2]))
+
+
 def run_pytest(session: nox.Session, *tests: str) -> None:
     session.install("-r", str(REQUIREMENTS / "system.txt"))
     collection = toolchain.stage(session.name)

@@ -86,12 +86,14 @@ class ActionModule(LicenceAction):
         if self._task.check_mode and not guest.capabilities.live:
             return {
                 "changed": True,
+                "needed": True,
                 "msg": f"The licence of {guest.vm!r} cannot be read without a boot, which check mode does without.",
             }
 
         before = self.reading(guest)
         result = self._result(guest, before, before, arguments)
         level = self._level(guest, before, arguments)
+        result["needed"] = level is not None
         if level is None:
             return result
         if self._task.check_mode:
@@ -207,6 +209,7 @@ class ActionModule(LicenceAction):
         result = self._result(guest, before, after or before, arguments)
         result["renewal"] = {"outcome": outcome.kind.value, "text": _redacted(outcome.text, self._secrets)}
         result["account_refused"] = outcome.kind in _REFUSES_ACCOUNT
+        result["needed"] = True
         if _arrived(before, after, level, outcome):
             return result
         said = f" It said: {outcome.text}." if outcome.text else ""

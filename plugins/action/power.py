@@ -88,6 +88,11 @@ class ActionModule(GuestAction):
     def _reboot_by_conditions(self, guest: Guest, method: str, deadline: Deadline) -> None:
         """The same where only a condition can be read: up for longer than _SETTLED before, and for less than since then after."""
         while not guest.condition(f"[/system resource get uptime] > {_SETTLED:.0f}s", 10.0):
+            if deadline.expired:
+                raise NotPossible(
+                    f"{guest.vm!r} did not say within {deadline.seconds:g} s that it has been up for {_SETTLED:g} s, so a reboot "
+                    "could not be told from none. It was not rebooted."
+                )
             time.sleep(0.5)
 
         def look(elapsed: float) -> str | None:

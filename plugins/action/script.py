@@ -47,7 +47,8 @@ class ActionModule(GuestAction):
         if self._task.check_mode:
             return {"changed": True, "msg": "The script would have been run."}
         if source is not None:
-            return self._report(guest, guest.run(source, timeout), timeout)
+            run = guest.run_secret if self._task.no_log else guest.run
+            return self._report(guest, run(source, timeout), timeout)
         return self._report(guest, guest.wait(guest.start_file(arguments["guest_file"]), timeout), timeout)
 
     def _source(self, arguments: dict[str, t.Any]) -> bytes | None:

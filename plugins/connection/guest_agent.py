@@ -49,13 +49,13 @@ options:
       - name: OUTOFBAND_BACKEND
   vm:
     description:
-      - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages.
+      - The VM, as its hypervisor knows it. For backend V(qemu) it is only a name in messages. An empty text is refused.
       - For backend V(libvirt), the name or the UUID of the domain.
       - For backend V(proxmox) the vmid or the name. A name that two VMs have is refused.
       - For backend V(vmware), its name, BIOS or instance uuid, managed object id (V(vm-123)) or path (V([datastore] chr/chr.vmx)).
         Two VMs that answer to it are an error.
       - For backend V(xenapi), its uuid or name. A name that two VMs have is refused. Templates and snapshots do not count.
-      - For backend V(xenstore), the domid, name or uuid of the domain, in this order. Two domains of one name are an error.
+      - For backend V(xenstore), the domid, name or uuid of the domain. Two domains that answer to it are an error.
         A domain has another domid after each boot, so a name or a uuid is better.
     type: str
     vars:
@@ -180,7 +180,8 @@ options:
   ca_path:
     description:
       - A file or a folder with the certificates of the authorities to trust, in place of the system's.
-        For Proxmox VE that is C(/etc/pve/pve-root-ca.pem) of a node.
+        For Proxmox VE that is C(/etc/pve/pve-root-ca.pem) of a node. In a folder, the files have the names that
+        C(openssl rehash) gives them.
     type: path
     vars:
       - name: chr_ca_path
@@ -313,6 +314,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest, GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, GuestError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._no_log import hidden
 
 # How Ansible's own machinery begins a command for a POSIX shell; no RouterOS script begins so.
 _SHELL_COMMANDS = re.compile(r"\( ?umask |echo ~|rm -f |chmod |test -|mkdir -|setfacl |chown ")
@@ -383,7 +385,7 @@ class Connection(ConnectionBase):
             self._guest = open_guest(
                 GuestOptions(
                     backend=self.get_option("backend"),
-                    vm=str(self.get_option("vm") or self._play_context.remote_addr),
+                    vm=self._vm(),
                     connect_timeout=self.get_option("connect_timeout"),
                     exec_mode=self.get_option("exec_mode"),
                     runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
@@ -405,6 +407,15 @@ class Connection(ConnectionBase):
                 )
             )
         return self._guest
+
+    def _vm(self) -> str:
+        """The VM's name. Never taken from ``ansible_host``, which can be that of another VM."""
+        vm = str(self.get_option("vm"))
+        if not vm.strip():
+            raise InvalidInput(
+                "chr_vm is empty, so it names no VM, and nothing was sent. Leave it out where the VM has the host's name."
+            )
+        return vm
 
     def _api(self, option: str, convert: t.Callable[[str], t.Any] = str, default: t.Any = None) -> t.Any:
         """An option of the API, else the environment variable of the backend's own collections (PROXMOX_HOST, VMWARE_HOST).
@@ -486,4 +497,4 @@ class Connection(ConnectionBase):
                 str(error)
             ) from None  # the text is complete; Ansible would add the causes to it
         except GuestError as error:
-            raise AnsibleError(str(error)) from None
+            raise AnsibleError(hidden(error) if self._play_context.no_log else str(error)) from None

@@ -13,7 +13,8 @@ description:
   - Writes a file of the controller, or text, to a Cloud Hosted Router, unless it is there with that content already.
   - The file is streamed, every write is checked, and the result is verified. An incomplete file is removed from the router.
 notes:
-  - Backends C(vmware) and C(xenapi) move no files, so this fails at once there. Use M(outofband.chr.script) with C(src) instead.
+  - Backends C(vmware), C(xenapi) and C(xenstore) move no files, so this fails at once there. Use M(outofband.chr.script) with
+    C(src) instead.
 options:
   src:
     description:

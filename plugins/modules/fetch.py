@@ -13,7 +13,7 @@ description:
   - Copies a file of a Cloud Hosted Router to the controller, unless it is there with that content already.
   - The file is streamed and takes its place whole or not at all. A new file can be read by its owner only.
 notes:
-  - Backends C(vmware) and C(xenapi) move no files, so this fails at once there.
+  - Backends C(vmware), C(xenapi) and C(xenstore) move no files, so this fails at once there.
 options:
   src:
     description:

@@ -64,10 +64,15 @@ host:
   type: str
   sample: xcp1
 uuid:
-  description: For backend C(xenapi), the VM's uuid.
-  returned: with backend C(xenapi)
+  description: For backends C(xenapi) and C(xenstore), the VM's uuid. Empty where the toolstack of a Xen host writes none.
+  returned: with backends C(xenapi) and C(xenstore)
   type: str
   sample: 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d
+domid:
+  description: For backend C(xenstore), the number of the domain, another one after each boot.
+  returned: with backend C(xenstore)
+  type: int
+  sample: 7
 power_state:
   description: For backends C(vmware) and C(xenapi), the VM's power state, in the words of the hypervisor.
   returned: with backends C(vmware) and C(xenapi)

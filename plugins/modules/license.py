@@ -122,6 +122,12 @@ renewal:
   sample:
     outcome: done
     text: done
+needed:
+  description:
+    - Whether the account server had to be asked. In check mode, whether it would be; a router that cannot be read without a boot
+      counts as one.
+  returned: unless it could not be read at first
+  type: bool
 account_refused:
   description: Whether the account server will refuse other routers as well, for V(unauthorized) and V(too_many_trials).
   returned: unless it could not be read at first

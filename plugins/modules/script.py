@@ -20,7 +20,8 @@ description:
 options:
   source:
     description:
-      - The script as text, as typed in a RouterOS terminal. UTF-8, without NUL, at most 256 KiB, or 32 KiB for backend C(xenstore).
+      - The script as text, as typed in a RouterOS terminal. UTF-8, without NUL, at most 256 KiB, or less (32 KiB for backends
+        C(xenapi) and C(xenstore), 96 KiB for C(libvirt)).
     type: str
   src:
     description:
@@ -65,7 +66,8 @@ seealso:
   - module: outofband.chr.copy
 notes:
   - Set C(no_log) on tasks whose script holds a secret, as a script can print what it holds, and so can RouterOS's errors.
-    The reason of a failure is hidden then.
+    The reason of a failure is hidden then. Ways that would show the script, or leave it lying about, are not used for it then: the
+    way V(file) of Proxmox VE, V(commands) of backend C(xenstore), and pieces of a long script on both Xen backends.
 """
 
 EXAMPLES = r"""
@@ -103,7 +105,7 @@ stdout:
     - What the script printed, with C(\n) line ends. After an error, RouterOS's text stands at the end.
     - Bytes that are not UTF-8 survive into a file that M(ansible.builtin.copy) writes, and are shown as C(?).
     - Empty when O(unless) or O(only_if) made the script unnecessary.
-    - Backend C(xenstore) carries 1,536 bytes. A warning tells when the output is not whole.
+    - Backends C(xenapi) and C(xenstore) carry 1,536 bytes. A warning tells when the output is not whole.
   returned: not in check mode
   type: str
   sample: "7.22 (stable)\n"

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Has the hypervisor take a snapshot of the disks of a Cloud Hosted Router's VM while its guest agent holds the file systems
     still, and fails when it did not. Memory is not part of it.
-  - Backends V(proxmox), V(libvirt) and V(vmware). A plain QEMU has no hypervisor to ask.
+  - Backends V(proxmox), V(libvirt) and V(vmware). With the others it fails and says so.
 options:
   state:
     description:

@@ -27,6 +27,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     InvalidInput,
     OutcomeUnknown,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._no_log import hidden
 
 __all__ = ["GuestAction", "failure"]
 
@@ -38,12 +39,6 @@ connection_loader.get(TRANSPORT, class_only=True)
 _libvirt.preload()
 with contextlib.suppress(ImportError):  # 0.13 s of work; it is there only where somebody installed it for VMware
     _vsphere.warm_up()
-
-HIDDEN = "The task failed. The reason is not shown because no_log is set."
-HIDDEN_OUTCOME = (
-    "The agent was lost after a request was sent, so what became of it on the router is unknown; it was not repeated. "
-    "The details are not shown because no_log is set."
-)
 
 
 class GuestAction(ActionBase):
@@ -66,17 +61,18 @@ class GuestAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         self._task_vars = task_vars or {}
+        problem: Exception | None = None
         try:
             result.update(self.perform(self._guest(), self._arguments()))
         except AgentNotThere as error:
             result.update(unreachable=True, changed=False, msg=str(error))
         except (GuestError, AnsibleError) as error:
+            problem = error
             result.update(failed=True, msg=str(error))
             if isinstance(error, OutcomeUnknown):
                 result["changed"] = True  # it may have
         if result.get("failed") and self._task.no_log:
-            # Ansible shows a failed task's msg even under no_log, and ours can quote a script, an option or the router.
-            result["msg"] = HIDDEN_OUTCOME if result.get("changed") and "rc" not in result else HIDDEN
+            result["msg"] = hidden(problem)
         return result
 
     def _arguments(self) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@ and the account server of their licences (accounts).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -27,6 +28,11 @@ def main() -> int:
     serve = commands.add_parser("serve", help="routers chr01, chr02, ... on unix sockets in a directory")
     serve.add_argument("directory", type=Path)
     serve.add_argument("--count", type=int, default=1)
+    serve.add_argument(
+        "--account",
+        metavar="NAME:PASSWORD",
+        help="also an account server, at unix:DIRECTORY/accounts, with one clock for all",
+    )
     whole = commands.add_parser(
         "hypervisor", help="routers chr01, chr02, ... on a hypervisor, until the end of the input"
     )
@@ -40,6 +46,10 @@ def main() -> int:
     )
     accounts.add_argument("address")
     accounts.add_argument("--account", action="append", default=[], metavar="NAME:PASSWORD")
+    ask = commands.add_parser("ask", help="have an account server do something: shift seconds=86400")
+    ask.add_argument("address")
+    ask.add_argument("operation")
+    ask.add_argument("values", nargs="*", metavar="KEY=VALUE")
     for command in (serve, guest):
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="a switch, identity or version"
@@ -49,18 +59,29 @@ def main() -> int:
         return serve_hypervisor(arguments.kind, arguments.count, arguments.cache)
     if arguments.command == "accounts":
         return serve_accounts(arguments.address, [word.split(":", 1) for word in arguments.account])
+    if arguments.command == "ask":
+        return ask_accounts(arguments.address, arguments.operation, arguments.values)
     settings = dict(word.split("=", 1) for word in arguments.set)
     if arguments.command == "guest":
         router, switches = build("MikroTik", settings)
         os._exit(serve_ports(arguments.port, router, switches))  # threads wait in read(), which no exit handler can end
     arguments.directory.mkdir(parents=True, exist_ok=True)
     sys.setswitchinterval(0.0005)  # many routers in one process: answer before the jobs of others
-    for number in range(1, arguments.count + 1):
-        name = f"chr{number:02d}"
-        router, switches = build(name, settings)
-        LabRouter(router, f"unix:{arguments.directory / name}.sock", switches).start()
-    print(f"{arguments.count} routers in {arguments.directory}", flush=True)
-    threading.Event().wait()
+    with contextlib.ExitStack() as running:
+        if arguments.account:
+            from .accounts import AccountServer  # not inside a QEMU guest, which has no need of it
+
+            accounts = running.enter_context(AccountServer())
+            accounts.add_account(*arguments.account.split(":", 1))
+            accounts.listen(f"unix:{arguments.directory / 'accounts'}")
+        for number in range(1, arguments.count + 1):
+            name = f"chr{number:02d}"
+            router, switches = build(name, settings)
+            if arguments.account:
+                router.accounts, router.clock = accounts, accounts.clock
+            running.enter_context(LabRouter(router, f"unix:{arguments.directory / name}.sock", switches))
+        print(f"{arguments.count} routers in {arguments.directory}", flush=True)
+        threading.Event().wait()
     return 0
 
 
@@ -85,6 +106,16 @@ def serve_accounts(address: str, accounts: list[list[str]]) -> int:
             server.add_account(name, password)
         print(f"{ENVIRONMENT}={server.listen(address)}", flush=True)
         sys.stdin.read()
+    return 0
+
+
+def ask_accounts(address: str, operation: str, values: list[str]) -> int:
+    """Print its answer as JSON."""
+    from .routeros.accounts import RemoteAccounts
+
+    arguments = dict(word.split("=", 1) for word in values)
+    numbers = {key: float(value) for key, value in arguments.items() if key == "seconds"}
+    print(json.dumps(RemoteAccounts(address).ask(operation, **arguments | numbers)))
     return 0
 
 

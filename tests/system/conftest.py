@@ -19,12 +19,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware import VmwareGuest
 from ansible_collections.outofband.chr.tests.lab.qemu.image import GuestImage, build_image
 from ansible_collections.outofband.chr.tests.lab.qemu.libvirtd import Libvirtd
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
-from ansible_collections.outofband.chr.tests.lab.vcenter import NoGo, Vcenter, build_vcsim
+from ansible_collections.outofband.chr.tests.lab.vcenter import PASSWORD, USER, NoGo, Vcenter, build_vcsim
 from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
 from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import NoXen, build_xen
 
@@ -71,38 +74,58 @@ class Run:
         return {(line["host"], line["task"]) for line in self.lines if line["result"].get("changed")}
 
 
-@pytest.fixture
-def playbook(tmp_path: Path) -> t.Callable[..., Run]:
-    """Run tasks on hosts: ``playbook([{...}], {"chr1": {"chr_socket": ...}}, "--check")``."""
+@dataclass
+class Playbook:
+    """ansible-playbook in a folder, with tasks or with a playbook of the collection, by its name."""
 
-    def run(tasks: list[dict[str, t.Any]], hosts: dict[str, dict[str, t.Any]], *arguments: str, **play: t.Any) -> Run:
-        record = tmp_path / "record.jsonl"
+    folder: Path
+
+    def __call__(
+        self, tasks: list[dict[str, t.Any]] | str, hosts: dict[str, dict[str, t.Any]], *arguments: str, **play: t.Any
+    ) -> Run:
+        """Run it to its end: ``playbook([{...}], {"chr1": {"chr_socket": ...}}, "--check")``."""
+        process = self.start(tasks, hosts, *arguments, **play)
+        try:
+            output, _unused = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        record = self.folder / "record.jsonl"
+        lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+        return Run(process.returncode, output.decode("utf-8", "surrogateescape"), lines)
+
+    def start(
+        self, tasks: list[dict[str, t.Any]] | str, hosts: dict[str, dict[str, t.Any]], *arguments: str, **play: t.Any
+    ) -> subprocess.Popen[bytes]:
+        """Begin it, in a process group of its own."""
+        record = self.folder / "record.jsonl"
         record.unlink(missing_ok=True)
-        (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"vars": CONNECTION, "hosts": hosts}}))
-        plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks, **play}]
-        (tmp_path / "play.yml").write_text(yaml.safe_dump(plays, sort_keys=False))
+        (self.folder / "inventory.yml").write_text(yaml.safe_dump({"all": {"vars": CONNECTION, "hosts": hosts}}))
+        if not isinstance(tasks, str):
+            plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks, **play}]
+            (self.folder / "play.yml").write_text(yaml.safe_dump(plays, sort_keys=False))
         environment = os.environ | {
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "record",
-            "ANSIBLE_HOME": str(tmp_path / "home"),
+            "ANSIBLE_HOME": str(self.folder / "home"),
             "ANSIBLE_NOCOLOR": "1",
             "RECORD_TO": str(record),
         }
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventory.yml", "play.yml", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
+        what = tasks if isinstance(tasks, str) else "play.yml"
+        return subprocess.Popen(
+            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventory.yml", what, *arguments],
+            cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=False,
-            timeout=300,
+            start_new_session=True,
         )
-        lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-        return Run(done.returncode, done.stdout.decode("utf-8", "surrogateescape"), lines)
 
-    return run
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> Playbook:
+    """Run tasks or a playbook of the collection on hosts."""
+    return Playbook(tmp_path)
 
 
 def cache() -> Path:
@@ -147,6 +170,27 @@ def xen() -> t.Iterator[XenHost]:
         pytest.skip(str(error))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def vmware_guest(tmp_path: Path) -> t.Callable[..., VmwareGuest]:
+    """A router of a vCenter, without Ansible: ``vmware_guest(vcenter, "chr1", connect_timeout=1)``."""
+
+    def make(vcenter: Vcenter, vm: str, **options: t.Any) -> VmwareGuest:
+        defaults = {
+            "backend": "vmware",
+            "connect_timeout": 5.0,
+            "exec_mode": "auto",
+            "runtime_directory": tmp_path / "run",
+            "api_host": vcenter.about["host"],
+            "api_port": int(vcenter.about["port"]),
+            "api_user": USER,
+            "api_password": PASSWORD,
+            "ca_path": vcenter.about["ca"],
+        }
+        return t.cast("VmwareGuest", open_guest(GuestOptions(vm=vm, **{**defaults, **options})))
+
+    return make
 
 
 @pytest.fixture(scope="session")

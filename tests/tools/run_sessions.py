@@ -29,9 +29,10 @@ CHECKS = (
     "system",
     "sanity",
     "units",
+    "molecule",
     "integration",
 )  # the longest first, so that the lanes end together
-NEWEST_ONLY = ("hypervisors",)  # which have little to do with ansible-core; --all takes them with each
+NEWEST_ONLY = ("hypervisors", "molecule")  # which have little to do with ansible-core; --all takes them with each
 LANES = 3  # more than the two processors of a small machine, as the tests wait a lot
 SESSION_TIMEOUT = 20 * 60  # seconds
 

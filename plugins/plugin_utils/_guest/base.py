@@ -223,9 +223,8 @@ class Guest(ABC):
     def snapshots(self) -> Snapshots:
         """The snapshots of its VM. Raises NotPossible where there is no hypervisor to ask."""
         raise NotPossible(
-            f"Backend {self.backend} takes no snapshots of {self.vm!r}. Use backend proxmox, libvirt or vmware, or the "
-            "tools of the "
-            "machine that runs the VM."
+            f"Backend {self.backend} takes no snapshots of {self.vm!r}. Use backend proxmox, libvirt or vmware, or the tools of "
+            "the machine that runs the VM."
         )
 
     def agent_port(self, channel: str, slot: int) -> AgentPort:

@@ -62,7 +62,14 @@ class AgentRefused(GuestError):
 
 
 class OutcomeUnknown(GuestError):
-    """A request that changes the guest was sent, and no trustworthy answer came back. It must not be repeated blindly."""
+    """A request that changes the guest was sent, and no trustworthy answer came back. It must not be repeated blindly.
+
+    Attribute ``left``: what the operator must clear away, and how; a part of the text that holds nothing of a script.
+    """
+
+    def __init__(self, text: str, *, left: str = "") -> None:
+        super().__init__(f"{text} {left}".rstrip())
+        self.left = left
 
 
 class ScriptFailed(GuestError):
@@ -83,6 +90,13 @@ class TooLarge(InvalidInput):
 
 class NotPossible(GuestError):
     """This hypervisor, agent or RouterOS cannot do what was asked."""
+
+
+class NoSecretWay(NotPossible):
+    """Every way to the guest would show a script with a secret in it, or leave it lying about. Nothing was sent.
+
+    The text holds no secret, so it may be shown under no_log.
+    """
 
 
 class FileNotThere(GuestError):

@@ -40,12 +40,21 @@ def address(options: GuestOptions, port: int, what: str) -> tuple[str, int]:
     host = (options.api_host or "").strip().strip("[]")
     if not host:
         raise InvalidInput(f"chr_api_host is not set for {options.vm!r}: backend {options.backend} needs {what}.")
-    if any(letter in host for letter in "/@ ?#") or not host.isprintable():
+    if any(letter in host for letter in "/@ ?#") or not host.isprintable() or not _encodable(host):
         raise InvalidInput(f"chr_api_host {host!r} is no host name or address; the port goes into chr_api_port.")
     port = port if options.api_port is None else options.api_port
     if not 0 < port < 65536:
         raise InvalidInput(f"chr_api_port {port} is no TCP port.")
     return host, port
+
+
+def _encodable(host: str) -> bool:
+    """Whether *host* can be asked for at all: no empty label, none that is too long."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 class Https:

@@ -21,7 +21,7 @@ from enum import Enum
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.quoting import quote
 
-from .errors import TooLarge
+from .errors import NoSecretWay, TooLarge
 
 ROOT = "vm-data"
 """What a hypervisor's toolstack makes for the guest, and the guest must be able to write."""
@@ -97,11 +97,11 @@ def plan(source: bytes) -> Plan:
 
 
 def check_single(source: bytes) -> None:
-    """Refuse what would be put together on the router, where a secret must not lie. Raises TooLarge."""
+    """Refuse what would be put together on the router, where a secret must not lie. Raises NoSecretWay, TooLarge."""
     if len(plan(source).steps) > 1:
-        raise TooLarge(
-            f"The script has a secret in it and {len(source)} bytes: one of more than {MAX_STEP} would lie on the router in "
-            "pieces. Shorten the account or the password."
+        raise NoSecretWay(
+            f"The script has {len(source)} bytes and a secret in it (no_log): through xenstore, one of more than some 1,500 would "
+            "lie on the router in pieces for a moment. Nothing was sent. Split it, so that the part with the secret is short."
         )
 
 
@@ -172,6 +172,12 @@ class Progress:
     """The output ends with the nonce: nothing of it is missing."""
     final: bool = False
     """Nothing more will come. Otherwise status or output may still follow: wait a little and look again."""
+
+    def __str__(self) -> str:
+        """What became of the script, behind "The script on ...": for messages."""
+        if self.phase is not Phase.ENDED:
+            return "did not end in time"
+        return {0: "ended well", None: "ended, and nothing tells whether well"}.get(self.rc, "failed")
 
 
 def busy(values: t.Mapping[str, str]) -> bool:

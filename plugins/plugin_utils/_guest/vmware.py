@@ -25,9 +25,11 @@ from . import bits
 from .base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from .deadline import Deadline, poll_interval
 from .errors import AgentNotThere, GuestError, InvalidInput, NotAnAgent, NotPossible, OutcomeUnknown, ScriptFailed
+from .https import address
 from .vmware_snapshots import VmwareSnapshots
 from .vsphere import Endpoint, Vsphere, fault_words, library
 
+PORT = 443
 _LIMIT = 120.0  # seconds that RouterOS gives one script
 _BATCH = 48  # jobs started side by side, so that the last is started well within the minute in which the first is kept
 _STARTERS = 6  # calls at a time while starting them
@@ -58,20 +60,18 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]")
 
 def open_guest(options: GuestOptions) -> Guest:
     """Raises InvalidInput, NotPossible."""
-    for name, value in (("chr_api_host", options.api_host), ("chr_api_user", options.api_user)):
-        if not value:
-            raise InvalidInput(
-                f"{name} is not set for {options.vm!r}: backend vmware needs a vCenter or ESXi host and a login."
-            )
+    host, port = address(options, PORT, "a vCenter or ESXi host")
+    if not options.api_user:
+        raise InvalidInput(f"chr_api_user is not set for {options.vm!r}.")
     if options.api_password is None:
         raise InvalidInput(f"chr_api_password is not set for {options.vm!r}.")
     if options.exec_mode not in ("auto", *VmwareGuest.capabilities.exec_modes):
         raise InvalidInput(f"chr_exec_mode {options.exec_mode!r} is not one of the ways of backend vmware.")
     library()
     endpoint = Endpoint(
-        host=str(options.api_host),
-        port=options.api_port or 443,
-        user=str(options.api_user),
+        host=host,
+        port=port,
+        user=options.api_user,
         password=options.api_password,
         validate_certs=options.validate_certs,
         ca_path=options.ca_path,

@@ -118,9 +118,8 @@ class VmwareSnapshots(Snapshots):
             )
         if "quiesc" in words.lower():
             return NotQuiesced(
-                f"{where} took no snapshot of {self._vm!r}, because it could not be quiesced ({words}). RouterOS's "
-                "script 'freeze' may "
-                "have failed or taken longer than 60 s: its output is in freeze-script.log on the router, that of 'freeze-fail' in "
-                "freeze-fail-script.log."
+                f"{where} took no snapshot of {self._vm!r}, because it could not be quiesced ({words}). RouterOS's script 'freeze' "
+                "may have failed or taken longer than 60 s: its output is in freeze-script.log on the router, that of "
+                "'freeze-fail' in freeze-fail-script.log."
             )
         return NotPossible(f"{where} refused that for {self._vm!r}: {words}.")

@@ -198,6 +198,18 @@ def test_a_wrong_password_is_sent_once_for_all_hosts(cluster, playbook):
     assert "wr0ng-secret" not in run.output
 
 
+def test_a_script_under_no_log_is_not_put_into_a_file_of_the_router(cluster, playbook):
+    pve = cluster()
+    vm = pve.add(100, "chr1", path_mode="works", accepts_path_with_arg=True, write_modes=("w", "wb"))
+    task = {"name": "go", "outofband.chr.script": {"source": ':put "s3cr3t"'}, "no_log": True}
+    run = playbook([task], {"chr1": access(pve)}, "-vvvvv")
+    assert run.rc == 2
+    assert "would put a secret (no_log) into a file of the router" in run.output
+    assert "s3cr3t" not in run.output
+    assert all("s3cr3t" not in json.dumps(sent) for sent in vm.wire)
+    assert playbook([{**task, "no_log": False}], {"chr1": access(pve)}).rc == 0
+
+
 def test_only_the_host_concerned_fails_and_secrets_are_nowhere(cluster, playbook, tmp_path):
     pve = cluster()
     for number, name in enumerate(("good", "password", "off", "twin", "twin")):

@@ -12,15 +12,12 @@ import threading
 import time
 import typing as t
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vmware
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions, Job, failure
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Job, failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, NotPossible, OutcomeUnknown
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware import VmwareGuest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vsphere import library
 from ansible_collections.outofband.chr.tests.lab.routeros.files import File
 from ansible_collections.outofband.chr.tests.lab.vcenter import PASSWORD, USER, Vcenter
@@ -32,27 +29,6 @@ def hosts(vcenter: Vcenter, *names: str, **more: t.Any) -> dict[str, dict[str, t
 
 def script(source: str, **more: t.Any) -> dict[str, t.Any]:
     return {"name": "go", "outofband.chr.script": {"source": source, **more}}
-
-
-@pytest.fixture
-def guest(tmp_path: Path) -> t.Callable[..., VmwareGuest]:
-    """A guest without Ansible: ``guest(vcenter, "chr1", connect_timeout=1)``."""
-
-    def make(vcenter: Vcenter, vm: str, **options: t.Any) -> VmwareGuest:
-        defaults = {
-            "backend": "vmware",
-            "connect_timeout": 5.0,
-            "exec_mode": "auto",
-            "runtime_directory": tmp_path / "run",
-            "api_host": vcenter.about["host"],
-            "api_port": int(vcenter.about["port"]),
-            "api_user": USER,
-            "api_password": PASSWORD,
-            "ca_path": vcenter.about["ca"],
-        }
-        return t.cast("VmwareGuest", open_guest(GuestOptions(vm=vm, **{**defaults, **options})))
-
-    return make
 
 
 def note(vcenter: Vcenter, name: str) -> str:
@@ -126,11 +102,11 @@ def test_a_forced_way_is_the_only_one(vcenter, playbook):
     assert playbook([script(":put 1")], hosts(vc, "chr1", chr_exec_mode="console")).rc == 0
 
 
-def test_the_routers_own_limit_is_a_time_out(vcenter, guest, monkeypatch):
+def test_the_routers_own_limit_is_a_time_out(vcenter, vmware_guest, monkeypatch):
     """Manual 7.5, 120 seconds: RouterOS's own limit is told as a time-out, of which no output is saved."""
     monkeypatch.setattr(vmware, "_LIMIT", 2.0)
     vc = vcenter("chr1", limit=2.0)
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     result = one.run(b":delay 5", 10)
     assert (result.rc, result.timed_out) == (1, True)
     assert "120 s" in failure(one, result, 10)
@@ -147,10 +123,10 @@ def test_a_script_that_takes_longer_than_its_timeout_goes_on(vcenter, playbook):
     assert "goes on as job" in result["msg"]
 
 
-def test_a_lost_job_is_an_unknown_outcome_and_not_repeated(vcenter, guest):
+def test_a_lost_job_is_an_unknown_outcome_and_not_repeated(vcenter, vmware_guest):
     """Manual 7.5, one read: a job that was listed once after its end is gone; that is an unknown outcome."""
     vc = vcenter("chr1")
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     job = one.start(b":put 1")
     one.wait(job, 5)
     with pytest.raises(OutcomeUnknown, match="not repeated"):
@@ -162,23 +138,23 @@ def test_a_lost_job_is_an_unknown_outcome_and_not_repeated(vcenter, guest):
     assert len(vc.log) == 2
 
 
-def test_a_job_is_known_for_its_time_and_then_lost(vcenter, guest):
+def test_a_job_is_known_for_its_time_and_then_lost(vcenter, vmware_guest):
     """Manual 7.5, one minute: a job is forgotten after its time, here one second; that is an unknown outcome."""
     vc = vcenter("chr1", retention=1)
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     job = one.start(b":put 1")
     time.sleep(2)
     with pytest.raises(OutcomeUnknown):
         one.wait(job, 5)
 
 
-def test_a_script_is_sent_with_nothing_beside_its_text(vcenter, playbook, guest):
+def test_a_script_is_sent_with_nothing_beside_its_text(vcenter, playbook, vmware_guest):
     """Manual 7.5, workingDirectory and envVariables: the router ignores them, so none are sent, whatever the task has."""
     vc = vcenter("chr1")
     task = {**script("/system note set note=x"), "environment": {"SECRET": "x"}}
     assert playbook([task], hosts(vc, "chr1")).rc == 0
     assert vc.routers.ignored == []
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     spec = library().vim.vm.guest.ProcessManager.ProgramSpec(
         programPath="inline", arguments=":put 1", workingDirectory="/no/where", envVariables=["A=b"]
     )
@@ -188,19 +164,19 @@ def test_a_script_is_sent_with_nothing_beside_its_text(vcenter, playbook, guest)
     assert vc.routers.ignored == ["/no/where", ["A=b"]]
 
 
-def test_jobs_of_one_name_are_told_apart_by_their_ids(vcenter, guest):
+def test_jobs_of_one_name_are_told_apart_by_their_ids(vcenter, vmware_guest):
     """Manual 7.5, JobID, pid and name: all scripts are called inline; each gets the result of its own id."""
     vc = vcenter("chr1")
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     jobs = [one.start(source) for source in (b":delay 200ms", b':error "x"', b":put 1")]
     assert len({job.id for job in jobs}) == 3
     assert [one.wait(job, 5).rc for job in reversed(jobs)] == [0, -1, 0]
 
 
-def test_a_listing_of_all_jobs_by_somebody_else_takes_no_result_away(vcenter, guest):
+def test_a_listing_of_all_jobs_by_somebody_else_takes_no_result_away(vcenter, vmware_guest):
     """Manual 7.5, empty array: it shows all jobs of the API and is no read of any id; the collection itself asks by id only."""
     vc = vcenter("chr1")
-    one, other = guest(vc, "chr1"), guest(vc, "chr1")
+    one, other = vmware_guest(vc, "chr1"), vmware_guest(vc, "chr1")
     job = one.start(b":put 1")
     time.sleep(0.5)
     listed = other._list([])
@@ -230,10 +206,10 @@ def test_no_program_of_vmware_is_needed(vcenter, playbook, monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize("case", ["control", "large"])
-def test_what_the_api_cannot_carry_is_refused_before_anything_is_sent(vcenter, guest, case):
+def test_what_the_api_cannot_carry_is_refused_before_anything_is_sent(vcenter, vmware_guest, case):
     vc = vcenter("chr1")
     with pytest.raises(GuestError, match="0x01" if case == "control" else "bytes"):
-        guest(vc, "chr1").run(b":put \x01" if case == "control" else b"#" * 300_000, 5)
+        vmware_guest(vc, "chr1").run(b":put \x01" if case == "control" else b"#" * 300_000, 5)
     assert vc.log == []
 
 
@@ -273,18 +249,18 @@ VALUES = {
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_any_text_is_read_exactly_at_a_known_cost(vcenter, guest, value):
+def test_any_text_is_read_exactly_at_a_known_cost(vcenter, vmware_guest, value):
     vc = vcenter("chr1")
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     data = value.encode("latin-1")
     expression = '"' + "".join(f"\\{byte:02X}" for byte in data) + '"'
     assert one.read(expression, 10) == data
     assert vc.counts()["StartProgramInGuest"] <= VALUES[value]
 
 
-def test_a_likely_value_is_cheap_and_a_long_one_refused(vcenter, guest):
+def test_a_likely_value_is_cheap_and_a_long_one_refused(vcenter, vmware_guest):
     vc = vcenter("chr1")
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     assert one.read('"CHR"', 5, [b"CHR"]) == b"CHR"
     assert vc.counts()["StartProgramInGuest"] <= 15
     with pytest.raises(NotPossible, match="127 bytes"):
@@ -292,14 +268,14 @@ def test_a_likely_value_is_cheap_and_a_long_one_refused(vcenter, guest):
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 2, 3, 7, 8, 9, 59, 3600, 93784, 100_000_000])
-def test_spans_of_time_are_read_exactly(vcenter, guest, seconds):
+def test_spans_of_time_are_read_exactly(vcenter, vmware_guest, seconds):
     vc = vcenter("chr1")
-    assert guest(vc, "chr1").read_seconds(f"{seconds}s", 5) == seconds
+    assert vmware_guest(vc, "chr1").read_seconds(f"{seconds}s", 5) == seconds
 
 
-def test_a_value_that_changes_while_it_is_read_is_never_guessed(vcenter, guest):
+def test_a_value_that_changes_while_it_is_read_is_never_guessed(vcenter, vmware_guest):
     vc = vcenter("chr1")
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     vc.router("chr1").run(":global count 1000")
     with pytest.raises(GuestError, match="never verified"):
         one.read("[:tostr [:rndnum from=10000000 to=99999999]]", 5)
@@ -444,13 +420,13 @@ def test_a_vm_is_found_by(vcenter, playbook, kind):
     assert (note(vc, "chr1"), note(vc, "chr2")) == ("", "here")
 
 
-def test_one_of_two_hundred_is_found_quickly(vcenter, guest):
+def test_one_of_two_hundred_is_found_quickly(vcenter, vmware_guest):
     vc = vcenter("chr1", vms=200)
-    guest(vc, "chr1").ping()
+    vmware_guest(vc, "chr1").ping()
     for kind in ("name", "moid", "uuid", "path"):
         before = vc.counts()
         began = time.monotonic()
-        assert guest(vc, vc.vm("chr1")[kind])._moid == vc.vm("chr1")["moid"]
+        assert vmware_guest(vc, vc.vm("chr1")[kind])._moid == vc.vm("chr1")["moid"]
         took = time.monotonic() - began
         calls = sum(vc.counts().values()) - sum(before.values())
         print(f"{kind}: {took * 1000:.0f} ms, {calls} calls")
@@ -468,12 +444,12 @@ def test_two_vms_of_one_name_are_both_named_and_neither_is_touched(vcenter, play
 
 
 @pytest.mark.parametrize("kind", ["moid", "uuid", "instance_uuid"])
-def test_a_vm_named_like_the_id_of_another_is_ambiguous(vcenter, guest, kind):
+def test_a_vm_named_like_the_id_of_another_is_ambiguous(vcenter, vmware_guest, kind):
     vc = vcenter("chr1", "chr2")
     known = vc.vm("chr2")[kind]
     vc.ask("vm", moid=vc.vm("chr1")["moid"], name=known)
     with pytest.raises(GuestError, match="2 VMs"):
-        guest(vc, known).run(b":put 1", 5)
+        vmware_guest(vc, known).run(b":put 1", 5)
     assert vc.log == []
 
 
@@ -497,6 +473,7 @@ FAULTS = {
     "unknown VM": ({"chr_vm": "nosuch"}, None, "no VM with the name, uuid or id 'nosuch'"),
     "unknown path": ({"chr_vm": "[LocalDS_0] no/no.vmx"}, None, "no VM with the path"),
     "no host": ({"chr_api_host": ""}, None, "chr_api_host is not set"),
+    "no host name": ({"chr_api_host": "vc..example.net"}, None, "no host name or address"),
     "wrong guest password": ({"chr_guest_password": "wr0ng-guest"}, None, "refused the login of 'admin'"),
     "untrusted": ({"chr_ca_path": None}, None, "is not trusted"),
     "no such ca": ({"chr_ca_path": "/nowhere/ca.pem"}, None, "chr_ca_path '/nowhere/ca.pem'"),
@@ -565,8 +542,8 @@ def test_a_missing_library_is_named(monkeypatch):
         library()
 
 
-def test_pyvmomi_gets_a_context_that_checks(vcenter, guest):
+def test_pyvmomi_gets_a_context_that_checks(vcenter, vmware_guest):
     """Without a context of its own, pyvmomi checks no certificate of this machine."""
     vc = vcenter("chr1")
-    context = guest(vc, "chr1")._vsphere._new_stub("").schemeArgs["context"]
+    context = vmware_guest(vc, "chr1")._vsphere._new_stub("").schemeArgs["context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

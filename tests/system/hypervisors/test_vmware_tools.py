@@ -10,7 +10,7 @@ import time
 import typing as t
 from datetime import datetime
 
-from test_vmware import guest, hosts, note, script  # noqa: F401
+from test_vmware import hosts, note, script
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vmware
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware import VmwareGuest
@@ -66,12 +66,12 @@ def test_a_router_that_is_ahead_stays_ahead_and_results_have_the_controllers_tim
     assert result["delta"] < "0:00:30"
 
 
-def test_a_clock_that_is_set_during_a_script_does_not_make_its_error_a_time_out(vcenter, guest):  # noqa: F811
+def test_a_clock_that_is_set_during_a_script_does_not_make_its_error_a_time_out(vcenter, vmware_guest):
     """Manual 7.1, forward jump: a job's times come from the router, which the host may set in between."""
     vc = vcenter("chr1")
     router = vc.router("chr1")
     threading.Timer(0.4, router.clock.shift, [3600]).start()
-    result = guest(vc, "chr1").run(b':delay 1; :error "broken"', 10)
+    result = vmware_guest(vc, "chr1").run(b':delay 1; :error "broken"', 10)
     assert (result.rc, result.timed_out) == (-1, False)
 
 
@@ -128,12 +128,12 @@ def test_what_a_failed_power_script_printed_is_in_its_log(vcenter, playbook):
     assert b"no luck" in vc.router("chr1").files[name].data
 
 
-def test_a_power_operation_that_leaves_no_event_is_given_up_after_its_time(vcenter, guest, monkeypatch):  # noqa: F811
+def test_a_power_operation_that_leaves_no_event_is_given_up_after_its_time(vcenter, vmware_guest, monkeypatch):
     """Manual 7.2, 30 seconds: without an event, a router that still runs after a minute was stopped by its script."""
     monkeypatch.setattr(vmware, "_POWER", 1.5)
     vc = vcenter("chr1", events=False)
     add(vc, "chr1", "poweroff", BREAKS)
-    one = guest(vc, "chr1")
+    one = vmware_guest(vc, "chr1")
     one.shutdown("powerdown")
     assert one.refusal() is None
     time.sleep(1.6)
@@ -161,14 +161,14 @@ def test_scripts_that_are_switched_off_are_shown_and_do_not_run(vcenter, playboo
     assert (scripts["before_shutdown"], scripts["after_power_on"]) == (False, True)
 
 
-def test_a_router_that_comes_up_has_run_its_script_soon_after_it_is_there(vcenter, playbook, guest):  # noqa: F811
+def test_a_router_that_comes_up_has_run_its_script_soon_after_it_is_there(vcenter, playbook, vmware_guest):
     """Manual 7.2, poweron and resume: they run after the operation, so what they do is waited for with a condition."""
     kinds = {"poweron": "poweredOff", "resume": "suspended"}
     vc = vcenter(*kinds, boot=1)
     for kind, state in kinds.items():
         add(vc, kind, kind, ":delay 500ms; /system note set note=awake")
         vc.change(kind, runtime__powerState=state)
-        threading.Timer(0.5, call, [guest(vc, kind), "PowerOnVM_Task"]).start()
+        threading.Timer(0.5, call, [vmware_guest(vc, kind), "PowerOnVM_Task"]).start()
     tasks = [
         {"name": "wait", "outofband.chr.wait_for_agent": {"timeout": 30}},
         {
@@ -184,11 +184,11 @@ def test_a_router_that_comes_up_has_run_its_script_soon_after_it_is_there(vcente
     assert run.changed() == {("poweron", "go"), ("resume", "go")}
 
 
-def test_a_suspended_router_is_told_from_one_that_is_off(vcenter, playbook, guest):  # noqa: F811
+def test_a_suspended_router_is_told_from_one_that_is_off(vcenter, playbook, vmware_guest):
     """Manual 7.2, suspend: the script runs before; afterwards the host is unreachable, and the error says to resume it."""
     vc = vcenter("chr1", "chr2")
     add(vc, "chr1", "suspend", "/system note set note=asleep")
-    call(guest(vc, "chr1"), "StandbyGuest")
+    call(vmware_guest(vc, "chr1"), "StandbyGuest")
     time.sleep(0.5)
     run = playbook([script(":put 1")], hosts(vc, "chr1", "chr2"))
     assert note(vc, "chr1") == "asleep"

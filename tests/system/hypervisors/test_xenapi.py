@@ -112,7 +112,7 @@ def test_the_datamodel_is_at_hand():
 
 @pytest.mark.parametrize("spelling", ["otuput", "output"])
 def test_a_script_given_before_the_start_runs_and_its_output_comes_back(pool, playbook, spelling):
-    """Manual, Xen: "scripts can be given through XenAPI (VM.add_to_xenstore_data)"; both spellings of the output."""
+    """Manual 8, at creation and output: scripts can be given by VM.add_to_xenstore_data; both spellings of the output."""
     vm = pool.vm("chr1", output_name=spelling)
     run = playbook([script(f"{NAME}\n:put caf\u00e9")], {"chr1": pool.variables()})
     assert run.rc == 0, run.output
@@ -137,7 +137,7 @@ def test_a_script_given_before_the_start_runs_and_its_output_comes_back(pool, pl
     ids=str,
 )
 def test_the_end_of_a_script_is_seen_however_its_status_goes(pool, guest, switches):
-    """Manual, Xen: status is ready, running or error. It knows no "done", and not in which order things are written."""
+    """Manual 8, status: ready, running or error. It knows no "done", and not in which order things are written."""
     vm = pool.vm("chr1", **switches)
     result = guest("chr1").run(NAME.encode(), 5)
     assert (result.rc, result.output) == (0, b"chr1\r\n")
@@ -145,7 +145,7 @@ def test_the_end_of_a_script_is_seen_however_its_status_goes(pool, guest, switch
 
 
 def test_a_failing_script_tells_routeros_words_and_is_cleared_away(pool, playbook):
-    """Manual, Xen: status error."""
+    """Manual 8, status: error."""
     vm = pool.vm("chr1")
     run = playbook([script(':put "so far"\n:error "broken"')], {"chr1": pool.variables()})
     assert run.rc == 2
@@ -308,7 +308,7 @@ def test_the_keys_of_others_are_kept(pool, guest):
 
 
 def test_a_status_of_an_earlier_boot_does_not_block_a_script(pool, guest):
-    """Manual, Xen: a script is accepted only while status is not "running"; a stale one would block it for ever."""
+    """Manual 8, not while running: a script is accepted only while status is not "running"; a stale one would block it for ever."""
     vm = pool.vm("chr1", clears_running=False)
     vm.database = {SCRIPT: encoded(":put old"), STATUS: "running", OUTPUTS[0]: encoded("old")}
     assert guest("chr1").run(NAME.encode(), 5).output == b"chr1\r\n"
@@ -316,7 +316,7 @@ def test_a_status_of_an_earlier_boot_does_not_block_a_script(pool, guest):
 
 
 def test_a_script_of_somebody_else_is_neither_replaced_nor_interrupted(pool, guest):
-    """Manual, Xen: a script is accepted only while status is not "running"."""
+    """Manual 8, not while running: a script is accepted only while status is not "running"."""
     waiting = pool.vm("waiting")
     waiting.database = {SCRIPT: encoded(":put theirs")}
     with pytest.raises(NotPossible, match="has not run yet"):
@@ -576,10 +576,15 @@ def test_clearing_away_is_repeated(pool, guest, fault):
 def test_a_script_that_cannot_be_cleared_away_is_a_failure_that_says_how_to(pool, playbook):
     vm = pool.vm("chr1")
     pool.faults["VM.set_xenstore_data"] = ["500 x"] * 3
+    hidden = pool.vm("hidden")
     run = playbook([script(NAME)], {"chr1": pool.variables()})
     message = run.of("go")["result"]["msg"]
     assert "The script on 'chr1' ended well. And it could not be cleared away" in message
     assert f"xe vm-param-remove uuid={vm.uuid} param-name=xenstore-data param-key={SCRIPT}" in message
+    pool.faults["VM.set_xenstore_data"] = ["500 x"] * 3
+    run = playbook([script(NAME) | {"no_log": True}], {"hidden": pool.variables()}, "-vvvvv")
+    assert f"xe vm-param-remove uuid={hidden.uuid} param-name=xenstore-data param-key={SCRIPT}" in run.output
+    assert NAME not in run.output
 
 
 @pytest.mark.parametrize(
@@ -624,7 +629,7 @@ def test_a_vm_that_is_paused_or_suspended_is_refused(pool, guest):
 
 
 def test_power_facts_and_information(pool, playbook):
-    """Manual, Xen: network and OS information is reported to the host."""
+    """Network and OS information is what the tools report to the host."""
     vm = booted(pool.vm("chr1", started=True))
     for name, value in {"Major": "7", "Minor": "1", "Micro": "0", "Build": "50"}.items():
         pool.xen.store.write(f"{vm.path}/attr/PV{name}Version", value)
@@ -656,8 +661,9 @@ def test_power_facts_and_information(pool, playbook):
 
 
 def test_a_vm_without_tools_is_not_there_and_is_not_restarted(pool, guest):
+    """Manual 8, every 30 seconds: so a router that has just booted has reported nothing yet, and that is said."""
     vm = pool.vm("chr1", started=True, control_shutdown=False, boot_seconds=30.0)
-    with pytest.raises(AgentNotThere, match="they have reported nothing"):
+    with pytest.raises(AgentNotThere, match="they have reported nothing.*it reports every 30 s"):
         guest("chr1").ping(0.3)
     with pytest.raises(NotPossible, match="does not allow a clean reboot"):
         guest("chr1", exec_mode="reboot").run(NAME.encode(), 5)

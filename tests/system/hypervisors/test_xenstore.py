@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import base64
 import shutil
+import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -34,6 +36,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     VmNotThere,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore import guest as guest_module
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore import steps as steps_module
+from ansible_collections.outofband.chr.tests.lab.relay import Relay
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 
 EACH_WAY = pytest.mark.parametrize("guest", ["socket", "commands"], indirect=True)
@@ -93,6 +97,7 @@ def user_scripts(domain) -> list[str]:
 
 @EACH_WAY
 def test_a_script_runs_once_and_leaves_nothing(domain, guest):
+    """Manual 8, script: base64 text in vm-data/provision/script is decoded and run."""
     chr1 = domain("chr1")
     result = guest("chr1").run(NAME, 10)
     assert (result.rc, result.output, result.truncated) == (0, b"chr1\r\n", False)
@@ -116,7 +121,7 @@ def test_a_script_runs_once_and_leaves_nothing(domain, guest):
     ids=str,
 )
 def test_whatever_the_order_and_the_names(domain, guest, switches):
-    """The manual: status ``ready``, ``running``, ``error``; output ``otuput``, possibly ``output``."""
+    """Manual 8, status and output: ``ready``, ``running``, ``error``; base64 output in ``otuput``, possibly ``output``."""
     chr1 = domain("chr1", **switches)
     one = guest("chr1")
     for number in range(2):
@@ -128,7 +133,7 @@ def test_whatever_the_order_and_the_names(domain, guest, switches):
 
 @pytest.mark.parametrize("switches", [{}, {"output_name": "output", "output_first": False, "gap": 0.2}], ids=str)
 def test_an_error_has_routeros_own_words(domain, guest, switches):
-    """The manual: status ``error``."""
+    """Manual 8, status: ``error``."""
     chr1 = domain("chr1", **switches)
     result = guest("chr1").run(b':put "before"\n:error "no such luck"', 10)
     assert (result.rc, result.output) == (-1, b"before\r\nno such luck\r\n")
@@ -142,7 +147,7 @@ def test_an_error_has_routeros_own_words(domain, guest, switches):
     indirect=["guest"],
 )
 def test_scripts_around_and_far_beyond_2048_bytes(domain, guest, length):
-    """The manual's values are base64, and oxenstored takes 2,048 bytes of one: longer scripts come in steps."""
+    """Manual 8, script: base64, and oxenstored takes 2,048 bytes of a value, so longer scripts come in steps."""
     chr1 = domain("chr1")
     source = b':put "end"'.rjust(length, b"\n")
     assert len(source) == length
@@ -258,7 +263,7 @@ def test_scripts_in_a_row_run_once_each(domain, guest, delay):
 
 @EACH_WAY
 def test_a_status_of_running_is_waited_for_and_then_told(xen, domain, guest):
-    """The manual: a script is accepted only while the status is not ``running``."""
+    """Manual 8, not while running: a script is accepted only while the status is not ``running``."""
     chr1 = domain("chr1")
     one = guest("chr1", connect_timeout=1)
     one.ping()
@@ -385,11 +390,14 @@ def test_a_domain_is_found_by_domid_name_and_uuid(domain, guest):
         assert one.agent_info()["extra"] == {"domid": chr1.domid, "uuid": chr1.uuid}
 
 
-def test_a_number_is_a_domid_before_it_is_a_name(domain, guest):
-    chr1 = domain("first")
-    named = domain(str(chr1.domid))
-    assert guest(chr1.domid).read("[/system identity get name]", 10) == b"first"
-    chr1.stop()
+def test_a_number_that_is_the_domid_of_one_and_the_name_of_another_reaches_neither(domain, guest):
+    """A domain gets another domid at each boot, so it can be one that is the name of a VM."""
+    first = domain("first")
+    named = domain(str(first.domid))
+    with pytest.raises(VmNotThere, match="more than one domain.*'first'.*None was touched"):
+        guest(first.domid).run(NAME, 10)
+    assert (first.log, named.log) == ([], [])
+    first.stop()
     assert guest(named.name).read("[/system identity get name]", 10) == named.name.encode()
 
 
@@ -458,6 +466,48 @@ def test_a_connection_that_breaks_in_the_middle_is_made_again(xen, domain, guest
     result = one.wait(job, 10)
     assert (result.rc, result.output) == (0, b"done\r\n")
     assert left(chr1) == {}
+
+
+def test_a_way_that_is_lost_for_good_while_a_script_is_handed_over_says_what_is_left(
+    xen, domain, guest, short_path, monkeypatch
+):
+    """The script arrives, the answer to that does not, and nothing can be asked afterwards."""
+    monkeypatch.setattr(steps_module, "_CLEAN", 0.5)
+    chr1 = domain("chr1")
+    guest("chr1").ping()
+    chr1.switches.delay = 60
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(short_path / "relayed"))
+    commit = struct.pack("=I", 2) + b"T\0"
+    with Relay(listener, str(xen.daemon.socket), commit) as relay:
+        one = guest("chr1", socket=str(short_path / "relayed"), connect_timeout=1)
+        watcher = threading.Thread(target=lambda: (until(lambda: left(chr1)), relay.__exit__()))
+        watcher.start()
+        job = one.start(b':put "handed over"')
+        watcher.join()
+        with pytest.raises(OutcomeUnknown, match="could not be removed.*may run again.*xenstore-rm") as caught:
+            one.wait(job, 1)
+    assert f"{chr1.path}/{provision.SCRIPT}" in caught.value.left
+    assert left(chr1)
+
+
+def test_a_way_that_is_lost_while_a_restart_is_waited_for_is_told(xen, domain, guest, short_path, monkeypatch):
+    """The VM goes down in the middle of a script, and dom0 is gone while a new domain of it is looked for."""
+    monkeypatch.setattr(steps_module, "_CLEAN", 1.0)
+    chr1 = domain("chr1")
+    guest("chr1").ping()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(short_path / "relayed"))
+    with Relay(listener, str(xen.daemon.socket)) as relay:
+        one = guest("chr1", socket=str(short_path / "relayed"), connect_timeout=0.5)
+        job = one.start(b":delay 0.3s; /system shutdown")
+        lost = threading.Thread(target=lambda: (until(lambda: not chr1.vm_data()), time.sleep(0.3), relay.__exit__()))
+        lost.start()
+        with pytest.raises(
+            OutcomeUnknown, match="went down while it ran a script.*before the next boot|could not be removed"
+        ):
+            one.wait(job, 5)
+        lost.join()
 
 
 def test_without_a_socket_the_commands_are_taken_and_remembered(domain, guest, short_path):
@@ -612,9 +662,9 @@ def test_hosts_of_equal_address_reach_each_its_own_domain(domain, playbook, vari
         assert left(one) == {}
 
 
-@pytest.mark.parametrize("variables", ["commands"], indirect=True)
 def test_no_secret_is_shown_or_kept(domain, playbook, variables, tmp_path):
-    domain("chr1")
+    """The way commands would show it in dom0's process list, so it does not take it."""
+    chr1 = domain("chr1")
     secret = "s3cr3t-in-the-script"
     task = script(f':error "{secret}"') | {"no_log": True}
     run = playbook([task], {"chr1": variables()}, "-vvvvv")
@@ -624,6 +674,20 @@ def test_no_secret_is_shown_or_kept(domain, playbook, variables, tmp_path):
     encoded = base64.b64encode(secret.encode())[:16]
     assert kept
     assert not any(secret.encode() in path.read_bytes() or encoded in path.read_bytes() for path in kept)
+    refused = "would show it in the process list" in run.output
+    assert refused != bool(user_scripts(chr1))
+
+
+@pytest.mark.parametrize("variables", ["socket"], indirect=True)
+def test_the_routers_words_are_not_in_the_reason_of_a_raw_task_under_no_log(domain, playbook, variables):
+    """An unknown outcome quotes what the router printed, and Ansible shows a reason even under no_log."""
+    domain("chr1", writes_status=False)
+    secret = "s3cr3t-in-the-script"
+    task = {"name": "go", "ansible.builtin.raw": f':put "{secret}"\n:return 1'}
+    run = playbook([task | {"no_log": True}], {"chr1": variables()}, "-vvvvv")
+    assert run.rc == 2
+    assert secret not in run.output
+    assert secret in playbook([task], {"chr1": variables()}).of("go")["result"]["msg"]
 
 
 @pytest.mark.parametrize("variables", ["commands"], indirect=True)

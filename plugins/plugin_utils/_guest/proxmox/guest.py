@@ -26,6 +26,7 @@ from ..errors import (
     FileNotThere,
     GuestError,
     InvalidInput,
+    NoSecretWay,
     NotAnAgent,
     NotPossible,
     OutcomeUnknown,
@@ -145,7 +146,7 @@ class ProxmoxGuest(Guest):
                 return self._ways[name]
         refused = []
         if secret:
-            refused.append("file: it would put a secret into a file of the router.")
+            refused.append("file: it would put a secret (no_log) into a file of the router.")
         for name in self._order(secret):
             reason = self._probe(self._ways[name])
             if reason is None:
@@ -155,7 +156,8 @@ class ProxmoxGuest(Guest):
             refused.append(f"{name}: {reason}")
         hint = "" if "qm" in self._ways else " Set chr_ssh_host to the node (root), which opens two more ways."
         left = f" Left on the router: {', '.join(self._file.left)}." if self._file.left else ""
-        raise NotPossible(
+        kind = NoSecretWay if secret else NotPossible
+        raise kind(
             f"No way to hand a script to {self._vm} worked; only harmless probes were sent. {' '.join(refused)}{hint}{left}"
         )
 

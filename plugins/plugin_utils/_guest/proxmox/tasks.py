@@ -52,8 +52,7 @@ def finish(api: Api, upid: t.Any, deadline: Deadline) -> Ended:
         if deadline.expired:
             raise OutcomeUnknown(
                 f"Task {found[0]} of {api.where} did not end within {deadline.seconds:g} s ({last}). It was not started "
-                "again and may "
-                "go on; look at it there."
+                "again and may go on; look at it there."
             )
         time.sleep(min(max(poll_interval(time.monotonic() - began), 0.1), max(deadline.remaining, 0.01)))
 

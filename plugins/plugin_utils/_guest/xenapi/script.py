@@ -76,7 +76,7 @@ class Delivery:
         try:
             self._clear(seen=True)
         except GuestError as error:
-            raise self._left(f"The script on {self._vm.name!r} {_how(progress)}.", error) from error
+            raise self._left(f"The script on {self._vm.name!r} {progress}.", error) from error
         return ScriptResult(
             rc=progress.rc if progress.phase is Phase.ENDED else None,
             output=progress.output,
@@ -124,8 +124,7 @@ class Delivery:
             self._task = self._ordered(False, False)
 
     def _place(self, step: Step, own: set[str]) -> None:
-        """Where one of our *own* steps turns up again, copied from a xenstore that was emptied meanwhile, it is taken away "
-        "again."""
+        """One of our *own* steps that turns up again, copied from a xenstore that was emptied meanwhile, is taken away again."""
         vm = self._vm
         self._placed_in = self._placed_in or vm.domid
         for _unused in range(_TRIES):
@@ -311,15 +310,10 @@ class Delivery:
     def _left(self, what: str, error: GuestError) -> GuestError:
         uuid = self._vm.record.get("uuid", self._vm.name)
         return OutcomeUnknown(
-            f"{what} And it could not be cleared away: {error} It may run again at the next boot: shut the VM down, then xe "
-            f"vm-param-remove uuid={uuid} param-name=xenstore-data param-key={provision.SCRIPT}"
+            f"{what} And it could not be cleared away: {error}",
+            left="The script may run again at the next boot: shut the VM down, then xe vm-param-remove "
+            f"uuid={uuid} param-name=xenstore-data param-key={provision.SCRIPT}",
         )
-
-
-def _how(progress: Progress) -> str:
-    if progress.phase is not Phase.ENDED:
-        return "did not end in time"
-    return "ended well" if progress.rc == 0 else "failed"
 
 
 def _cut(progress: Progress) -> bool:

@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import os
-import re
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -21,6 +17,7 @@ from ..channels.base import Channel
 from ..channels.direct import UnixChannel
 from ..channels.ssh import SshChannel, execute
 from ..errors import AgentNotThere, GuestError, NotPermitted, NotPossible, VmNotThere
+from ..private import PrivateFile
 from .commands import CommandStore
 from .store import Domain, Store, StoreLost, StoreRefused
 from .wire import WireStore
@@ -28,7 +25,6 @@ from .wire import WireStore
 MODES = ("socket", "commands")
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
 _PATIENCE = 2.0  # seconds for a socket that has not worked before
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Dom0:
@@ -143,15 +139,10 @@ class Dom0:
         self._known = None
 
     def _named(self, domains: list[Domain]) -> list[Domain]:
-        """A number is a domid before it is a name."""
-        for matches in (
-            lambda domain: str(domain.domid) == self.vm,
-            lambda domain: domain.name == self.vm,
-            lambda domain: bool(_UUID.fullmatch(self.vm)) and domain.uuid.lower() == self.vm.lower(),
-        ):
-            if found := [domain for domain in domains if matches(domain)]:
-                return found
-        return []
+        """All that can be meant: a VM can have a number as its name, and another one that domid since its last boot."""
+        uuid = self.vm.lower()
+        found = [one for one in domains if self.vm in (str(one.domid), one.name) or uuid == one.uuid.lower() != ""]
+        return sorted(found, key=lambda one: one.domid)
 
     def memory(self, domain: Domain) -> Memory:
         """What is known of the VM of *domain*."""
@@ -176,23 +167,15 @@ class Memory:
     """A small thing to know of a dom0 or a domain for the next task, in a file of this user alone. No secrets are in it."""
 
     def __init__(self, directory: Path, *key: str) -> None:
-        self._path = directory / f"chr-xen-{_digest(*key)}.json"
+        self._file = PrivateFile(directory, f"chr-xen-{_digest(*key)}.json")
 
     def read(self) -> dict[str, t.Any]:
-        try:
-            content = json.loads(self._path.read_text())
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return self._file.load()
 
     def write(self, content: dict[str, t.Any]) -> None:
         """Best effort: without the file, the next task finds out again."""
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, beside = tempfile.mkstemp(dir=self._path.parent, prefix=".chr-xen-")  # mode 0600
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(content, file)
-            Path(beside).replace(self._path)
+            self._file.save(content)
 
 
 def _digest(*parts: str) -> str:

@@ -19,7 +19,7 @@ from ansible_collections.outofband.chr.plugins.module_utils._routeros.quoting im
 from .. import provision
 from ..base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from ..deadline import Deadline
-from ..errors import AgentNotThere, GuestError, InvalidInput, NotPossible, OutcomeUnknown, ScriptFailed
+from ..errors import AgentNotThere, GuestError, InvalidInput, NoSecretWay, NotPossible, OutcomeUnknown, ScriptFailed
 from ..provision import Phase, Plan, Step
 from .dom0 import MODES, Dom0
 from .steps import Running, Steps
@@ -83,15 +83,13 @@ class XenstoreGuest(Guest):
         if progress.phase is Phase.WAITING:
             raise AgentNotThere(
                 f"RouterOS in {self.vm!r} ({domain}) took no notice of a harmless script within {deadline.seconds:g} s; it "
-                "was "
-                "removed again. The router may still be booting, or have no tools for Xen.",
+                "was removed again. The router may still be booting, or have no tools for Xen.",
                 silent=True,
             )
         if not progress.whole:
             raise AgentNotThere(
                 f"{self.vm!r} ({domain}) took a harmless script and did not print within {deadline.seconds:g} s what it "
-                "should "
-                f"({progress.phase.value}, output {progress.output[:80]!r}): is that a RouterOS?",
+                f"should ({progress.phase.value}, output {progress.output[:80]!r}): is that a RouterOS?",
                 silent=True,
             )
         self._dom0.memory(domain).write({"domid": domain.domid})
@@ -115,10 +113,10 @@ class XenstoreGuest(Guest):
 
     def run_secret(self, source: bytes, timeout: float) -> ScriptResult:
         if self._dom0.store.mode == "commands":
-            raise NotPossible(
-                f"A script with a secret was not handed to {self.vm!r}: the way 'commands' would show it in the process list "
-                f"of {self._dom0.name}. The way 'socket' does not (chr_exec_mode); it needs AllowStreamLocalForwarding of the sshd "
-                "there."
+            raise NoSecretWay(
+                f"A script with a secret (no_log) was not handed to {self.vm!r}: the way 'commands' would show it in the process "
+                f"list of {self._dom0.name}. The way 'socket' does not (chr_exec_mode), and needs AllowStreamLocalForwarding of "
+                "the sshd there."
             )
         provision.check_single(source)
         return self.run(source, timeout)
@@ -130,6 +128,7 @@ class XenstoreGuest(Guest):
 
     def _start(self, plan: Plan) -> Job:
         domain = self._ready()
+        mode = self._dom0.store.mode  # asked now, as the way may break later on
         *pieces, last = plan.steps
         self._steps.acquire(domain, Deadline(self.connect_timeout))
         before: Running | None = None
@@ -149,7 +148,7 @@ class XenstoreGuest(Guest):
                 self._steps.release()
             raise
         self._jobs[last.nonce] = (running, plan)
-        return Job(id=last.nonce, start=start, exec_mode=self._dom0.store.mode)
+        return Job(id=last.nonce, start=start, exec_mode=mode)
 
     def _put(self, domain: Domain, piece: Step, before: Running | None, which: str) -> Running:
         """Run a piece of a long script. It takes the place of the one *before*, as a removal would be an event of its own."""
@@ -178,10 +177,15 @@ class XenstoreGuest(Guest):
     def wait(self, job: Job, timeout: float) -> ScriptResult:
         running, plan = self._jobs.pop(job.id)
         try:
+            told = ""
             try:
                 progress = self._steps.end(running, Deadline(timeout))
+                told = f"The script on {self.vm!r} {progress}."
+            except OutcomeUnknown as error:
+                told = str(error)
+                raise
             finally:
-                goes_on = self._steps.dispose(running)
+                goes_on = self._steps.dispose(running, told)
             if progress.phase is Phase.WAITING and not goes_on:
                 self._undo(running.domain, plan)
         finally:
@@ -226,7 +230,7 @@ class XenstoreGuest(Guest):
         """From a small script; where that does not work, what the router's tools have told xenstore."""
         domain = self._dom0.domain()
         answers = from_tools(self._dom0.ask(lambda store: store.tree(domain.path)))
-        with contextlib.suppress(OutcomeUnknown, ScriptFailed, ValueError):
+        with contextlib.suppress(OutcomeUnknown, ScriptFailed, ValueError, KeyError):
             result = self.run(encoded(SURVEY), _QUESTION)
             if result.rc == 0 and not result.truncated:
                 answers |= from_script(records.parse(result.output))

@@ -85,23 +85,27 @@ class Steps:
                 raise self._dom0.refusal(error) from None
             except StoreLost as error:
                 self._dom0.drop()
-                running = Running(domain, step, None, harmless)
                 if error.refused:
                     raise AgentNotThere(f"xenstore in {self._dom0.name} cannot be reached any more: {error}.") from None
-                if self._value(running) != step.value:
+                if self._gone(domain, step):
                     raise OutcomeUnknown(
                         f"The way to xenstore in {self._dom0.name} broke while a script was handed to {self._dom0.vm!r} "
                         f"({error}), and it is not there now. It should not have run, but look at the router; it was not "
                         "handed over again."
                     ) from None
-                return running
+                return Running(domain, step, None, harmless)  # as it may run, it is followed, and removed in the end
+            except (KeyboardInterrupt, SystemExit):
+                with contextlib.suppress(GuestError):
+                    self.dispose(Running(domain, step, None, harmless))
+                raise
 
-    def _value(self, running: Running) -> str | None:
+    def _gone(self, domain: Domain, step: Step) -> bool:
+        """Whether xenstore was seen without *step*."""
         try:
-            values = self._dom0.store.tree(f"{running.domain.path}/{provision.ROOT}/provision")
+            return self._nodes(domain).get(provision.SCRIPT) != step.value
         except (StoreLost, StoreRefused, GuestError):
-            return None
-        return values.get("script")
+            self._dom0.drop()
+            return False
 
     def _make_way(self, domain: Domain, over: Step | None, deadline: Deadline) -> None:
         """Remove what an earlier script left, and let the guest write. Raises Busy, Moved, StoreLost, StoreRefused."""
@@ -165,8 +169,7 @@ class Steps:
         raise AgentNotThere(
             f"{self._dom0.vm!r} ({domain}) still runs a script of somebody else after {deadline.seconds:g} s (its status is "
             "'running'), and takes no other meanwhile. Nothing was handed over. If none runs, remove the status: "
-            "xenstore-rm "
-            f"{domain.path}/{provision.STATUS}",
+            f"xenstore-rm {domain.path}/{provision.STATUS}",
             silent=True,
         )
 
@@ -229,26 +232,29 @@ class Steps:
             running.follower.close()
             running.follower = None
 
-    def dispose(self, running: Running) -> bool:
-        """Remove a step from the store, whatever became of it. Whether it goes on on the router.
+    def dispose(self, running: Running, told: str = "") -> bool:
+        """Remove a step from the store, whatever became of it, which *told* says. Whether it goes on on the router.
 
         Then only its text is taken away, so that it does not run at the next boot; the status stays, so that nobody starts
         another script meanwhile. Raises OutcomeUnknown when that cannot be done.
         """
         self.close(running)
         deadline = Deadline(_CLEAN)
+        moved = False
         while True:
             try:
-                return self._remove(running)
-            except Moved:
+                if not moved:
+                    return self._remove(running)
                 return running.harmless or running.emptied or not self._remove_after_restart(running, deadline)
+            except Moved:
+                moved = True
             except (StoreLost, StoreRefused, AgentNotThere) as error:
                 self._dom0.drop()
                 if deadline.expired:
                     raise OutcomeUnknown(
-                        f"The text of a script for {self._dom0.vm!r} could not be removed from xenstore in {self._dom0.name} "
-                        f"({error}), and may run again when the router restarts. Remove it: xenstore-rm "
-                        f"{running.domain.path}/{provision.SCRIPT}"
+                        f"{told} xenstore in {self._dom0.name} was lost: {error}.".lstrip(),
+                        left=f"The text of a script for {self._dom0.vm!r} could not be removed from there, and may run again "
+                        f"when the router restarts. Remove it: xenstore-rm {running.domain.path}/{provision.SCRIPT}",
                     ) from None
                 time.sleep(min(0.5, deadline.remaining))
 

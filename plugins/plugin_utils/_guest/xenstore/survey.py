@@ -58,7 +58,8 @@ def from_tools(tree: dict[str, str]) -> dict[str, t.Any]:
             interface = interfaces.setdefault(
                 number, {"name": f"vif {number}", "hardware-address": mac, "ip-addresses": []}
             )
-            interface["ip-addresses"].append(_address(value, 0))
+            if (address := _address(value, 0)) not in interface["ip-addresses"]:  # tools of today write both
+                interface["ip-addresses"].append(address)
     answers: dict[str, t.Any] = {"guest-network-get-interfaces": list(interfaces.values())}
     if name := tree.get("data/os_name"):
         answers["guest-get-osinfo"] = {"id": tree.get("data/os_distro", ""), "name": name}

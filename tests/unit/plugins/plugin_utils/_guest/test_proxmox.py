@@ -374,6 +374,7 @@ def test_secrets_are_in_no_representation():
     [
         ({"api_host": None}, "chr_api_host is not set"),
         ({"api_host": "https://pve:8006/"}, "no host name"),
+        ({"api_host": "pve..example.net"}, "no host name"),
         ({"api_port": 0}, "no TCP port"),
         ({"api_token_secret": None}, "chr_api_token_secret is not"),
         ({"api_token_id": "chr"}, "user@realm!name"),

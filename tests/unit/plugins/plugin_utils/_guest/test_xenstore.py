@@ -11,7 +11,7 @@ import struct
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore import commands, steps, wire
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore import commands, steps, survey, wire
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenstore.store import (
     Change,
     Domain,
@@ -120,3 +120,21 @@ def test_nothing_in_a_domain_or_a_change_is_shell():
 )
 def test_who_may_write_a_node(permissions, writable):
     assert steps._writable(permissions, 3) is writable
+
+
+@pytest.mark.parametrize(
+    ("reported", "addresses"),
+    [
+        ({"attr/eth0/ip": "192.0.2.1"}, ["192.0.2.1"]),
+        ({"attr/eth0/ip": "192.0.2.1", "attr/vif/0/ipv4/0": "192.0.2.1"}, ["192.0.2.1"]),
+        (
+            {"attr/vif/0/ipv4/0": "192.0.2.1", "attr/vif/0/ipv4/1": "192.0.2.2", "attr/vif/0/ipv6/0": "fe80::1"},
+            ["192.0.2.1", "192.0.2.2", "fe80::1"],
+        ),
+        ({"attr/eth0/ip": ""}, []),
+    ],
+)
+def test_the_addresses_that_the_tools_report(reported, addresses):
+    """Manual 8, first address: an older host shows only the first one of an interface."""
+    found = survey.from_tools({**reported, "device/vif/0/mac": "00:16:3e:00:00:01"})["guest-network-get-interfaces"]
+    assert [one["ip-address"] for nic in found for one in nic["ip-addresses"]] == addresses
