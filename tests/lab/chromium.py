@@ -34,7 +34,7 @@ class Browser:
         program = next(filter(None, map(shutil.which, PROGRAMS)), None)
         if program is None:
             raise NoChromium(f"none of {', '.join(PROGRAMS)} is installed: apt-get install chromium")
-        self._program, self._folder = program, folder
+        self._program, self._folder, self._words = program, folder, folder / "stderr.txt"
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self._number = 0
@@ -64,15 +64,17 @@ class Browser:
             *("--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={self._folder}"),
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # which it refuses to have as root
         ]
-        self._process = subprocess.Popen(
-            command, close_fds=False, preexec_fn=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with self._words.open("wb") as words:
+            self._process = subprocess.Popen(
+                command, close_fds=False, preexec_fn=place, stdout=subprocess.DEVNULL, stderr=words
+            )
         os.close(theirs_in)
         os.close(theirs_out)
         page = self.order("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.order("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for part in ("Page", "Network", "Runtime", "Log"):
             self.order(f"{part}.enable")
+        self.order("Performance.enable", timeDomain="threadTicks")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -124,6 +126,11 @@ class Browser:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
 
+    def busy(self) -> float:
+        """Seconds of processor time that the page's main thread has spent so far: load of the machine does not count."""
+        metrics = self.order("Performance.getMetrics")["metrics"]
+        return next(t.cast("float", one["value"]) for one in metrics if one["name"] == "TaskDuration")
+
     def screenshot(self, file: Path, whole: bool = False) -> None:
         shot = self.order("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(shot["data"]))
@@ -152,7 +159,7 @@ class Browser:
                 raise TimeoutError(f"Chromium does not answer {method}")
             data = os.read(self._from, 1 << 16)
             if not data:
-                raise EOFError("Chromium has gone")
+                raise EOFError(f"Chromium has gone. Its last words: {self._words.read_text(errors='replace')[-500:]}")
             self._buffer += data
         message, _unused, self._buffer = self._buffer.partition(b"\0")
         return t.cast("dict[str, t.Any]", json.loads(message))

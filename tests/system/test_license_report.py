@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import cache
 
 from ansible_collections.outofband.chr.plugins.module_utils._routeros import fleet
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
@@ -98,7 +99,7 @@ def audit(tmp_path):
 
 def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fails_nothing(lab, audit, tmp_path):
     routers = {name: lab(name) for name in ("paid", "clone", "free", "due", "garbage", "gone")}
-    now = datetime.now()
+    today = routers["paid"].router.clock.now().date()
     for name, days in (("paid", 45.0), ("due", 3.0)):
         licence = routers[name].router.licence
         licence.level = "p10"
@@ -107,14 +108,16 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     routers["clone"].router.licence.system_id = routers["free"].router.licence.system_id
     routers["garbage"].router.licence.system_id = "<b>garbage</b>"
     routers["gone"].stop()
-    hosts = {name: {"chr_socket": str(one.address)} for name, one in routers.items()}
+    # The first host is the one that the report's play runs on.
+    hosts = {"astray": {"chr_socket": "{{ nowhere }}"}}
+    hosts |= {name: {"chr_socket": str(one.address)} for name, one in routers.items()}
 
     first = audit(hosts)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "6 routers: 0 expired, 1 expire within 7 days, 1 within 30, 2 within 60" in first.stdout
+    assert "7 routers: 0 expired, 1 expire within 7 days, 1 within 30, 2 within 60" in first.stdout
     report = json.loads((tmp_path / "audit" / "chr-licenses.json").read_text())
     found = {one["name"]: one for one in report["routers"]}
-    assert list(found) == sorted(routers)
+    assert list(found) == sorted(hosts)
     assert {name: one["band"] for name, one in found.items()} == {
         "paid": "within_60",
         "due": "within_7",
@@ -122,6 +125,7 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
         "free": "no_deadline",
         "garbage": "not_read",
         "gone": "not_read",
+        "astray": "not_read",
     }
     assert report["duplicates"] == [
         {"system_id": routers["free"].router.licence.system_id, "routers": ["clone", "free"]}
@@ -129,12 +133,13 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     reasons = {one["name"]: one for one in report["not_read"]}
     assert reasons["gone"]["unreachable"] and "refused" in reasons["gone"]["reason"]
     assert not reasons["garbage"]["unreachable"] and "no licence of a CHR" in reasons["garbage"]["reason"]
+    assert "'nowhere' is undefined" in reasons["astray"]["reason"]
     assert "<b>garbage" not in (tmp_path / "audit" / "chr-licenses.html").read_text()
-    assert len((tmp_path / "audit" / "chr-licenses.csv").read_text().splitlines()) == 7
+    assert len((tmp_path / "audit" / "chr-licenses.csv").read_text().splitlines()) == 8
 
     again = audit(hosts)
     assert again.returncode == 0
-    if datetime.now().date() == now.date():
+    if routers["paid"].router.clock.now().date() == today:
         assert "changed=0" in again.stdout.split("PLAY RECAP")[1]
         assert "changed=1" not in again.stdout.split("PLAY RECAP")[1]
 
@@ -198,6 +203,21 @@ def test_what_cannot_be_is_said_in_one_sentence(playbook, tmp_path, change, mess
     assert not (tmp_path / "x").exists()
 
 
+def test_the_facts_of_the_play_are_taken_unless_a_result_is_asked_for(lab, playbook, tmp_path):
+    chr1 = lab("chr1")
+    report = {"dest": str(tmp_path), "formats": ["json"]}
+    tasks = [
+        {"name": "read", "outofband.chr.license_info": None},
+        {"name": "facts", "outofband.chr.license_report": report},
+        {"name": "result", "outofband.chr.license_report": report | {"registered": "nothing"}},
+    ]
+    run = playbook(tasks, {"chr1": {"chr_socket": str(chr1.address)}})
+    assert run.rc == 0, run.output
+    assert run.of("facts")["result"]["summary"]["levels"]["free"] == 1
+    (unread,) = run.of("result")["result"]["summary"]["not_read"]
+    assert unread == {"name": "chr1", "unreachable": False, "reason": "Its licence was not read in this run."}
+
+
 # -- the page --------------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +254,7 @@ VISIBLE = "[...document.querySelectorAll('#routers tbody tr')].filter(row => row
 @pytest.mark.parametrize("count", [10, 1000])
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_loads_nothing_and_says_nothing_on_the_console(browser, pages, count, width, scheme, tmp_path):
+def test_the_page_fits_loads_nothing_and_says_nothing_on_the_console(browser, pages, count, width, scheme):
     browser.show(pages[count], width, scheme=scheme)
     assert browser.evaluate("document.title") == "CHR licences"
     assert browser.requests == [pages[count].as_uri()]
@@ -242,9 +262,9 @@ def test_the_page_fits_loads_nothing_and_says_nothing_on_the_console(browser, pa
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     body, text = (browser.evaluate(BRIGHTNESS % one) for one in (("body", "backgroundColor"), ("body", "color")))
     assert (body < 60 and text > 200) if scheme == "dark" else (body > 200 and text < 60)
-    (tmp_path / "shot.png").unlink(missing_ok=True)
-    browser.screenshot(tmp_path / "shot.png")
-    assert (tmp_path / "shot.png").stat().st_size > 10_000
+    pictures = cache().parent / "screenshots"
+    pictures.mkdir(parents=True, exist_ok=True)
+    browser.screenshot(pictures / f"report-{count}-{width}-{scheme}.png")
     outside = """[...document.querySelectorAll('.plot rect, .plot circle, .plot text')].filter(one => {
         const [mine, whole] = [one, document.querySelector('.plot')].map(each => each.getBoundingClientRect());
         return mine.width && (mine.left < whole.left - 1 || mine.right > whole.right + 1);
@@ -269,13 +289,13 @@ def test_on_paper_the_page_is_light_and_has_every_router(browser, pages):
         browser.order("Emulation.setEmulatedMedia", media="")
 
 
-def test_a_thousand_routers_are_drawn_within_two_seconds_and_small(browser, pages):
+def test_a_thousand_routers_are_drawn_within_two_seconds_and_small(browser, pages, tmp_path):
+    del browser  # it shows that there is one; what pages cost is counted from the browser's start
     assert pages[1000].stat().st_size < 1_500_000
-    began = time.monotonic()
-    browser.show(pages[1000])
-    browser.evaluate("document.body.offsetHeight")
-    assert time.monotonic() - began < 2
-    assert browser.evaluate(f"{VISIBLE}.length") == 1000
+    with Browser(tmp_path) as fresh:
+        fresh.show(pages[1000])
+        assert 0 < fresh.busy() < 2
+        assert fresh.evaluate(f"{VISIBLE}.length") == 1000
 
 
 def test_the_table_is_sorted_from_the_keyboard(browser, pages):

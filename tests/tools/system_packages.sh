@@ -51,15 +51,26 @@ fi
 if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
     echo "Installing ${missing[*]}"
     "${as_root[@]}" apt-get update -qq
-    if "${as_root[@]}" apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null; then
-        # The tests start a libvirtd and an sshd of their own; the machine does not need them.
-        if [[ " ${missing[*]} " == *" openssh-server "* ]] && [ -d /run/systemd/system ]; then
-            "${as_root[@]}" systemctl disable --quiet --now ssh.service ssh.socket 2>/dev/null
-        fi
-        if [[ " ${missing[*]} " == *" libvirt-daemon "* ]] && [ -d /run/systemd/system ]; then
-            "${as_root[@]}" systemctl disable --quiet --now libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket \
-                2>/dev/null
-        fi
+    install() {
+        "${as_root[@]}" apt-get install -qq --yes --no-install-recommends "$@" >/dev/null
+    }
+    left=()
+    if ! install "${missing[@]}"; then
+        # One that cannot be had, such as Ubuntu's chromium, must not hold up the others.
+        for package in "${missing[@]}"; do
+            install "$package" || left+=("$package")
+        done
+    fi
+    # The tests start a libvirtd and an sshd of their own; the machine does not need them.
+    if [[ " ${missing[*]} " == *" openssh-server "* ]] && [ -d /run/systemd/system ]; then
+        "${as_root[@]}" systemctl disable --quiet --now ssh.service ssh.socket 2>/dev/null
+    fi
+    if [[ " ${missing[*]} " == *" libvirt-daemon "* ]] && [ -d /run/systemd/system ]; then
+        "${as_root[@]}" systemctl disable --quiet --now libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket \
+            2>/dev/null
+    fi
+    missing=("${left[@]}")
+    if [ ${#missing[@]} -eq 0 ]; then
         exit 0
     fi
 fi
