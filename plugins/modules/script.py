@@ -66,8 +66,8 @@ seealso:
   - module: outofband.chr.copy
 notes:
   - Set C(no_log) on tasks whose script holds a secret, as a script can print what it holds, and so can RouterOS's errors.
-    The reason of a failure is hidden then. Ways that would show the script, or leave it lying about, are not used for it then, such as the
-    way V(file) of Proxmox VE, V(commands) of backend C(xenstore), and pieces of a long script on both Xen backends.
+    The reason of a failure is hidden then. Ways that would show the script, or leave it lying about, are not used for it then,
+    such as V(file) of Proxmox VE, V(commands) of backend C(xenstore), and pieces of a long script on both Xen backends.
 """
 
 EXAMPLES = r"""
