@@ -122,9 +122,9 @@ def some(fleet: Fleet, kind: str, number: int) -> Fleet:
 
 def audited(playbook: Playbook, fleet: Fleet) -> dict[str, t.Any]:
     """What license_audit.yml reports."""
-    done = playbook(AUDIT, fleet.hosts, "--forks=20", "--extra-vars=license_audit_dest=audit")
+    done = playbook(AUDIT, fleet.hosts, "--forks=20", f"--extra-vars=license_audit_dest={playbook.folder}")
     assert done.rc == 0, done.output
-    return t.cast("dict[str, t.Any]", json.loads((playbook.folder / "audit" / "chr-licenses.json").read_text()))
+    return t.cast("dict[str, t.Any]", json.loads((playbook.folder / "chr-licenses.json").read_text()))
 
 
 def levels(audit: dict[str, t.Any]) -> list[str]:
