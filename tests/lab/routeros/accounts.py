@@ -29,7 +29,8 @@ class Answer:
 class Accounts(Protocol):
     """Both raise OSError where there is no way to the server."""
 
-    def reach(self) -> None: ...
+    def reach(self) -> None:
+        """Return when there is a way."""
 
     def contact(
         self,
