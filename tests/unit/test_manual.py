@@ -55,4 +55,6 @@ def test_every_row_of_the_manual_has_a_test_that_names_it():
 
 
 def test_every_row_that_a_test_names_is_one():
-    assert sorted(named_rows() - rows()) == []
+    """Of these sections; tests name others, too."""
+    named = {row for row in named_rows() if row.partition(",")[0] in ROWS}
+    assert sorted(named - rows()) == []
