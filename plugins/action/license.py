@@ -181,10 +181,13 @@ class ActionModule(LicenceAction):
             return outcome, None
 
     def _ask_silently(self, guest: Guest, script: str, patience: float) -> RenewalOutcome:
-        """Where no output comes back, the router keeps the status in a file, if its version can."""
-        result = guest.run_secret(f"{script} file={renewal.STATUS_FILE}".encode(), patience)
-        if result.rc == -1:  # perhaps it knows no file=, and then nothing was run
-            result = guest.run_secret(script.encode(), patience)
+        """Where no output comes back, the router keeps the status in a file, if its version can: asked before, as the account
+
+        server must not be asked twice.
+        """
+        if guest.run(renewal.KNOWS_STATUS_FILE.encode(), READ_TIMEOUT).rc == 0:
+            script += f" file={renewal.STATUS_FILE}"
+        result = guest.run_secret(script.encode(), patience)
         return RenewalOutcome(Renewal.RENEWING if result.rc is None else Renewal.SILENT, "")
 
     def _look(self, guest: Guest) -> Reading | None:

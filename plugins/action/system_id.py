@@ -104,7 +104,8 @@ class ActionModule(LicenceAction):
             )
         if after.licence.system_id == before.licence.system_id:
             raise ScriptFailed(
-                f"{guest.vm!r} still has the system id {after.licence.system_id} after {timeout:g} s. {said}".strip()
+                f"{guest.vm!r} was told to make a new system id, and still shows {after.licence.system_id} after {timeout:g} s. "
+                f"Whether it takes a reboot is not known: look again after one (outofband.chr.power). {said}".strip()
             )
         if not after.licence.free:
             raise ScriptFailed(

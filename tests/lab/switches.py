@@ -82,6 +82,8 @@ class LicenceSwitches(Settable):
     """What is printed or returned: ``all`` states one after the other, as observed over REST, or the ``last`` one only."""
     renew_late: str = "applied"
     """An answer after the end of the command is ``applied`` all the same, or ``lost``."""
+    renew_error_fails: bool = False
+    """An ERROR status ends the script with an error; otherwise it is only text, as observed over REST."""
     retries_stop_at_error: bool = False
     """The hourly attempts end at an error (wiki manual, help page), not only at success (newer manual)."""
     expired_keeps_dates: bool = False

@@ -266,6 +266,14 @@ def test_regenerated_makes_a_new_id_and_check_mode_only_says_so(routers, playboo
     assert run.of("new")["result"]["system_id"] == routers.of("chr1").system_id != before
 
 
+def test_a_new_id_that_does_not_show_is_told_with_what_is_not_known(routers, playbook):
+    hosts = routers("chr1")
+    routers.of("chr1").licence_switches.new_id_at_reboot = True
+    run = playbook([{"name": "new", "outofband.chr.system_id": {"state": "regenerated", "timeout": 2}}], hosts)
+    assert run.rc == 2
+    assert "look again after one" in run.of("new")["result"]["msg"]
+
+
 def test_unique_needs_to_know_the_others(routers, playbook):
     run = playbook([UNIQUE[1]], routers("chr1"))
     assert run.rc == 2

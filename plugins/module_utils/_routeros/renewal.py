@@ -78,6 +78,8 @@ _PROGRESS = {one.value: one for one in (Renewal.DONE, Renewal.CONNECTING, Renewa
 
 STATUS_FILE = "outofband-renewal"
 """Into which ``renew file=`` writes what it would show (7.9 and later); there is no secret in that."""
+KNOWS_STATUS_FILE = ":local known [:parse " + quote(f"/system license renew file={STATUS_FILE}") + "]"
+"""A script that only a RouterOS whose ``renew`` knows ``file=`` can run; it reads a command and carries nothing out."""
 STATUS_WORDS = (
     (Renewal.UNAUTHORIZED, "nauthorized"),
     (Renewal.TOO_MANY_TRIALS, "too many trial"),

@@ -144,6 +144,13 @@ class _Sections:
 
     def result(self) -> Value:
         call, states = self._call, self._found if self._all else self._found[-1:]
+        value = self._shown(states)
+        if call.router.licence_switches.renew_error_fails and states and states[-1].startswith("ERROR"):
+            raise ScriptError(states[-1])
+        return value
+
+    def _shown(self, states: list[str]) -> Value:
+        call = self._call
         if "as-value" in call.args:
             found = [Array([], {".section": at, "status": state}) for at, state in enumerate(self._found)]
             return Array(list(found)) if self._all else found[-1]
@@ -158,13 +165,14 @@ class _Sections:
 
 
 _PARAMS = (
-    *params("text", "account", "password", "level", "duration", "interval", "file"),
-    *params("flag", "once", "append", "as-value", "without-paging"),
+    *params("text", "account", "password", "level", "duration", "interval"),
+    *params("flag", "once", "as-value", "without-paging"),
     Param("do", "block"),
 )
+_SEEN = (*params("text", "file"), *params("flag", "append"))  # observed from 7.9 on; before, nobody has looked
 RENEW = tuple(
     CommandSpec("renew", _renew, _PARAMS + more, since=since, locked=False)
-    for since, more in (((0,), ()), ((7, 22), params("text", "freeze-frame-interval")))
+    for since, more in (((0,), ()), ((7, 9), _SEEN), ((7, 22), (*_SEEN, *params("text", "freeze-frame-interval"))))
 )
 
 

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.routeros import Router
 
 ACCOUNT, PASSWORD = "ops@example.com", 'it\'s "p$1" [é]'
 
@@ -47,9 +48,12 @@ def test_a_licence_is_had_once_and_read_whole(routers, playbook):
     assert PASSWORD not in run.output
 
 
+@pytest.mark.parametrize("error_fails", [False, True], ids=["an error is text", "an error ends the script"])
 @pytest.mark.parametrize("outcome", ["unauthorized", "too_many_trials"])
-def test_the_reason_of_a_refusal_is_told(routers, playbook, outcome):
+def test_the_reason_of_a_refusal_is_told_and_nobody_is_asked_twice(routers, playbook, outcome, error_fails):
+    """Whether an ERROR of the account server ends the script is not known."""
     accounts, vc = routers
+    vc.router("chr1").licence_switches.renew_error_fails = error_fails
     if outcome == "too_many_trials":
         accounts.accounts[ACCOUNT].trials = 0
     wrong = {} if outcome == "too_many_trials" else {"password": "wrong"}
@@ -59,6 +63,17 @@ def test_the_reason_of_a_refusal_is_told(routers, playbook, outcome):
     assert result["license"]["level"] == "free"
     assert len(accounts.log) == 1
     assert not any("outofband" in file for file in vc.router("chr1").files)
+
+
+def test_a_routeros_that_keeps_no_status_is_asked_once_too(routers, playbook):
+    accounts, vc = routers
+    old = Router(identity="chr1", version="7.8", accounts=accounts)
+    vc.routers.routers[vc.vm("chr1")["moid"]] = old
+    run = playbook([licence(password="wrong", timeout=5)], {"chr1": vc.variables()})
+    assert (run.rc, run.of("licence")["result"]["renewal"]["outcome"]) == (2, "silent"), run.output
+    assert len(accounts.log) == 1
+    assert playbook([licence()], {"chr1": vc.variables()}).rc == 0
+    assert old.licence.level == "p1"
 
 
 def test_cloned_routers_get_ids_of_their_own(routers, playbook):
