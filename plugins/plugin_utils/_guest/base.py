@@ -185,13 +185,15 @@ class Guest(ABC):
         """Forget what outlives a task, such as a session."""
         return
 
-    @abstractmethod
     def put(self, source: t.BinaryIO, name: str) -> int:
-        """Write a file on the router and verify it; the number of bytes. Raises InvalidInput, TransferFailed."""
+        """Write a file on the router and verify it; the number of bytes. Raises InvalidInput, TransferFailed, NotPossible."""
+        self.check_files()
+        raise NotImplementedError
 
-    @abstractmethod
     def get(self, name: str, target: t.BinaryIO) -> int:
-        """Copy a file of the router to *target*; the number of bytes. Raises InvalidInput, FileNotThere."""
+        """Copy a file of the router to *target*; the number of bytes. Raises InvalidInput, FileNotThere, NotPossible."""
+        self.check_files()
+        raise NotImplementedError
 
     @abstractmethod
     def agent_info(self) -> dict[str, t.Any]:

@@ -436,16 +436,6 @@ class VmwareGuest(Guest):
                 outcomes.append(result.rc == 0)
         return outcomes
 
-    # -- files -------------------------------------------------------------------------------------------------------
-
-    def put(self, source: t.BinaryIO, name: str) -> int:
-        self.check_files()
-        raise AssertionError("not reached")
-
-    def get(self, name: str, target: t.BinaryIO) -> int:
-        self.check_files()
-        raise AssertionError("not reached")
-
 
 class _UnknownProgram(NotPossible):
     """The guest does not take that program; nothing was started."""

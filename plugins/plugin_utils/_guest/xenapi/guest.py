@@ -227,16 +227,6 @@ class XenapiGuest(Guest):
             )
         return sorted(found, key=lambda one: (len(one["name"]), one["name"]))
 
-    # -- files -------------------------------------------------------------------------------------------------------
-
-    def put(self, source: t.BinaryIO, name: str) -> int:
-        self.check_files()
-        raise AssertionError("not reached")
-
-    def get(self, name: str, target: t.BinaryIO) -> int:
-        self.check_files()
-        raise AssertionError("not reached")
-
 
 def _addresses(networks: dict[str, str], device: str) -> list[dict[str, t.Any]]:
     """Of one interface, from keys like ``0/ip``, ``0/ipv4/0`` and ``0/ipv6/0``; the first is an old name of the second."""

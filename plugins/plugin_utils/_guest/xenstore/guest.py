@@ -263,11 +263,3 @@ class XenstoreGuest(Guest):
             ) from None
         if seen:
             raise NotPossible(f"Something else asks {self.vm!r} ({domain}) to {seen!r} at the same time.")
-
-    def put(self, source: t.BinaryIO, name: str) -> int:
-        self.check_files()
-        raise NotImplementedError
-
-    def get(self, name: str, target: t.BinaryIO) -> int:
-        self.check_files()
-        raise NotImplementedError
