@@ -22,12 +22,12 @@ from datetime import UTC, datetime
 from ansible_collections.outofband.chr.plugins.module_utils._routeros.quoting import quote
 
 from . import bits
+from .access import Access
 from .base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from .deadline import Deadline, poll_interval
 from .errors import AgentNotThere, GuestError, InvalidInput, NotAnAgent, NotPossible, OutcomeUnknown, ScriptFailed
-from .https import address
 from .vmware_snapshots import VmwareSnapshots
-from .vsphere import Endpoint, Vsphere, fault_words, library
+from .vsphere import Vsphere, fault_words, library
 
 PORT = 443
 _LIMIT = 120.0  # seconds that RouterOS gives one script
@@ -60,24 +60,10 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]")
 
 def open_guest(options: GuestOptions) -> Guest:
     """Raises InvalidInput, NotPossible."""
-    host, port = address(options, PORT, "a vCenter or ESXi host")
-    if not options.api_user:
-        raise InvalidInput(f"chr_api_user is not set for {options.vm!r}.")
-    if options.api_password is None:
-        raise InvalidInput(f"chr_api_password is not set for {options.vm!r}.")
+    endpoint = Access.of(options, PORT, "a vCenter or ESXi host")
     if options.exec_mode not in ("auto", *VmwareGuest.capabilities.exec_modes):
         raise InvalidInput(f"chr_exec_mode {options.exec_mode!r} is not one of the ways of backend vmware.")
     library()
-    endpoint = Endpoint(
-        host=host,
-        port=port,
-        user=options.api_user,
-        password=options.api_password,
-        validate_certs=options.validate_certs,
-        ca_path=options.ca_path,
-        connect_timeout=options.connect_timeout,
-        directory=options.runtime_directory,
-    )
     return VmwareGuest(options.vm, Vsphere(endpoint), options)
 
 

@@ -14,15 +14,13 @@ import re
 import ssl
 import sys
 import typing as t
-from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import unquote
 from xml.parsers.expat import ExpatError
 
 from . import tls
+from .access import Access
 from .errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPossible, OutcomeUnknown
-from .sessions import Login, SharedSession
 
 # The API of vSphere 6.5: the oldest release that can run a CHR has it, and every later one still answers to it.
 _API = "vim.version.version11"
@@ -31,24 +29,6 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOID = re.compile(r"(vm-)?\d+")
 # Also what pyvmomi makes of an answer that is no SOAP: an error of the XML parser, or a KeyError for an unknown element.
 _NO_ANSWER = (OSError, http.client.HTTPException, ExpatError, KeyError)
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the API is and who asks. Times are in seconds."""
-
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    validate_certs: bool
-    ca_path: str | None
-    connect_timeout: float
-    directory: Path
-
-    @property
-    def where(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 class NotSent(Exception):
@@ -97,18 +77,9 @@ def warm_up() -> None:
 class Vsphere:
     """Calls to one endpoint, with a session that is shared through a file. All errors are GuestError."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Access) -> None:
         self.endpoint = endpoint
-        self.shared = SharedSession(
-            Login(
-                kind="vsphere",
-                where=endpoint.where,
-                user=endpoint.user,
-                password=endpoint.password,
-                directory=endpoint.directory,
-                wait=2 * endpoint.connect_timeout,
-            )
-        )
+        self.shared = endpoint.session("vsphere")
         self._stub: t.Any = None
         self._session: dict[str, t.Any] = {}
 

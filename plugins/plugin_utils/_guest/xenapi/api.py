@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import typing as t
 import xmlrpc.client
-from dataclasses import dataclass, field
-from pathlib import Path
 
+from ..access import Access as PasswordAccess
 from ..deadline import Deadline
 from ..errors import (
     AgentNotThere,
@@ -30,7 +29,6 @@ from ..errors import (
     VmNotThere,
 )
 from ..https import Https, Interrupted, Reply
-from ..sessions import Login, SharedSession
 
 PORT = 443
 NULL = "OpaqueRef:NULL"
@@ -51,22 +49,12 @@ _ROLES = {
 }
 
 
-@dataclass(frozen=True)
-class Access:
-    """How to get in. Times are in seconds."""
-
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    validate_certs: bool
-    ca_path: str | None
-    connect_timeout: float
-    directory: Path
+class Access(PasswordAccess):
+    """How to get in."""
 
     @property
     def where(self) -> str:
-        return f"XenAPI at {self.host}:{self.port}"
+        return f"XenAPI at {super().where}"
 
 
 class Failure(GuestError):
@@ -82,16 +70,7 @@ class Xapi:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        self._shared = SharedSession(
-            Login(
-                kind="xenapi",
-                where=access.where,
-                user=access.user,
-                password=access.password,
-                directory=access.directory,
-                wait=2 * access.connect_timeout,
-            )
-        )
+        self._shared = access.session("xenapi")
         self._session: dict[str, t.Any] | None = None
         self._servers: dict[str, Https] = {}
 

@@ -16,7 +16,6 @@ from .. import provision
 from ..base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from ..deadline import Deadline
 from ..errors import AgentNotThere, InvalidInput, NotAnAgent, NotPossible
-from ..https import address
 from .api import NULL, PORT, Access, Failure, Xapi
 from .script import Delivery
 from .vm import Record, Vm
@@ -28,25 +27,11 @@ _SYSTEMS = ("debian", "ubuntu", "centos", "rhel", "fedora", "suse", "oracle", "w
 
 def open_guest(options: GuestOptions) -> Guest:
     """Raises InvalidInput."""
-    host, port = address(options, PORT, "a host, or the coordinator of a pool")
-    if not options.api_user:
-        raise InvalidInput(f"chr_api_user is not set for {options.vm!r}.")
-    if options.api_password is None:
-        raise InvalidInput(f"chr_api_password is not set for {options.vm!r}.")
+    access = Access.of(options, PORT, "a host, or the coordinator of a pool")
     if options.exec_mode not in ("auto", *XenapiGuest.capabilities.exec_modes):
         raise InvalidInput(
             f"chr_exec_mode {options.exec_mode!r} is not one of the ways of backend xenapi: auto, start or reboot."
         )
-    access = Access(
-        host=host,
-        port=port,
-        user=options.api_user,
-        password=options.api_password,
-        validate_certs=options.validate_certs,
-        ca_path=options.ca_path,
-        connect_timeout=options.connect_timeout,
-        directory=options.runtime_directory,
-    )
     return XenapiGuest(Vm(Xapi(access), options.vm), options)
 
 
