@@ -100,13 +100,20 @@ def system(session: nox.Session) -> None:
     """Run the tests of whole playbooks and of what all hypervisors share: QEMU, qemu-ga, sshd."""
     # A fleet takes minutes, and has little to do with ansible-core.
     fleet = [] if session.name.endswith(f"-{toolchain.NEWEST_CORE}") else ["--ignore=tests/system/test_licences.py"]
-    run_pytest(session, "tests/system", "--ignore=tests/system/hypervisors", *fleet)
+    elsewhere = ("hypervisors", "platforms")
+    run_pytest(session, "tests/system", *(f"--ignore=tests/system/{folder}" for folder in elsewhere), *fleet)
 
 
 @core_session
 def hypervisors(session: nox.Session) -> None:
     """Run the tests of one hypervisor after the other: libvirtd, vCenter's simulator, oxenstored, ..."""
     run_pytest(session, "tests/system/hypervisors")
+
+
+@core_session
+def platforms(session: nox.Session) -> None:
+    """Run the tests that bring an image up on one platform after the other."""
+    run_pytest(session, "tests/system/platforms")
 
 
 @core_session

@@ -375,38 +375,40 @@ class Connection(ConnectionBase):
     @property
     def guest(self) -> Guest:
         """The router of this host. Raises GuestError."""
+        if self._guest is None:
+            self._guest = open_guest(self.guest_options())
+        return self._guest
+
+    def guest_options(self) -> GuestOptions:
+        """How this host's router, and the hypervisor that has it, are reached. Raises InvalidInput."""
         if self._mistaken_for is not None:
             raise InvalidInput(
                 f"This task is delegated, and this ansible-core resolved the connection's variables with the name of the host "
                 f"that delegates it ({self._mistaken_for!r}), so they may name another VM. Nothing was sent. Use a play on the "
                 "router itself."
             )
-        if self._guest is None:
-            self._guest = open_guest(
-                GuestOptions(
-                    backend=self.get_option("backend"),
-                    vm=self._vm(),
-                    connect_timeout=self.get_option("connect_timeout"),
-                    exec_mode=self.get_option("exec_mode"),
-                    runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
-                    socket=self.get_option("socket"),
-                    ssh_host=self.get_option("ssh_host"),
-                    ssh_args=self.get_option("ssh_args"),
-                    libvirt_uri=self.get_option("libvirt_uri"),
-                    api_host=self._api("api_host"),
-                    api_port=self._api("api_port", int),
-                    api_user=self._api("api_user"),
-                    api_password=self._api("api_password"),
-                    api_token_id=self._api("api_token_id"),
-                    api_token_secret=self._api("api_token_secret"),
-                    validate_certs=self._api("validate_certs", boolean, True),
-                    ca_path=self.get_option("ca_path"),
-                    node=self.get_option("node"),
-                    guest_user=self.get_option("guest_user"),
-                    guest_password=self.get_option("guest_password"),
-                )
-            )
-        return self._guest
+        return GuestOptions(
+            backend=self.get_option("backend"),
+            vm=self._vm(),
+            connect_timeout=self.get_option("connect_timeout"),
+            exec_mode=self.get_option("exec_mode"),
+            runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
+            socket=self.get_option("socket"),
+            ssh_host=self.get_option("ssh_host"),
+            ssh_args=self.get_option("ssh_args"),
+            libvirt_uri=self.get_option("libvirt_uri"),
+            api_host=self._api("api_host"),
+            api_port=self._api("api_port", int),
+            api_user=self._api("api_user"),
+            api_password=self._api("api_password"),
+            api_token_id=self._api("api_token_id"),
+            api_token_secret=self._api("api_token_secret"),
+            validate_certs=self._api("validate_certs", boolean, True),
+            ca_path=self.get_option("ca_path"),
+            node=self.get_option("node"),
+            guest_user=self.get_option("guest_user"),
+            guest_password=self.get_option("guest_password"),
+        )
 
     def _vm(self) -> str:
         """The VM's name. Never taken from ``ansible_host``, which can be that of another VM."""

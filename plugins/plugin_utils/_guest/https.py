@@ -14,12 +14,16 @@ import socket
 import ssl
 import threading
 import time
+import typing as t
 from dataclasses import dataclass
 
 from . import tls
 from .base import GuestOptions
 from .deadline import Deadline
 from .errors import AgentNotThere, GuestError, InvalidInput
+from .streams import Readable
+
+_BLOCK = 256 * 1024  # bytes of a body that are read and sent at a time
 
 
 class Interrupted(GuestError):
@@ -89,12 +93,15 @@ class Https:
         what: str,
         method: str,
         url: str,
-        body: bytes | None,
+        body: bytes | Readable | None,
         headers: dict[str, str],
         connect: Deadline,
         patience: float,
     ) -> Reply:
         """One request, which messages call *what*; connected to before *connect* and answered within *patience*.
+
+        A *body* that can be read is sent block by block; *headers* then have its Content-Length, and *patience* is for each block.
+        A server that answers before it has all of it is believed.
 
         Raises AgentNotThere when it did not leave, Interrupted when it did and its fate is unknown, InvalidInput for a
         certificate that is not trusted and for a chr_ca_path that cannot be used.
@@ -103,7 +110,10 @@ class Https:
         began = time.monotonic()
         try:
             connection.sock.settimeout(patience)
-            connection.request(method, url, body, headers)
+            with contextlib.ExitStack() as sending:
+                if not isinstance(body, bytes | None):
+                    sending.enter_context(contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError))
+                connection.request(method, url, t.cast("t.Any", body), headers)
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -134,6 +144,7 @@ class Https:
             self._port,
             timeout=max(deadline.remaining, 0.5),
             context=tls.context(self._validate_certs, self._ca_path),
+            blocksize=_BLOCK,
         )
         try:
             connection.connect()

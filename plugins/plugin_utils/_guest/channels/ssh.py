@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import select
 import shlex
 import socket
 import subprocess
@@ -26,11 +28,13 @@ from ansible_collections.outofband.chr.plugins.module_utils._routeros.output imp
 from ..deadline import Deadline
 from ..errors import AgentNotThere, InvalidInput
 from ..private import locked
+from ..streams import Readable
 from .base import Channel, ConnectError
 from .direct import TcpChannel, UnixChannel
 
 PERSIST = 60
 """Seconds that an unused ssh connection stays open for the next task."""
+_BLOCK = 1 << 20
 
 
 class SshChannel(Channel):
@@ -110,11 +114,22 @@ class SshChannel(Channel):
         Raises AgentNotThere or ConnectError when ssh could not connect (nothing was run), TimeoutError when the program did
         not end before *deadline*.
         """
+        return execute(self._line(command, deadline), stdin, deadline)
+
+    def feed(self, command: list[str], source: Readable, stall: float) -> tuple[int, bytes, bytes]:
+        """As ``run``, with what *source* has as standard input; *stall* are the seconds in which something must move.
+
+        Raises as ``run``.
+        """
+        return feed(self._line(command, Deadline(stall)), source, stall)
+
+    def _line(self, command: list[str], deadline: Deadline) -> list[str]:
+        """The command that runs *command* there, through a connection that stands. Raises AgentNotThere, ConnectError."""
         with self._lock(deadline):
             if self._ssh(["-O", "check"], deadline) is not None:
                 self._log_in(deadline)
         line = ["ssh", *self._arguments, "-o", "BatchMode=yes", "-o", f"ControlPath={self._master}"]
-        return execute([*line, "--", self._destination, shlex.join(command)], stdin, deadline)
+        return [*line, "--", self._destination, shlex.join(command)]
 
     def _log_in(self, deadline: Deadline) -> None:
         """Raises AgentNotThere."""
@@ -174,6 +189,40 @@ def execute(command: list[str], stdin: bytes, deadline: Deadline) -> tuple[int, 
         output.seek(0)
         errors.seek(0)
         return status, output.read(), errors.read()
+
+
+def feed(command: list[str], source: Readable, stall: float) -> tuple[int, bytes, bytes]:
+    """As ``execute``, with what *source* has as standard input, block by block.
+
+    A program that takes no more of it is waited for and judged by its status. Raises TimeoutError when nothing moved for *stall*
+    seconds, OSError when the program cannot be started.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors, bufsize=0)
+        assert process.stdin is not None
+        try:
+            with process.stdin as pipe, contextlib.suppress(BrokenPipeError):
+                os.set_blocking(pipe.fileno(), False)
+                while block := source.read(_BLOCK):
+                    _write(pipe.fileno(), block, stall)
+            status = process.wait(stall)
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise TimeoutError(f"nothing moved for {stall:g} s") from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        output.seek(0)
+        errors.seek(0)
+        return status, output.read(), errors.read()
+
+
+def _write(pipe: int, block: bytes, stall: float) -> None:
+    left = memoryview(block)
+    while left:
+        if not select.select([], [pipe], [], stall)[1]:
+            raise TimeoutError
+        left = left[os.write(pipe, left) :]
 
 
 def _digest(*parts: str) -> str:

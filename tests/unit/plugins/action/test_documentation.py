@@ -19,10 +19,20 @@ def module(name: str):
     return importlib.import_module(f"ansible_collections.outofband.chr.plugins.modules.{name}")
 
 
+def options(page):
+    """Its own, and those of the fragments that it extends."""
+    found = dict(page.get("options", {}))
+    for fragment in page.get("extends_documentation_fragment", []):
+        name = fragment.removeprefix("outofband.chr.")
+        shared = importlib.import_module(f"ansible_collections.outofband.chr.plugins.doc_fragments.{name}")
+        found |= yaml.safe_load(shared.ModuleDocFragment.DOCUMENTATION).get("options", {})
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_options_and_arguments_are_the_same(name):
     action = importlib.import_module(f"ansible_collections.outofband.chr.plugins.action.{name}")
-    documented = yaml.safe_load(module(name).DOCUMENTATION).get("options", {})
+    documented = options(yaml.safe_load(module(name).DOCUMENTATION))
     taken = action.ActionModule.SPEC
     assert documented.keys() == taken.keys()
     for option, page in documented.items():
