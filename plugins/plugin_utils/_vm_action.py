@@ -20,7 +20,11 @@ from ansible_collections.outofband.chr.plugins.module_utils._requirements import
     memory_required,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    GuestError,
+    InvalidInput,
+    OutcomeUnknown,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._no_log import hidden
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
@@ -57,35 +61,65 @@ COMMON: dict[str, dict[str, t.Any]] = {
 """The options of doc_fragments/vm.py."""
 
 
-class VmAction(ActionBase):
-    """Has a VM of an image on one platform; a subclass says which with ``platform``. It runs in the controller's process."""
+class HypervisorAction(ActionBase):
+    """An action that talks to the hypervisor of the host's router and not to the router. It runs in the controller's process."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
+    SPEC: t.ClassVar[dict[str, dict[str, t.Any]]]
+    REQUIRED_IF: t.ClassVar[list[tuple[str, t.Any, tuple[str, ...]]]] = []
+
+    def perform(self, arguments: dict[str, t.Any], result: dict[str, t.Any]) -> None:
+        """Do it, and say in *result* what came of it. Raises GuestError."""
+        raise NotImplementedError
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = {**super().run(tmp, task_vars), "changed": False}
+        self._task_vars = task_vars or {}
+        try:
+            _validation, arguments = self.validate_argument_spec(self.SPEC, required_if=self.REQUIRED_IF)
+            self.perform(arguments, result)
+        except (GuestError, AnsibleError) as error:
+            result |= {"failed": True, "msg": hidden(error) if self._task.no_log else str(error)}
+            result["changed"] = isinstance(error, OutcomeUnknown)  # it may have
+        return result
+
+    def options(self) -> GuestOptions:
+        """The options of the host's connection: its hypervisor's address and login. Raises GuestError, AnsibleError."""
+        connection: t.Any = self._connection
+        if connection.transport != TRANSPORT:
+            raise AnsibleError(
+                f"{self._task.action} takes the hypervisor's address and login from the options of the connection {TRANSPORT}; "
+                f"this host has {connection.transport!r}. Set ansible_connection: {TRANSPORT} for the router."
+            )
+        return t.cast("GuestOptions", connection.guest_options())
+
+    def say(self, line: str) -> None:
+        """Show a line while the task runs."""
+        self._display.display(line)
+
+
+class VmAction(HypervisorAction):
+    """Has a VM of an image on one platform; a subclass says which with ``platform``."""
+
     HYPERVISOR: t.ClassVar[str]
     """The row of the requirements that holds."""
-    SPEC: t.ClassVar[dict[str, dict[str, t.Any]]] = COMMON
+    SPEC = COMMON
+    REQUIRED_IF = [("state", "present", ("image",))]
 
     def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
         """Raises GuestError."""
         raise NotImplementedError
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result = super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(self.SPEC, required_if=[("state", "present", ("image",))])
-        name = arguments["name"] or str((task_vars or {}).get("inventory_hostname"))
-        try:
-            spec = self._spec(name, arguments, result)
-            platform = self.platform(spec, arguments)
-            check_mode = bool(self._task.check_mode)
-            if arguments["state"] == "absent":
-                outcome = ensure_absent(platform, check_mode=check_mode)
-            else:
-                outcome = ensure_present(platform, running=arguments["running"], check_mode=check_mode)
-        except (GuestError, AnsibleError) as error:
-            text = hidden(error) if self._task.no_log else str(error)
-            return {**result, "failed": True, "changed": False, "msg": text}
+    def perform(self, arguments: dict[str, t.Any], result: dict[str, t.Any]) -> None:
+        name = arguments["name"] or str(self._task_vars.get("inventory_hostname"))
+        platform = self.platform(self._spec(name, arguments, result), arguments)
+        check_mode = bool(self._task.check_mode)
+        if arguments["state"] == "absent":
+            outcome = ensure_absent(platform, check_mode=check_mode)
+        else:
+            outcome = ensure_present(platform, running=arguments["running"], check_mode=check_mode)
         result |= {
             "changed": outcome.changed,
             "name": name,
@@ -95,7 +129,6 @@ class VmAction(ActionBase):
         }
         if self._task.diff and outcome.changed:
             result["diff"] = {"before": f"{name}: {outcome.before}\n", "after": f"{name}: {outcome.after}\n"}
-        return result
 
     def _spec(self, name: str, arguments: dict[str, t.Any], result: dict[str, t.Any]) -> VmSpec:
         """The VM that is asked for, if a CHR can run in it. Raises InvalidInput."""
@@ -130,17 +163,3 @@ class VmAction(ActionBase):
                 result["warnings"] = [f"{name}: {text}" for text in found.warnings]
         memory = memory_required(cpus, len(nics), base or 0) if memory is None else memory
         return VmSpec(name=name, cpus=cpus, memory=memory, nics=nics, image=image)
-
-    def options(self) -> GuestOptions:
-        """The options of the host's connection: its hypervisor's address and login. Raises GuestError, AnsibleError."""
-        connection: t.Any = self._connection
-        if connection.transport != TRANSPORT:
-            raise AnsibleError(
-                f"{self._task.action} takes the hypervisor's address and login from the options of the connection {TRANSPORT}; "
-                f"this host has {connection.transport!r}. Set ansible_connection: {TRANSPORT} for the router."
-            )
-        return t.cast("GuestOptions", connection.guest_options())
-
-    def say(self, line: str) -> None:
-        """Show a line while the task runs."""
-        self._display.display(line)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import socket
 import subprocess
@@ -35,6 +36,8 @@ class Sshd:
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\nPidFile {self.folder}/pid\n"
             f"AuthorizedKeysFile {self.folder}/user.pub\nStrictModes no\nUsePAM no\nMaxSessions 2\n" + "\n".join(more)
         )
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # made by the service, which does not run everywhere
         program = shutil.which("sshd") or "/usr/sbin/sshd"
         command = [program, "-D", "-f", self.folder / "sshd_config", "-E", self.log]
         self._process = subprocess.Popen(command)

@@ -95,12 +95,16 @@ class Host:
             )
         return done.stdout
 
-    def feed(self, argv: t.Sequence[str], source: Path, what: str) -> Completed:
-        """As ``try_run``, with a file of the controller as standard input, sent block by block; *what* names it in the progress."""
+    def feed(self, argv: t.Sequence[str], source: Path, what: str, skip: int = 0) -> Completed:
+        """As ``try_run``, with a file of the controller as standard input, from byte *skip* on, sent block by block.
+
+        *what* names it in the progress.
+        """
         command = [str(one) for one in argv]
         run = self._ssh.feed if self._ssh else feed
         with source.open("rb") as file:
-            progress = Progress(self._say, f"{what} to {self.name}", source.stat().st_size)
+            file.seek(skip)
+            progress = Progress(self._say, f"{what} to {self.name}", source.stat().st_size - skip)
             return self._ended(command, lambda: run(command, Source(file, progress), _STALL))
 
     def put(self, source: Path, sha256: str, dest: str) -> None:
