@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import typing as t
 from pathlib import Path
 
+from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
@@ -20,11 +23,14 @@ from ansible_collections.outofband.chr.plugins.module_utils._requirements import
     memory_required,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     GuestError,
     InvalidInput,
+    NotPossible,
     OutcomeUnknown,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.private import locked
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._no_log import hidden
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
@@ -36,6 +42,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
 )
 
 TRANSPORT = "outofband.chr.guest_agent"
+_OTHERS = 60.0  # seconds for another run to finish with the VM
 
 COMMON: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
@@ -116,10 +123,11 @@ class VmAction(HypervisorAction):
         name = arguments["name"] or str(self._task_vars.get("inventory_hostname"))
         platform = self.platform(self._spec(name, arguments, result), arguments)
         check_mode = bool(self._task.check_mode)
-        if arguments["state"] == "absent":
-            outcome = ensure_absent(platform, check_mode=check_mode)
-        else:
-            outcome = ensure_present(platform, running=arguments["running"], check_mode=check_mode)
+        with self._alone(f"{platform.title} {name}"):
+            if arguments["state"] == "absent":
+                outcome = ensure_absent(platform, check_mode=check_mode)
+            else:
+                outcome = ensure_present(platform, running=arguments["running"], check_mode=check_mode)
         result |= {
             "changed": outcome.changed,
             "name": name,
@@ -129,6 +137,23 @@ class VmAction(HypervisorAction):
         }
         if self._task.diff and outcome.changed:
             result["diff"] = {"before": f"{name}: {outcome.before}\n", "after": f"{name}: {outcome.after}\n"}
+
+    @contextlib.contextmanager
+    def _alone(self, vm: str) -> t.Iterator[None]:
+        """Nobody else of this user on this controller works on *vm*: a worker of a run that was killed may.
+
+        Raises NotPossible.
+        """
+        lock = f"vm-{hashlib.sha256(vm.encode()).hexdigest()[:20]}.lock"
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(Path(C.ANSIBLE_HOME).expanduser() / "cp" / lock, Deadline(_OTHERS)))
+            except TimeoutError:
+                raise NotPossible(
+                    f"Another run on this controller has been working on {vm} for {_OTHERS:g} s. Nothing was done. Wait for its "
+                    "end, or end its process."
+                ) from None
+            yield
 
     def _spec(self, name: str, arguments: dict[str, t.Any], result: dict[str, t.Any]) -> VmSpec:
         """The VM that is asked for, if a CHR can run in it. Raises InvalidInput."""

@@ -25,14 +25,15 @@ from dataclasses import dataclass, field
 import toolchain
 
 CHECKS = (
-    "hypervisors",
     "system",
+    "hypervisors",
+    "platforms",
     "sanity",
     "units",
     "molecule",
     "integration",
 )  # the longest first, so that the lanes end together
-NEWEST_ONLY = ("hypervisors", "molecule")  # which have little to do with ansible-core; --all takes them with each
+NEWEST_ONLY = ("system", "hypervisors", "platforms", "molecule")  # which cost most; --all takes them with each
 LANES = 3  # more than the two processors of a small machine, as the tests wait a lot
 SESSION_TIMEOUT = 20 * 60  # seconds
 
