@@ -144,10 +144,11 @@ class VmAction(HypervisorAction):
 
         Raises NotPossible.
         """
+        home = Path(str(C.config.get_config_value("ANSIBLE_HOME"))).expanduser()
         lock = f"vm-{hashlib.sha256(vm.encode()).hexdigest()[:20]}.lock"
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(locked(Path(C.ANSIBLE_HOME).expanduser() / "cp" / lock, Deadline(_OTHERS)))
+                held.enter_context(locked(home / "cp" / lock, Deadline(_OTHERS)))
             except TimeoutError:
                 raise NotPossible(
                     f"Another run on this controller has been working on {vm} for {_OTHERS:g} s. Nothing was done. Wait for its "
