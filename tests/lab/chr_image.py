@@ -71,7 +71,10 @@ def build_chr_image(
             _write(tree, {"EFI/BOOT/BOOTAA64.EFI": b"MZ" + bytes(510)})
             _make_fat(path, boot, tree)
         tree = Path(folder) / "routeros"
-        _write(tree, {"rw/REBOOT": b"", "rw/autorun.scr": b"\n\n", "var/pdb/system/image": os.urandom(4096), **(files or {})})
+        _write(
+            tree,
+            {"rw/REBOOT": b"", "rw/autorun.scr": b"\n\n", "var/pdb/system/image": os.urandom(4096), **(files or {})},
+        )
         _make_ext(path, routeros, system, tree)
     write_tables(path, partitions, boot_code=b"\xfa\x31\xc0\x8e\xd0" if architecture == "x86_64" else b"")
     return path
@@ -135,14 +138,30 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _make_ext(disk: Path, partition: Partition, kind: str, tree: Path) -> None:
     offset = f"offset={partition.start * SECTOR},root_owner=0:0"
-    command = [tool("mke2fs"), "-q", "-F", "-t", kind, "-b", "4096", "-L", partition.name, "-d", str(tree), "-E", offset]
+    command = [
+        tool("mke2fs"),
+        "-q",
+        "-F",
+        "-t",
+        kind,
+        "-b",
+        "4096",
+        "-L",
+        partition.name,
+        "-d",
+        str(tree),
+        "-E",
+        offset,
+    ]
     subprocess.run([*command, str(disk), f"{partition.count * SECTOR // 1024}k"], check=True, capture_output=True)
 
 
 def _make_fat(disk: Path, partition: Partition, tree: Path) -> None:
     """A FAT of the size of a floppy disk: larger ones come with a partition table of their own."""
     fat = tree.with_suffix(".fat")
-    subprocess.run(["qemu-img", "convert", "-O", "raw", f"fat:floppy:{tree}", str(fat)], check=True, capture_output=True)
+    subprocess.run(
+        ["qemu-img", "convert", "-O", "raw", f"fat:floppy:{tree}", str(fat)], check=True, capture_output=True
+    )
     with disk.open("r+b") as file:
         file.seek(partition.start * SECTOR)
         file.write(fat.read_bytes())
