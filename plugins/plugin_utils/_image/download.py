@@ -37,6 +37,7 @@ from .inspect import HEAD, web_page
 _BLOCK = 256 * 1024
 _STALL = 30.0  # seconds without a byte after which a connection is given up
 _TRIES = 4  # that bring nothing new, one after the other
+_PAUSE = 0.5  # seconds before the next try; twice that after each one that brought nothing
 _LARGEST = 4 * 1024**3  # bytes; a published archive has some 50 MB
 _LATER = (408, 425, 429, 500, 502, 503, 504)  # statuses of a server that may answer better in a moment
 
@@ -130,7 +131,7 @@ class Download:
                 failures = 0 if self._have() > before else failures + 1
                 if failures == _TRIES or self._deadline.expired:
                     raise TransferFailed(self._given_up(str(error))) from None
-            time.sleep(min(2.0**failures / 2, self._deadline.remaining))
+            time.sleep(min(_PAUSE * 2**failures, self._deadline.remaining))
 
     def _given_up(self, reason: str) -> str:
         have = self._have()

@@ -34,7 +34,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.private impor
 from . import first_boot
 from .checksum import Checksum, sha256
 from .download import Download, Trust, check_url, shown
-from .files import pour, storing
+from .files import not_written, pour, storing
 from .inspect import format_of, inspect, is_zip, program, qemu_img, read_head
 from .known import Known
 from .partitions import MIB, SMALLEST, Disk, read_disk
@@ -223,16 +223,17 @@ class Cache:
 
     @contextlib.contextmanager
     def _alone(self, entry: Known, deadline: Deadline) -> t.Iterator[None]:
-        try:
-            with contextlib.ExitStack() as stack:
-                with storing(entry.path):
-                    stack.enter_context(locked(entry.path.with_name(f"{entry.path.name}.lock"), deadline))
-                yield
-        except TimeoutError:
-            raise TransferFailed(
-                f"Another host or run has been making {entry.path} for {deadline.seconds:g} s (timeout). Look at what it does, "
-                "or run this again later."
-            ) from None
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(entry.path.with_name(f"{entry.path.name}.lock"), deadline))
+            except TimeoutError:
+                raise TransferFailed(
+                    f"Another host or run has been making {entry.path} for {deadline.seconds:g} s (timeout). Look at what it does, "
+                    "or run this again later."
+                ) from None
+            except OSError as error:
+                raise not_written(entry.path, error) from None
+            yield
 
     def _make_folders(self) -> None:
         for folder in (self.folder / "downloads", self.folder / "images"):

@@ -52,7 +52,7 @@ def get(web, target):
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(module, "_PAUSE", 0.0)
 
 
 def left(target):
