@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 import shutil
 import subprocess
 import typing as t
@@ -18,7 +18,12 @@ from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotPossible
 
+from . import checksum
+from .known import Known
+
 Format = t.Literal["raw", "qcow2", "vmdk", "vdi", "vhdx"]
+HEAD = 512
+"""Bytes of a file that say what it is."""
 _SECONDS = 60
 # (offset, bytes) that name a format; a raw disk has none of them and ends its first sector with 55 AA.
 _MAGIC: dict[Format, tuple[int, bytes]] = {
@@ -27,6 +32,19 @@ _MAGIC: dict[Format, tuple[int, bytes]] = {
     "vhdx": (0, b"vhdxfile"),
     "vdi": (0x40, b"\x7f\x10\xda\xbe"),
 }
+_ZIP = b"PK\x03\x04"
+# What people have in place of an image, and what they should do about it.
+_OTHERS: tuple[tuple[bytes, str], ...] = (
+    (_ZIP, "It is a ZIP archive: let outofband.chr.image make an image of it."),
+    (b"PK\x05\x06", "It is an empty ZIP archive."),
+    (b"\x1f\x8b", "It is compressed with gzip: unpack it."),
+    (b"\xfd7zXZ", "It is compressed with xz: unpack it."),
+    (
+        b"# Disk DescriptorFile",
+        "It is the description of a VMDK image whose data is in another file: give a VMDK image of one file.",
+    ),
+    (b"\x7fELF", "It is a program."),
+)
 
 
 @dataclass(frozen=True)
@@ -45,45 +63,91 @@ class Image:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file, in hex. Reads the whole file the first time."""
-        with self.path.open("rb") as source:
-            return hashlib.file_digest(source, "sha256").hexdigest()
+        """Of the file, in hex. Reads the whole file the first time, unless it is in the cache of prepared images."""
+        return (Known(self.path).read() or {}).get("sha256") or checksum.sha256(self.path)
 
 
 def inspect(path: Path) -> Image:
     """The image in *path*. Raises InvalidInput for what is none, NotPossible where qemu-img is needed and missing."""
+    kind = format_of(read_head(path), repr(str(path)))
+    return Image(path, kind, path.stat().st_size if kind == "raw" else _virtual_size(path, kind))
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of *path*. Raises InvalidInput."""
     try:
         with path.open("rb") as source:
-            head = source.read(512)
+            return source.read(HEAD)
     except OSError as error:
         raise InvalidInput(f"The image {str(path)!r} cannot be read: {error.strerror}.") from None
+
+
+def is_zip(head: bytes) -> bool:
+    return head.startswith(_ZIP)
+
+
+def format_of(head: bytes, what: str) -> Format:
+    """The format of a file that begins with *head*; *what* names it in messages. Raises InvalidInput with what it is instead."""
     for kind, (offset, magic) in _MAGIC.items():
         if head[offset : offset + len(magic)] == magic:
-            return Image(path, kind, _virtual_size(path, kind))
-    if head[510:512] != b"\x55\xaa":
-        raise InvalidInput(
-            f"{str(path)!r} is no disk image: it begins neither like a disk (no boot signature) nor like {', '.join(_MAGIC)}."
-        )
-    return Image(path, "raw", path.stat().st_size)
+            return kind
+    if head[510:512] == b"\x55\xaa":
+        return "raw"
+    if not head:
+        raise InvalidInput(f"{what} is no disk image: it is empty.")
+    if (title := web_page(head)) is not None:
+        raise InvalidInput(f"{what} is no disk image but a web page{title}, perhaps the error page of a server.")
+    for magic, text in _OTHERS:
+        if head.startswith(magic):
+            raise InvalidInput(f"{what} is no disk image. {text}")
+    raise InvalidInput(
+        f"{what} is no disk image: it begins neither like a disk (no boot signature) nor like {', '.join(_MAGIC)}."
+    )
+
+
+def web_page(head: bytes) -> str | None:
+    """None for what does not begin like HTML; else its title as it fits into a sentence: `` ('404 Not Found')``."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if not re.match(r"<(!doctype\s+html|html|head|\?xml)\b", text, re.IGNORECASE):
+        return None
+    title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+    words = "".join(letter for letter in title[1].strip() if letter.isprintable())[:80] if title else ""
+    return f" ({words!r})" if words else ""
 
 
 def _virtual_size(path: Path, kind: Format) -> int:
+    """Raises InvalidInput for an image that needs other files: it may be anybody's, and they would be read with our rights."""
+    if kind == "qcow2":  # before qemu-img sees it, which may already open them
+        head = read_head(path)
+        backing = int.from_bytes(head[8:16], "big")
+        external = int.from_bytes(head[4:8], "big") >= 3 and head[79] & 0x04
+        if backing or external:
+            raise InvalidInput(
+                f"{str(path)!r} is a part of an image: the rest is in another file. Merge them with qemu-img convert."
+            )
     answer = json.loads(qemu_img("info", "--output=json", "-f", kind, str(path)))
+    if "backing-filename" in answer:
+        raise InvalidInput(
+            f"{str(path)!r} is a part of an image: the rest is in another file. Merge them with qemu-img convert."
+        )
     return int(answer["virtual-size"])
+
+
+def program(name: str, debian: str, others: str) -> str:
+    """The path of a program of the controller; *debian* and *others* (Fedora, RHEL) are its packages. Raises NotPossible."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")  # where Debian keeps those for root
+    if not found:
+        raise NotPossible(
+            f"{name} is needed on the controller and is not on PATH: install {debian} (Debian, Ubuntu) or {others} (Fedora, RHEL)."
+        )
+    return found
 
 
 def qemu_img(*arguments: str, seconds: float = _SECONDS) -> bytes:
     """What ``qemu-img`` prints. Raises NotPossible without it, InvalidInput with its words when it fails."""
-    program = shutil.which("qemu-img")
-    if not program:
-        raise NotPossible(
-            f"qemu-img is needed on the controller for this ({arguments[0]}) and is not on PATH: install qemu-utils (Debian, "
-            "Ubuntu) or qemu-img (Fedora, RHEL)."
-        )
+    command = [program("qemu-img", "qemu-utils", "qemu-img"), *arguments]
     try:
-        done = subprocess.run(
-            [program, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=seconds
-        )
+        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise NotPossible(f"qemu-img {arguments[0]} did not end within {seconds:g} s and was stopped.") from None
     if done.returncode:

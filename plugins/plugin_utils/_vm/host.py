@@ -25,8 +25,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     OutcomeUnknown,
     TransferFailed,
 )
-
-from .progress import Progress, Source
+from ansible_collections.outofband.chr.plugins.plugin_utils._progress import Progress, Source
 
 _COMMAND = 120.0  # seconds for one command
 _STALL = 60.0  # seconds in which a transfer must move
