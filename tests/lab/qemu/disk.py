@@ -4,7 +4,7 @@
 
 128 MiB, with a GPT and a hybrid MBR; partition 1 (32 MiB) has the type of an EFI system partition and is none: it holds an ext2
 with kernel and initramfs; partition 2 (94 MiB) is the router's, an ext4 with a folder ``rw``, in which ``autorun.scr`` is run at
-the first boot. GRUB stands in the boot sector and between the partition table and partition 1.
+the first boot. The boot sector (``boot.S``) loads the kernel.
 
 The disk may be a virtio or an IDE disk, or a SATA one where the kernel knows AHCI (Debian's kernel for clouds does not).
 Nothing is installed and no root rights or loop devices are needed: see ``image.py``, whose kernel and initramfs these are.
@@ -19,34 +19,41 @@ import struct
 import tempfile
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from ..routeros.accounts import ENVIRONMENT
 from .guest import DEFAULT_PORT, command_line
-from .image import GuestImage, ImageError, _depends, _locked, _prune, _run, _scratch, _unpack
+from .image import GuestImage, ImageError, _locked, _prune, _run, _scratch
 
 SIZE = 134217728
 """Bytes, as the image of a CHR."""
 SECTOR = 512
-ACCOUNTS = "OUTOFBAND_LAB_ACCOUNTS"
 
-_SECTORS = SIZE // SECTOR
-_FIRST = 2048
-_BOOT_SECTORS = 32 * 1024 * 2
-_ROUTER_SECTORS = 94 * 1024 * 2
-_PARTITIONS = (
-    # name, first sector, sectors, type in the GPT, type in the MBR
-    ("RouterOS Boot", _FIRST, _BOOT_SECTORS, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", 0xEF),
-    ("RouterOS", _FIRST + _BOOT_SECTORS, _ROUTER_SECTORS, "0fc63daf-8483-4772-8e79-3d69d8477de4", 0x83),
-)
+
+@dataclass(frozen=True)
+class _Partition:
+    name: str
+    first: int
+    """Sector."""
+    sectors: int
+    gpt_type: str
+    mbr_type: int
+    active: bool = False
+
+
+_BOOT = _Partition("RouterOS Boot", 2048, 32 * 2048, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", 0xEF, active=True)
+_ROUTER = _Partition("RouterOS", 34 * 2048 - 2048, 94 * 2048, "0fc63daf-8483-4772-8e79-3d69d8477de4", 0x83)
 _ENTRIES, _ENTRY = 128, 128
 _ENTRY_SECTORS = _ENTRIES * _ENTRY // SECTOR
-_CORE = 2 + _ENTRY_SECTORS
-"""The sector at which GRUB begins, behind the partition table."""
-
-# A kernel word with a value and no dot becomes an environment variable of process 1.
-_WORDS = "labdisk"
-_GRUB_MODULES = ("biosdisk", "part_gpt", "ext2", "linux")
+_CODE = 440
+"""Bytes of the boot sector that are not the partition table's."""
+_BLOCK = 4096
+_WORDS_SECTOR = 2 + _ENTRY_SECTORS
+"""The kernel's command line, behind the partition table; and where the boot sector reads it to:"""
+_WORDS_AT = 0x9E000
+_WORDS_SECTORS = 4
 
 
 def build_disk(
@@ -70,52 +77,45 @@ def build_disk(
         port: the agent's virtio-serial port.
 
     Raises:
-        ImageError: a package could not be had, or a tool is missing or failed.
+        ImageError: a tool is missing or failed.
         ValueError: a malformed or too long setting.
 
-    Takes 0.5 s; the first time with an image a second more, and the first time in a cache a download of 4 MB.
+    Takes 0.5 s, and the first time with an image a second more.
     """
-    words = command_line([port], settings or {}, [_WORDS, *([f"{ACCOUNTS}={accounts}"] if accounts else [])])
+    words = command_line([port], settings or {}, ["labdisk", *([f"{ENVIRONMENT}={accounts}"] if accounts else [])])
     cache = cache.resolve()
     with _locked(cache):
-        grub = _grub(cache)
-        packed = _packed(cache, image)
+        initramfs = _packed(cache, image).read_bytes()
+    kernel = _Kernel.of(image.kernel.read_bytes(), len(initramfs))
     with tempfile.TemporaryDirectory(prefix="chr-disk-") as name:
         folder = Path(name)
-        boot, router = folder / "boot", folder / "router"
+        boot, router = folder / "boot", folder / "router" / "rw"
         boot.mkdir()
-        shutil.copyfile(image.kernel, boot / "vmlinuz")
-        shutil.copyfile(packed, boot / "initramfs")
-        (router / "rw").mkdir(parents=True)
+        router.mkdir(parents=True)
+        (boot / "vmlinuz").write_bytes(kernel.data)
+        (boot / "initramfs").write_bytes(initramfs)
         if autorun is not None:
-            (router / "rw" / "autorun.scr").write_text(autorun, "utf-8")
-        core = _core(grub, folder, words)
+            (router / "autorun.scr").write_text(autorun, "utf-8")
         with target.open("wb") as disk:
             disk.truncate(SIZE)
-            _write_boot_sector(disk.fileno(), (grub / "boot.img").read_bytes())
-            _write_core(disk.fileno(), core)
-            _write_gpt(disk.fileno())
-        _make_file_system(target, "ext2", boot, _PARTITIONS[0])
-        _make_file_system(target, "ext4", router, _PARTITIONS[1])
+        _make_file_system(target, "ext2", boot, _BOOT)
+        _make_file_system(target, "ext4", router.parent, _ROUTER)
+        pieces = _runs(target, "vmlinuz")
+        reads = [
+            *_reads(pieces, 0, kernel.first_sectors, 0x90000),
+            *_reads(pieces, kernel.first_sectors, _BOOT.sectors, 0x100000),
+            *_reads(_runs(target, "initramfs"), 0, _BOOT.sectors, kernel.initramfs_at),
+            (_WORDS_SECTOR, _WORDS_SECTORS, _WORDS_AT),
+        ]
+        sector = _boot_sector(folder, reads)
+    with target.open("r+b") as disk:
+        disk.write(sector)
+        _write_gpt(disk.fileno())
+        os.pwrite(disk.fileno(), words.encode() + b"\0", _WORDS_SECTOR * SECTOR)
     return target
 
 
-# --- what is kept in the cache --------------------------------------------------------------------
-
-
-def _grub(cache: Path) -> Path:
-    """GRUB's files for BIOS machines, with ``grub-mkimage`` and the library that it needs."""
-    kept = cache / "grub-1"
-    if not kept.is_dir():
-        with _scratch(cache) as folder:
-            libraries = [name for name in _depends(folder, "grub-common") if name.startswith("libdevmapper")]
-            root = _unpack(folder, ["grub-pc-bin", "grub-common", *libraries])
-            made = root / "usr/lib/grub/i386-pc"
-            shutil.copy(root / "usr/bin/grub-mkimage", made)
-            for library in list(root.rglob("lib/**/libdevmapper.so.*")):
-                shutil.copy(library, made)
-            made.rename(kept)
-    return kept
+# --- boot loader ----------------------------------------------------------------------------------
 
 
 def _packed(cache: Path, image: GuestImage) -> Path:
@@ -130,59 +130,87 @@ def _packed(cache: Path, image: GuestImage) -> Path:
     return packed
 
 
-# --- boot loader ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Kernel:
+    """A kernel for the boot sector to load: "The Linux/x86 Boot Protocol" of the kernel's documentation, version 2.10 or newer."""
+
+    data: bytes
+    """With what a loader has to say written into its header."""
+    first_sectors: int
+    """Of the part that begins at 0x90000; the others begin at 0x100000."""
+    initramfs_at: int
+
+    @classmethod
+    def of(cls, image: bytes, initramfs_size: int) -> _Kernel:
+        data = bytearray(image)
+        (preferred, needed) = struct.unpack_from("<QI", data, 0x258)
+        initramfs_at = -(-(preferred + needed) // 0x100000) * 0x100000  # the kernel unpacks itself to what is below
+        data[0x210] = 0xFF  # an unknown loader
+        data[0x211] |= 0x80  # there is a heap, up to:
+        struct.pack_into("<H", data, 0x224, 0xE000 - 0x200)
+        struct.pack_into("<II", data, 0x218, initramfs_at, initramfs_size)
+        struct.pack_into("<I", data, 0x228, _WORDS_AT)
+        return cls(bytes(data), data[0x1F1] + 1, initramfs_at)
 
 
-def _core(grub: Path, folder: Path, words: str) -> bytes:
-    """GRUB's second part, with the commands that boot; its first sector knows where the others are."""
-    config = folder / "grub.cfg"
-    quoted = words.replace("\\", "\\\\").replace("$", "\\$").replace('"', '\\"')
-    config.write_text(f"linux /vmlinuz {quoted}\ninitrd /initramfs\nboot\n", "utf-8")
-    command = [str(grub / "grub-mkimage"), "-d", str(grub), "-O", "i386-pc", "-p", "(,gpt1)/", "-c", str(config)]
-    command += ["-o", str(folder / "core.img"), *_GRUB_MODULES]
-    _run(["env", f"LD_LIBRARY_PATH={grub}", *command], "making GRUB's core image")
-    core = bytearray((folder / "core.img").read_bytes())
-    core += bytes(-len(core) % SECTOR)
-    sectors = len(core) // SECTOR
-    if _CORE + sectors > _FIRST:
-        raise ImageError(f"GRUB's core image of {len(core)} bytes does not fit before the first partition")
-    # The only block list, at the end of the first sector: where the second one is, how many there are, and the segment to load to.
-    struct.pack_into("<QHH", core, SECTOR - 12, _CORE + 1, sectors - 1, 0x820)
-    return bytes(core)
+def _boot_sector(folder: Path, runs: Sequence[tuple[int, int, int]]) -> bytes:
+    """The boot sector for what has to be read: first sector, sectors, address; and the hybrid MBR in it."""
+    source = Path(__file__).with_name("boot.S")
+    _run(["as", "--32", "-o", "boot.o", str(source)], "assembling the boot sector", cwd=folder)
+    link = ["ld", "-m", "elf_i386", "-Ttext=0x7c00", "-e", "start", "--oformat=binary", "-o", "boot.bin", "boot.o"]
+    _run(link, "assembling the boot sector", cwd=folder)
+    code = (folder / "boot.bin").read_bytes() + b"".join(struct.pack("<III", *run) for run in runs) + bytes(4)
+    if len(code) > _CODE:
+        raise ImageError(f"kernel and initramfs are in {len(runs)} pieces on the disk, too many for the boot sector")
+    sector = code.ljust(_CODE, b"\0") + struct.pack("<IH", 0x43485221, 0)
+    rows = [(0x80 if row.active else 0, row.mbr_type, row.first, row.sectors) for row in (_BOOT, _ROUTER)]
+    for active, kind, first, count in (*rows, (0, 0xEE, 1, _BOOT.first - 1), (0, 0, 0, 0)):
+        beyond = b"\xfe\xff\xff" if kind else bytes(3)  # for a BIOS that counts in cylinders
+        sector += bytes([active]) + beyond + bytes([kind]) + beyond + struct.pack("<II", first, count)
+    return sector + b"\x55\xaa"
 
 
-def _write_boot_sector(disk: int, code: bytes) -> None:
-    """GRUB's boot sector with its place of the core image, and the hybrid MBR."""
-    sector = bytearray(code[:440].ljust(SECTOR, b"\0"))
-    struct.pack_into("<Q", sector, 0x5C, _CORE)
-    sector[0x66:0x68] = b"\x90\x90"  # do not jump over the check whether the BIOS's drive number makes sense
-    struct.pack_into("<I", sector, 440, 0x43485221)
-    rows = [
-        (0x80 * (number == 0), kind, first, count) for number, (_n, first, count, _t, kind) in enumerate(_PARTITIONS)
-    ]
-    rows.append((0, 0xEE, 1, _FIRST - 1))
-    for number, (active, kind, first, count) in enumerate(rows):
-        beyond = b"\xfe\xff\xff"  # for a BIOS that counts in cylinders
-        entry = bytes([active]) + beyond + bytes([kind]) + beyond + struct.pack("<II", first, count)
-        sector[446 + 16 * number : 462 + 16 * number] = entry
-    sector[510:512] = b"\x55\xaa"
-    os.pwrite(disk, sector, 0)
+def _runs(disk: Path, name: str) -> list[tuple[int, int]]:
+    """Where a file of the first partition is: first sectors on the disk, and how many."""
+    blocks = _run(
+        [_program("debugfs"), "-R", f"blocks /{name}", f"{disk}?offset={_BOOT.first * SECTOR}"],
+        "looking for the kernel",
+    )
+    runs: list[tuple[int, int]] = []
+    for block in map(int, blocks.split()):
+        sector = _BOOT.first + block * _BLOCK // SECTOR
+        if runs and sum(runs[-1]) == sector:
+            runs[-1] = (runs[-1][0], runs[-1][1] + _BLOCK // SECTOR)
+        else:
+            runs.append((sector, _BLOCK // SECTOR))
+    return runs
 
 
-def _write_core(disk: int, core: bytes) -> None:
-    os.pwrite(disk, core, _CORE * SECTOR)
+def _reads(runs: Sequence[tuple[int, int]], skip: int, count: int, address: int) -> Iterator[tuple[int, int, int]]:
+    """What to read for *count* sectors of a file, without its first *skip*, to *address*."""
+    for first, sectors in runs:
+        here = min(max(sectors - skip, 0), count)
+        if here:
+            yield first + skip, here, address
+            address += here * SECTOR
+            count -= here
+        skip = max(skip - sectors, 0)
+
+
+# --- partition table ------------------------------------------------------------------------------
 
 
 def _write_gpt(disk: int) -> None:
     """Both partition tables, of the UEFI specification."""
     entries = bytearray(_ENTRIES * _ENTRY)
-    for number, (name, first, count, kind, _mbr) in enumerate(_PARTITIONS):
-        entry = uuid.UUID(kind).bytes_le + uuid.uuid4().bytes_le + struct.pack("<QQQ", first, first + count - 1, 0)
-        entries[number * _ENTRY : (number + 1) * _ENTRY] = (entry + name.encode("utf-16-le")).ljust(_ENTRY, b"\0")
+    for number, row in enumerate((_BOOT, _ROUTER)):
+        entry = uuid.UUID(row.gpt_type).bytes_le + uuid.uuid4().bytes_le
+        entry += struct.pack("<QQQ", row.first, row.first + row.sectors - 1, 0) + row.name.encode("utf-16-le")
+        struct.pack_into(f"{_ENTRY}s", entries, number * _ENTRY, entry)
     identity = uuid.uuid4().bytes_le
-    last = _SECTORS - 1
+    last = SIZE // SECTOR - 1
     for here, other, at in ((1, last, 2), (last, 1, last - _ENTRY_SECTORS)):
-        usable = (_CORE, last - _ENTRY_SECTORS - 1)
+        usable = (2 + _ENTRY_SECTORS, last - _ENTRY_SECTORS - 1)
         fields = (
             b"EFI PART",
             0x10000,
@@ -207,25 +235,15 @@ def _write_gpt(disk: int) -> None:
 # --- file systems ---------------------------------------------------------------------------------
 
 
-def _make_file_system(disk: Path, kind: str, content: Path, partition: tuple[str, int, int, str, int]) -> None:
-    _name, first, count, _type, _mbr = partition
-    program = shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if program is None:
-        raise ImageError("the program mke2fs is not installed (package e2fsprogs)")
-    options = [
-        "-q",
-        "-F",
-        "-t",
-        kind,
-        "-m",
-        "0",
-        "-b",
-        "4096",
-        "-O",
-        "extent",
-        "-E",
-        f"offset={first * SECTOR},root_owner=0:0",
-        "-d",
-        str(content),
-    ]
-    _run([program, *options, str(disk), f"{count // 2}k"], f"making the {kind} of the disk")
+def _make_file_system(disk: Path, kind: str, content: Path, place: _Partition) -> None:
+    # Extents, so that a file has no blocks but those of its content.
+    options = ["-q", "-F", "-t", kind, "-O", "extent", "-m", "0", "-b", str(_BLOCK), "-d", str(content)]
+    options += ["-E", f"offset={place.first * SECTOR},root_owner=0:0", str(disk), f"{place.sectors // 2}k"]
+    _run([_program("mke2fs"), *options], f"making the {kind} of the disk")
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        raise ImageError(f"the program {name} is not installed (package e2fsprogs)")
+    return found

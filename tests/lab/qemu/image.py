@@ -78,7 +78,8 @@ console=/dev/console
 exec <$console >$console 2>&1
 while read -r module; do $B insmod "/modules/$module"; done </modules/order
 
-# labdisk: the machine was booted from a disk; its second partition is the router's. labports=NAME,... are the ports to wait for; lab.KEY=VALUE (%XX stands for a byte) becomes --set KEY=VALUE.
+# labdisk: the machine was booted from a disk, whose second partition is the router's. labports=NAME,... are the ports to wait
+# for; lab.KEY=VALUE (%XX stands for a byte) becomes --set KEY=VALUE.
 read -r words </proc/cmdline
 set -f
 set --
