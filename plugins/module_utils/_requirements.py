@@ -58,6 +58,9 @@ class Machine:
     """In place of what the version says."""
     disk: int | None = None
     disk_bus: str | None = None
+    """Of the system disk."""
+    further_disks: tuple[str, ...] = ()
+    """Buses of the other disks."""
     nics: tuple[str, ...] = field(default=("",))
     """Models; an empty one is not checked."""
     firmware: str | None = None
@@ -89,7 +92,9 @@ def memory_base(routeros: str | None) -> int:
 
 
 def memory_required(cpus: int, interfaces: int, base: int) -> int:
-    """MiB of RAM, by the manual's formula: base + 8 x CPUs x (interfaces - 1)."""
+    """MiB of RAM, by the manual's formula: base + 8 x CPUs x (interfaces - 1). Raises ValueError."""
+    if cpus < 1:
+        raise ValueError(f"{cpus} CPUs: at least 1 is needed")
     return base + 8 * cpus * max(interfaces - 1, 0)
 
 
@@ -153,9 +158,10 @@ def _models(machine: Machine, hypervisor: Hypervisor, found: Findings) -> None:
     if better and "e1000" in machine.nics:
         found.warnings.append(f"Network card e1000 is not recommended under {hypervisor.title}: {better} is faster.")
     bus = machine.disk_bus
-    if bus is not None and bus not in hypervisor.disks:
-        found.errors.append(f"Disk on {bus}: under {hypervisor.title} a CHR can use {', '.join(hypervisor.disks)}.")
-    elif bus is not None and hypervisor.system_disks and bus not in hypervisor.system_disks:
+    for one in dict.fromkeys((*((bus,) if bus else ()), *machine.further_disks)):
+        if one not in hypervisor.disks:
+            found.errors.append(f"Disk on {one}: under {hypervisor.title} a CHR can use {', '.join(hypervisor.disks)}.")
+    if bus in hypervisor.disks and hypervisor.system_disks and bus not in hypervisor.system_disks:
         found.errors.append(
             f"Disk on {bus}: under {hypervisor.title} the system disk must be on {', '.join(hypervisor.system_disks)}; {bus} is "
             "for further disks only."

@@ -428,11 +428,19 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 	}
 	l.Unlock()
 	if one == nil {
+		switch target := ctx.Map.Get(method.This).(type) { // the session's objects go before those of all
+		case *simulator.HostNetworkSystem:
+			ctx.Session.Put(&hostNetwork{target})
+		case *simulator.DistributedVirtualPortgroup:
+			ctx.Session.Put(&portGroup{target})
+		case *simulator.DistributedVirtualSwitch:
+			ctx.Session.Put(&dvs{target})
+		}
 		vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine)
 		switch {
 		case !ok:
 		case strings.HasSuffix(method.Name, "Guest") || method.Name == "CreateSnapshot_Task":
-			ctx.Session.Put(&tooled{vm, l}) // the session's objects go before those of all
+			ctx.Session.Put(&tooled{vm, l})
 		case method.Name == "PowerOnVM_Task" && vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended:
 			l.begins(vm, "resume")
 		case method.Name == "PowerOnVM_Task":

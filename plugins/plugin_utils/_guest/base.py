@@ -21,6 +21,10 @@ from .agent_port import AgentPort
 from .errors import InvalidInput, NotAnAgent, NotBoolean, NotPossible, OutputCut, ScriptFailed, TooLarge
 from .snapshots import Snapshots
 
+if t.TYPE_CHECKING:
+    from .vmware_network import VmwareNetwork
+    from .vmware_tools import VmwareTools
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -235,6 +239,14 @@ class Guest(ABC):
             f"The agent of {self.vm!r} can be opened to the network on Proxmox VE only, and its backend is {self.backend}. A plain "
             "QEMU has a TCP chardev in its command line (README, 'QEMU, plain'); the others carry the agent themselves."
         )
+
+    def vmware_tools(self) -> VmwareTools:
+        """What VMware lets its tools do. Raises NotPossible."""
+        raise NotPossible(f"{self.vm!r} has the backend {self.backend}: only VMware (chr_backend: vmware) has these settings.")
+
+    def vmware_network(self) -> VmwareNetwork:
+        """The networks of its VM on VMware. Raises NotPossible."""
+        raise NotPossible(f"{self.vm!r} has the backend {self.backend}: only VMware (chr_backend: vmware) has these settings.")
 
 
 def encoded(source: str) -> bytes:

@@ -26,7 +26,9 @@ from .access import Access
 from .base import Capabilities, Guest, GuestOptions, Job, ScriptResult, check_source, encoded
 from .deadline import Deadline, poll_interval
 from .errors import AgentNotThere, GuestError, InvalidInput, NotAnAgent, NotPossible, OutcomeUnknown, ScriptFailed
+from .vmware_network import VmwareNetwork
 from .vmware_snapshots import VmwareSnapshots
+from .vmware_tools import SCRIPTS, VmwareTools
 from .vsphere import Vsphere, fault_words, library
 
 PORT = 443
@@ -41,14 +43,6 @@ _FAILED = (
     "VmFailedToPowerOffEvent",
     "VmFailedToResetEvent",
 )
-# what guest_info shows of it -> config.tools: which power scripts VMware lets the tools run
-_POWER_SCRIPTS = {
-    "after_power_on": "afterPowerOn",
-    "after_resume": "afterResume",
-    "before_reboot": "beforeGuestReboot",
-    "before_shutdown": "beforeGuestShutdown",
-    "before_standby": "beforeGuestStandby",
-}
 _LOST_AFTER = 1.0  # seconds of looks that do not show a job until it counts as lost
 _POWER_ADVICE = (
     "RouterOS runs its script 'poweroff' first, where there is one; when that has an error or takes longer than 30 s, the "
@@ -150,7 +144,7 @@ class VmwareGuest(Guest):
                 "moid": self._moid,
                 "max_age": _REPORT,
                 "time_sync": getattr(tools, "syncTimeWithHost", None),
-                "power_scripts": {name: getattr(tools, of, None) for name, of in _POWER_SCRIPTS.items()},
+                "power_scripts": {name: getattr(tools, of, None) for name, of in SCRIPTS.items()},
             },
         }
 
@@ -231,6 +225,12 @@ class VmwareGuest(Guest):
 
     def snapshots(self) -> VmwareSnapshots:
         return VmwareSnapshots(self._vsphere, self._moid, self.vm)
+
+    def vmware_tools(self) -> VmwareTools:
+        return VmwareTools(self._vsphere, self._moid, self.vm)
+
+    def vmware_network(self) -> VmwareNetwork:
+        return VmwareNetwork(self._vsphere, self._moid, self.vm)
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 

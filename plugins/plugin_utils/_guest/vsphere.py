@@ -13,6 +13,7 @@ import operator
 import re
 import ssl
 import sys
+import time
 import typing as t
 from datetime import datetime
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ from xml.parsers.expat import ExpatError
 
 from . import tls
 from .access import Access
+from .deadline import Deadline, poll_interval
 from .errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPossible, OutcomeUnknown
 
 # The API of vSphere 6.5: the oldest release that can run a CHR has it, and every later one still answers to it.
@@ -121,6 +123,30 @@ class Vsphere:
                     ) from error
                 raise self.unreachable(error, what) from error
         raise AssertionError("not reached")
+
+    def run(self, what: str, start: t.Callable[[], t.Any], deadline: Deadline, of: str) -> t.Any:
+        """The result of the task that *start* starts; *of* names what it is about. Faults come out as in ``call``.
+
+        Raises OutcomeUnknown when it did not end before *deadline*.
+        """
+        task = self.call(what, start, changes=True)
+        began = time.monotonic()
+        last = "it still runs"
+        while True:
+            try:
+                info = self.properties(task._moId, ["info.state", "info.error", "info.result"], "Task")
+                if info.get("info.state") == "success":
+                    return info.get("info.result")
+                if info.get("info.state") == "error":
+                    raise info["info.error"]
+            except AgentNotThere as error:
+                last = str(error)
+            if deadline.expired:
+                raise OutcomeUnknown(
+                    f"{task._moId} ({what} of {of}) did not end within {deadline.seconds:g} s ({last}). It was not started again "
+                    "and may go on; look at it in VMware."
+                )
+            time.sleep(min(max(poll_interval(time.monotonic() - began), 0.1), max(deadline.remaining, 0.01)))
 
     def unreachable(self, error: Exception, what: str) -> GuestError:
         """A connection error as a sentence that says what to do."""
@@ -343,7 +369,7 @@ class Vsphere:
         collector = vmodl.query.PropertyCollector
         self._open()
         spec = collector.FilterSpec(
-            propSet=[collector.PropertySpec(type=getattr(vim, kind), pathSet=names, all=False)],
+            propSet=[collector.PropertySpec(type=operator.attrgetter(kind)(vim), pathSet=names, all=False)],
             objectSet=[collector.ObjectSpec(obj=self.object(kind, moid), skip=False)],
         )
         try:
