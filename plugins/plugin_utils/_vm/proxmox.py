@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import random
 import re
+import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -45,7 +47,7 @@ BUSES = ("virtio", "sata", "ide")
 BRIDGE = "vmbr0"
 _NAME = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _MAC = re.compile(r"[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}")
-_TRIES = 5  # numbers that others may take before us
+_TRIES = 100  # numbers that others may take before us: a play with as many forks asks for all of them at once
 _VM_PRIVILEGES = (
     *("VM.Allocate", "VM.Audit", "VM.Config.CPU", "VM.Config.Disk", "VM.Config.Memory", "VM.Config.Network"),
     *("VM.Config.Options", "VM.PowerMgmt"),
@@ -240,8 +242,12 @@ class ProxmoxPlatform(Platform):
                 f"The disk {volume or slot} of {vm} has {size} bytes, and the image {image.virtual_size}."
             )
         plan.way.clear()
-        complete = {"description": str(Mark(image.sha256, complete=True))}
-        vm.machine("PUT", "config", complete, changes=True, privilege="VM.Config.Options")
+        mark = Mark(image.sha256, complete=True)
+        try:
+            vm.machine("PUT", "config", {"description": str(mark)}, changes=True, privilege="VM.Config.Options")
+        except OutcomeUnknown:
+            if Mark.of(vm.machine("GET", "config").get("description")) != mark:
+                raise
 
     def _make(self, node: str, mark: Mark) -> Vm:
         """The VM without a disk, under a number that nobody else has."""
@@ -256,7 +262,8 @@ class ProxmoxPlatform(Platform):
                     raise
                 if self._settings.vmid:
                     raise NameTaken(self._taken()) from None
-                continue  # somebody was faster
+                time.sleep(random.uniform(0.0, 0.3))  # somebody was faster
+                continue
             except Interrupted as error:
                 raise OutcomeUnknown(
                     f"Whether VM {vmid} is being made is unknown; it was not asked again. {error}"

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import GuestError
-from ..https import Interrupted
 from ..qga_guest import true
 from .api import Api, ApiError
 
@@ -56,11 +55,14 @@ def guests(api: Api, timeout: float) -> list[Listed]:
 
 
 def _of_node(api: Api, node: str, timeout: float) -> dict[int, tuple[str, bool]]:
-    """vmid -> (name, template) of one node; nothing where it is not there to answer."""
+    """vmid -> (name, template) of one node; nothing where the cluster cannot reach it."""
     try:
         answer = api.call("GET", f"/nodes/{node}/qemu", timeout=timeout)
+    except ApiError as error:
+        if error.status >= 595:
+            return {}
+        raise
+    try:
         return {int(one["vmid"]): (str(one.get("name") or ""), true(one.get("template"))) for one in answer}
-    except (ApiError, Interrupted):
-        return {}
     except (AttributeError, KeyError, TypeError, ValueError):
         raise GuestError(f"{api.where} answered with no list of the VMs of node {node}.") from None
