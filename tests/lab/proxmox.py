@@ -27,13 +27,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import reference
 from .certificate import make_certificate
+from .proxmox_storage import Storages, receive
+from .proxmox_tasks import Died, Task
 from .qga import HangUp
 from .routeros import Router
 from .serve import LabRouter
 from .switches import Switches
 
 _VM_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/agent/([a-z-]+)$")
-_MACHINE_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/(config|pending|status/current|snapshot|snapshot/([^/]+))$")
+_MACHINE_PATH = re.compile(
+    r"/nodes/([^/]+)/qemu/(\d+)(?:/(config|pending|status/(?:current|start|stop)|snapshot|snapshot/([^/]+)))?$"
+)
+_UPLOAD_PATH = re.compile(r"/nodes/([^/]+)/storage/([^/]+)/upload$")
 _TASK_PATH = re.compile(r"/nodes/([^/]+)/tasks/([^/]+)/(status|log)$")
 _SIMPLE = {
     "ping": ("POST", "guest-ping"),
@@ -63,7 +68,16 @@ SCHEMAS = "pve_schema_by_version.json"
 EVERYTHING = frozenset(
     {
         *("VM.Audit", "VM.Monitor", "VM.PowerMgmt", "VM.GuestAgent.Unrestricted"),
-        *("VM.Snapshot", "VM.Config.Options"),
+        *(
+            "VM.Snapshot",
+            "VM.Config.Options",
+            "VM.Config.CPU",
+            "VM.Config.Disk",
+            "VM.Config.HWType",
+            "VM.Config.Memory",
+        ),
+        *("VM.Config.Network", "VM.Allocate", "SDN.Use"),
+        *("Datastore.Audit", "Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate"),
     }
 )
 
@@ -79,12 +93,56 @@ def _schema(version: str) -> dict[str, t.Any]:
     return next((one["paths"] for key, one in _schemas().items() if key.startswith(f"{version} ")), {})
 
 
-class Died(Exception):
-    """A handler's answer other than 200."""
+@functools.cache
+def _templates(version: str) -> list[tuple[re.Pattern[str], str]]:
+    """The paths of the schema, those with the fewest placeholders first."""
+    found = sorted(_schema(version), key=lambda path: path.count("{"))
+    names = {"volume": ".+"}
+    return [
+        (re.compile(re.sub(r"\{(\w+)\}", lambda one: f"(?P<{one[1]}>{names.get(one[1], '[^/]+')})", path)), path)
+        for path in found
+    ]
 
-    def __init__(self, status: int, reason: str, errors: dict[str, str] | None = None) -> None:
-        super().__init__(reason)
-        self.status, self.reason, self.errors = status, reason, errors
+
+def _wrong(rule: dict[str, t.Any], value: t.Any) -> str | None:
+    """What PVE's schema has against a value."""
+    kind = rule.get("type")
+    if kind == "array":
+        return None if isinstance(value, list) else "type check ('array') failed"
+    if kind == "integer" and not str(value).lstrip("-").isdigit():
+        return f"type check ('integer') failed - got '{value}'"
+    if kind == "integer" and int(value) < rule.get("minimum", int(value)):
+        return f"value must have a minimum value of {rule['minimum']}"
+    if kind == "boolean":
+        return None if str(value) in ("0", "1", "True", "False") else f"type check ('boolean') failed - got '{value}'"
+    if kind == "string" and not isinstance(value, str):
+        return "type check ('string') failed"
+    if kind == "string" and len(value) > rule.get("maxLength", 1 << 40):
+        return f"value may only be {rule['maxLength']} characters long"
+    if "enum" in rule and value not in rule["enum"]:
+        return f"value '{value}' does not have a value in the enumeration '{', '.join(rule['enum'])}'"
+    if "pattern" in rule and not re.fullmatch(rule["pattern"], str(value)):
+        return f"value does not match the regex pattern '{rule['pattern']}'"
+    if rule.get("format") == "pve-configid" and not re.fullmatch(r"(?i)[a-z][a-z0-9_-]+", value):
+        return f"invalid format - invalid configuration ID '{value}'"
+    if isinstance(rule.get("format"), dict):
+        return _wrong_parts(rule["format"], value)
+    return None
+
+
+def _wrong_parts(rules: dict[str, dict[str, t.Any]], value: str) -> str | None:
+    """The same for the parts of ``a=1,b=2``, one of which can go without its name."""
+    default = next((name for name, rule in rules.items() if rule.get("default_key")), None)
+    for part in value.split(","):
+        name, given, content = part.partition("=")
+        if not given:
+            name, content = default or part, part
+        rule = rules.get(name)
+        if rule is None:
+            return f"invalid format - format error {name}: property is not defined in schema"
+        if not {"alias", "keyAlias"} & rule.keys() and (error := _wrong(rule, content)):
+            return f"invalid format - format error {name}: {error}"
+    return None
 
 
 class LabVm:
@@ -100,6 +158,8 @@ class LabVm:
             "net0": f"virtio=BC:24:11:{secrets.token_bytes(3).hex(':').upper()},bridge=vmbr0",
             "virtio0": f"local-lvm:vm-{vmid}-disk-0,size=128M",
         }
+        self.made = float("-inf")
+        """When, in monotonic time."""
         self.pending: dict[str, str | None] = {}
         """Changes that a cold start brings; None: the option goes."""
         self.snapshots: dict[str, dict[str, t.Any]] = {}
@@ -140,30 +200,7 @@ class LabVm:
         return self.lab._listener is not None
 
 
-class Task:
-    """Something in the background, with a log."""
-
-    def __init__(self, upid: str, work: t.Callable[[list[str]], None], seconds: float) -> None:
-        self.upid = upid
-        self.log: list[str] = []
-        self.exitstatus: str | None = None
-        threading.Thread(target=self._run, args=(work, seconds), daemon=True).start()
-
-    def _run(self, work: t.Callable[[list[str]], None], seconds: float) -> None:
-        time.sleep(seconds)
-        try:
-            work(self.log)
-        except Died as error:
-            self.log.append(f"TASK ERROR: {error.reason}")
-            self.exitstatus = error.reason
-            return
-        warnings = sum(line.startswith("WARN: ") for line in self.log)
-        status = f"WARNINGS: {warnings}" if warnings else "OK"
-        self.log.append(f"TASK {status}")
-        self.exitstatus = status
-
-
-class LabProxmox:
+class LabProxmox(Storages):
     """A cluster of that *version* with the nodes pve1 and pve2, and an HTTPS server; a context manager.
 
     *folder* gets the certificate and the agents' sockets (``<vmid>.qga``). *agent_timeout*, in seconds, stands for the 5 (ping:
@@ -173,6 +210,7 @@ class LabProxmox:
     def __init__(self, folder: Path, version: str = "9.1", agent_timeout: float = 0.3) -> None:
         self.folder, self.version, self.agent_timeout = folder, version, agent_timeout
         self.number = tuple(map(int, version.split(".")))
+        self.nodes: tuple[str, ...] = ("pve1", "pve2")
         self.vms: dict[int, LabVm] = {}
         self.passwords = {"root@pam": "pass-w0rd"}
         self.tokens = {"root@pam!chr": "t0ken-secret"}
@@ -181,6 +219,8 @@ class LabProxmox:
         self.offline: set[str] = set()
         self.faults: dict[str, str] = {}
         """A part of a path -> ``hang``, ``reset``, ``cut`` or ``<status> <reason>``."""
+        self.lost: list[tuple[str, str]] = []
+        """Methods and ends of paths whose next answer is lost, after the work is done."""
         self.log: list[tuple[str, str, dict[str, t.Any]]] = []
         self.invalid: list[str] = []
         """Requests that the schema refuses."""
@@ -194,6 +234,7 @@ class LabProxmox:
         self.logins = 0
         self.refused_logins = 0
         self._tickets: dict[str, str] = {}
+        self._prepare()
         self.certificate = folder / "pve.pem"
         make_certificate(self.certificate, "DNS:localhost")
 
@@ -203,6 +244,15 @@ class LabProxmox:
         lab = LabRouter(router, f"unix:{self.folder / str(vmid)}.qga", behaviour).start()
         self.vms[vmid] = LabVm(vmid, name, node, lab)
         return self.vms[vmid]
+
+    def _new(self, vmid: int, node: str, **switches: t.Any) -> LabVm:
+        """A VM that is off, and has nothing yet."""
+        behaviour = Switches(**switches)
+        router = Router(output_newline=behaviour.output_newline)
+        lab = LabRouter(router, f"unix:{self.folder / str(vmid)}.qga", behaviour)
+        vm = self.vms[vmid] = LabVm(vmid, "", node, lab)
+        vm.config, vm.made = {"agent": "0"}, time.monotonic()
+        return vm
 
     def expire_tickets(self) -> None:
         self._tickets.clear()
@@ -254,12 +304,11 @@ class LabProxmox:
                 {
                     "type": vm.kind,
                     "vmid": vm.vmid,
-                    "name": vm.name,
                     "node": vm.node,
                     "id": f"{vm.kind}/{vm.vmid}",
-                    "template": int(vm.template),
+                    **({"name": vm.name, "template": int(vm.template)} if self.known_to_the_cluster(vm) else {}),
                 }
-                for vm in self.vms.values()
+                for vm in list(self.vms.values())
             ]
         if found := _VM_PATH.match(path):
             return self._agent_call(method, found[1], int(found[2]), found[3], values, login)
@@ -267,10 +316,14 @@ class LabProxmox:
             vm = self._find(found[1], int(found[2]))
             if found[4]:
                 return self._remove_snapshot(vm, login, found[4])
-            return getattr(self, f"_{method.lower()}_{found[3].replace('/', '_')}")(vm, login, values)
+            what = (found[3] or "vm").replace("/", "_")
+            return getattr(self, f"_{method.lower()}_{what}")(vm, login, values)
         if found := _TASK_PATH.match(path):
             return self._task_answer(found[2], found[3], values)
-        raise Died(501, f"Method '{method} {path}' not implemented")
+        data = self._storage_call(method, path, values, login)
+        if data is NotImplemented:
+            raise Died(501, f"Method '{method} {path}' not implemented")
+        return data
 
     def _privileges(self, login: str) -> frozenset[str]:
         return self.privileges.get(login, EVERYTHING)
@@ -304,15 +357,10 @@ class LabProxmox:
     def _check(self, method: str, path: str, values: dict[str, t.Any]) -> None:
         """Against the schema of this version, where we have it."""
         template, known = path, dict(values)
-        if place := _VM_PATH.match(path):
-            template = f"/nodes/{{node}}/qemu/{{vmid}}/agent/{place[3]}"
-            known |= {"node": place[1], "vmid": place[2]}
-        elif place := _MACHINE_PATH.match(path):
-            template = f"/nodes/{{node}}/qemu/{{vmid}}/{'snapshot/{snapname}' if place[4] else place[3]}"
-            known |= {"node": place[1], "vmid": place[2], **({"snapname": place[4]} if place[4] else {})}
-        elif place := _TASK_PATH.match(path):
-            template = f"/nodes/{{node}}/tasks/{{upid}}/{place[3]}"
-            known |= {"node": place[1], "upid": place[2]}
+        for pattern, name in _templates(self.version):
+            if place := pattern.fullmatch(path):
+                template, known = name, known | place.groupdict()
+                break
         schema = _schema(self.version).get(template)
         if schema is None:
             return
@@ -321,25 +369,14 @@ class LabProxmox:
         properties = schema[method].get("parameters", {}).get("properties", {})
         errors = {}
         for name, rule in properties.items():
-            if name not in known:
-                if not rule.get("optional"):
-                    errors[name] = "property is missing and it is not optional"
-                continue
-            value = known[name]
-            if rule["type"] == "array" and not isinstance(value, list):
-                errors[name] = "type check ('array') failed"
-            elif rule["type"] == "string" and not isinstance(value, str):
-                errors[name] = "type check ('string') failed"
-            elif rule["type"] == "integer" and not str(value).lstrip("-").isdigit():
-                errors[name] = f"type check ('integer') failed - got '{value}'"
-            elif rule["type"] == "boolean" and str(value) not in ("0", "1", "True", "False"):
-                errors[name] = f"type check ('boolean') failed - got '{value}'"
-            elif isinstance(value, str) and len(value) > rule.get("maxLength", 1 << 40):
-                errors[name] = f"value may only be {rule['maxLength']} characters long"
-            elif rule.get("format") == "pve-configid" and not re.fullmatch(r"(?i)[a-z][a-z0-9_-]+", value):
-                errors[name] = f"invalid format - invalid configuration ID '{value}'"
-        for name in known.keys() - properties.keys():
-            errors[name] = "property is not defined in schema and the schema does not allow additional properties"
+            if name not in known and not name.endswith("[n]") and not rule.get("optional"):
+                errors[name] = "property is missing and it is not optional"
+        for name, value in known.items():
+            rule = properties.get(name) or properties.get(re.sub(r"\d+$", "[n]", name))
+            if rule is None:
+                errors[name] = "property is not defined in schema and the schema does not allow additional properties"
+            elif error := _wrong(rule, value):
+                errors[name] = error
         if errors:
             self.invalid.append(f"{method} {path}: {errors}")
             raise Died(400, "Parameter verification failed.", errors)
@@ -384,8 +421,11 @@ class LabProxmox:
         digest = values.pop("digest", vm.digest)
         changes: dict[str, str | None] = dict(values)
         changes |= dict.fromkeys(str(changes.pop("delete", "")).split(",") if "delete" in changes else (), None)
+        if set(changes) <= {"description"}:
+            vm.config |= {key: str(value) for key, value in changes.items()}
+            return
         if set(changes) - {"args"}:
-            raise Died(501, "the lab changes args only")
+            raise Died(501, "the lab changes args and the description only")
         if login != "root@pam":  # nor a token of root@pam
             raise Died(500, "only root can set 'args' config")
         if digest != vm.digest:
@@ -456,14 +496,16 @@ class LabProxmox:
         return self._start(vm, login, "qmdelsnapshot", work)
 
     def _start(self, vm: LabVm, login: str, kind: str, work: t.Callable[[list[str]], None]) -> str:
-        upid = (
-            f"UPID:{vm.node}:{secrets.token_hex(4).upper()}:0A1B2C3D:{int(time.time()):08X}:{kind}:{vm.vmid}:{login}:"
-        )
+        return self._begin(vm.node, vm.vmid, login, kind, work)
+
+    def _begin(self, node: str, about: int | str, login: str, kind: str, work: t.Callable[[list[str]], None]) -> str:
+        upid = f"UPID:{node}:{secrets.token_hex(4).upper()}:0A1B2C3D:{int(time.time()):08X}:{kind}:{about}:{login}:"
 
         def fail(log: list[str]) -> None:
             raise Died(500, self.task_faults[kind])
 
-        self.tasks[upid] = Task(upid, fail if kind in self.task_faults else work, self.task_seconds)
+        spoilt = kind in self.task_faults and kind not in ("qmcreate", "qmconfig")  # which clear up first
+        self.tasks[upid] = Task(upid, fail if spoilt else work, self.task_seconds)
         return upid
 
     def _task_answer(self, upid: str, what: str, values: dict[str, t.Any]) -> t.Any:
@@ -605,6 +647,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self, method: str = "POST") -> None:
         length = int(self.headers.get("Content-Length", 0))
+        path = unquote(urlsplit(self.path).path).removeprefix("/api2/json")
+        if method == "POST" and (place := _UPLOAD_PATH.match(path)):
+            self._upload(place[1], place[2], length)
+            return
         if length > (64 if self.proxmox.number < (8, 4) else 512) * 1024:
             self.rfile.read(length)
             self._send(501, "for data too large", {"data": None})
@@ -622,13 +668,33 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self._serve(method, urlsplit(self.path).path, values)
 
+    def _upload(self, node: str, storage: str, length: int) -> None:
+        """A form with a file; the connection ends with it."""
+        pve, self.close_connection = self.proxmox, True
+        spool = pve.folder / f"pveupload-{secrets.token_hex(8)}"
+
+        def take() -> t.Any:
+            login = pve._login("POST", self.headers)
+            if pve.spool_full:
+                raise Died(501, "write to temporary file failed - No space left on device")
+            kind = self.headers.get("Content-Type", "")
+            return pve.start_upload(node, storage, receive(self.rfile, length, kind, spool, pve.uploading), login)
+
+        try:
+            self._answer(f"/nodes/{node}/storage/{storage}/upload", take)
+        except OSError:
+            spool.unlink(missing_ok=True)
+
     def _serve(self, method: str, path: str, values: dict[str, t.Any]) -> None:
         path = unquote(path).removeprefix("/api2/json")
+        self._answer(path, lambda: self.proxmox.answer(method, path, values, self.headers))
+
+    def _answer(self, path: str, answer: t.Callable[[], t.Any]) -> None:
         for part, fault in self.proxmox.faults.items():
             if part in path and self._fail(fault):
                 return
         try:
-            data = self.proxmox.answer(method, path, values, self.headers)
+            data = answer()
         except Died as error:
             body: dict[str, t.Any] = {"data": None}
             if error.errors:
@@ -637,6 +703,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 body["message"] = f"{error.reason}\n"
             self._send(error.status, error.reason, body)
         else:
+            for lost in self.proxmox.lost:
+                if lost[0] == self.command and path.endswith(lost[1]):
+                    self.proxmox.lost.remove(lost)
+                    self._fail("reset")
+                    return
             self._send(200, "OK", {"data": data})
 
     def _fail(self, fault: str) -> bool:

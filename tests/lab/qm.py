@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``qm`` of a node: ``guest exec`` for agents at ``$LAB_QGA_FOLDER/<vmid>.qga``; ``config`` and ``set`` as root of "
-"the cluster there."""
+"""``qm`` of a node: ``guest exec`` for agents at ``$LAB_QGA_FOLDER/<vmid>.qga``; ``config``, ``set`` and "
+"``importdisk`` as root of the cluster there."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> int:
         return config(arguments[1:])
     if arguments[:1] == ["set"]:
         return set_options(arguments[1:])
+    if arguments[:1] == ["importdisk"]:
+        return import_disk(arguments[1:])
     sys.stderr.write(f"ERROR: unknown command 'qm {' '.join(arguments)}'\n")
     return 255
 
@@ -75,6 +77,22 @@ def set_options(arguments: list[str]) -> int:
     vmid = values.pop("vmid")
     ask("PUT", f"/nodes/{NODE}/qemu/{vmid}/config", values)
     sys.stdout.write(f"update VM {vmid}\n")
+    return 0
+
+
+def import_disk(arguments: list[str]) -> int:
+    """``qm importdisk <vmid> <source> <storage>``; the lab itself makes the disk."""
+    parser = argparse.ArgumentParser("qm importdisk")
+    for name in ("vmid", "source", "storage"):
+        parser.add_argument(name)
+    parser.add_argument("--format", choices=["qcow2", "raw", "vmdk"])
+    values = vars(parser.parse_args(arguments))
+    if not os.path.exists(values["source"]):  # noqa: PTH110
+        sys.stderr.write(f"{values['source']}: non-existent or non-regular file\n")
+        return 255
+    sys.stdout.write(f"importing disk '{values['source']}' to VM {values['vmid']} ...\n")
+    made = ask("POST", "/lab/importdisk", {"node": NODE, **{key: value for key, value in values.items() if value}})
+    sys.stdout.write(f"Successfully imported disk as '{made}'\n")
     return 0
 
 

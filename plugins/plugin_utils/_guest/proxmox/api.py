@@ -21,10 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
+from ..base import GuestOptions
 from ..deadline import Deadline
-from ..errors import AgentNotThere, GuestError, LoginRefused, NotPermitted
-from ..https import Https, Interrupted, Reply
+from ..errors import AgentNotThere, GuestError, InvalidInput, LoginRefused, NotPermitted
+from ..https import Https, Interrupted, Reply, address
 from ..sessions import Login, SharedSession
+from ..streams import Readable
+from .multipart import Multipart
 
 PORT = 8006
 REPLY_TIMEOUT = 40.0
@@ -60,6 +63,38 @@ class Access:
     ca_path: str | None
     directory: Path
     """Where the session of a password login is kept for other tasks."""
+
+    @classmethod
+    def of(cls, options: GuestOptions) -> t.Self:
+        """What the options of the connection say. Raises InvalidInput."""
+        host, port = address(options, PORT, "the name of a node")
+        user = (options.api_user or "").strip()
+        if options.api_token_id:
+            if not options.api_token_secret:
+                raise InvalidInput("chr_api_token_id is set and chr_api_token_secret is not.")
+            if "!" not in options.api_token_id and not user:
+                raise InvalidInput("chr_api_token_id needs the form user@realm!name, or chr_api_user beside it.")
+        elif not (user and options.api_password):
+            raise InvalidInput(
+                f"No login for {host!r}: set chr_api_token_id and chr_api_token_secret, or chr_api_user and chr_api_password."
+            )
+        secret, token = options.api_token_secret, options.api_token_id
+        for name, value in (("chr_api_token_secret", secret), ("chr_api_token_id", token)):
+            if value and not (value.isascii() and value.isprintable() and " " not in value):
+                raise InvalidInput(f"{name} has a character that no API token has.")
+        if user and "@" not in user:
+            raise InvalidInput(f"chr_api_user {user!r} needs its realm, as in {user}@pam.")
+        return cls(
+            host=host,
+            port=port,
+            user=user,
+            password=options.api_password,
+            token_id=token,
+            token_secret=secret,
+            validate_certs=options.validate_certs,
+            ca_path=options.ca_path,
+            directory=options.runtime_directory,
+        )
 
     @property
     def token(self) -> str | None:
@@ -136,17 +171,52 @@ class Api:
         an answer with an error, NotPermitted for 401 and 403, InvalidInput for a certificate that is not trusted.
         """
         deadline = Deadline(timeout)
+        reply = self._as_ourselves(
+            method,
+            lambda headers: self._exchange(method, path, values, as_json, headers, deadline, patience),
+            deadline,
+            patience,
+        )
+        return self._data(f"{method} {path}", reply)
+
+    def upload(
+        self,
+        path: str,
+        fields: dict[str, str],
+        name: str,
+        size: int,
+        begin: t.Callable[[], Readable],
+        *,
+        timeout: float = 30.0,
+        patience: float = REPLY_TIMEOUT,
+    ) -> t.Any:
+        """The ``data`` of a POST of *fields* and one file, which *begin* opens at its beginning and whose *name* the server uses.
+
+        The file is read while it is sent; *patience* is for each block, and for the answer. Raises as ``call``.
+        """
+        deadline = Deadline(timeout)
+
+        def send(headers: dict[str, str]) -> Reply:
+            body = Multipart(fields, name, begin(), size)
+            headers = {"Accept": "application/json", **headers, **body.headers}
+            return self._server.exchange(f"POST {path}", "POST", f"/api2/json{path}", body, headers, deadline, patience)
+
+        return self._data(f"POST {path}", self._as_ourselves("POST", send, deadline, patience))
+
+    def _as_ourselves(
+        self, method: str, send: t.Callable[[dict[str, str]], Reply], deadline: Deadline, patience: float
+    ) -> Reply:
+        """What *send* gets with the headers that say who we are; a second time where the ticket has ended. Raises NotPermitted."""
         refused = None  # tickets end after two hours, and when the server says so
         for attempt in (1, 2):
             ticket = None if self.access.token else self._open(refused, deadline, patience)
-            headers = self._credentials(method, ticket)
-            reply = self._exchange(method, path, values, as_json, headers, deadline, patience)
+            reply = send(self._credentials(method, ticket))
             if reply.status != 401:
                 break
             if ticket is None or attempt == 2:
                 raise NotPermitted(self._not_known(reply.reason))
             refused = ticket
-        return self._data(f"{method} {path}", reply)
+        return reply
 
     # -- who we are --------------------------------------------------------------------------------------------------
 

@@ -34,9 +34,8 @@ from ..errors import (
     TooLarge,
     TransferFailed,
 )
-from ..https import address
 from ..qga_guest import integer, lost, true
-from .api import PORT, REPLY_TIMEOUT, Access, ApiError, shared_api
+from .api import REPLY_TIMEOUT, Access, ApiError, shared_api
 from .provision import Node, agent_port
 from .snapshots import ProxmoxSnapshots
 from .vm import AgentSilent, Vm, VmMoves, VmOff
@@ -61,7 +60,7 @@ _QUESTIONS = {
 
 def open_guest(options: GuestOptions) -> Guest:
     """Raises InvalidInput."""
-    access = _access(options)
+    access = Access.of(options)
     if options.exec_mode not in ("auto", *MODES):
         raise InvalidInput(
             f"chr_exec_mode {options.exec_mode!r} is not one of the ways of backend proxmox: auto, {', '.join(MODES)}."
@@ -69,36 +68,6 @@ def open_guest(options: GuestOptions) -> Guest:
     if options.exec_mode in ("qm", "socket") and not options.ssh_host:
         raise needs_ssh(options.exec_mode)
     return ProxmoxGuest(options, Vm(shared_api(access), options.vm, options.node, options.connect_timeout))
-
-
-def _access(options: GuestOptions) -> Access:
-    host, port = address(options, PORT, "the name of a node")
-    user = (options.api_user or "").strip()
-    if options.api_token_id:
-        if not options.api_token_secret:
-            raise InvalidInput("chr_api_token_id is set and chr_api_token_secret is not.")
-        if "!" not in options.api_token_id and not user:
-            raise InvalidInput("chr_api_token_id needs the form user@realm!name, or chr_api_user beside it.")
-    elif not (user and options.api_password):
-        raise InvalidInput(
-            f"No login for {host!r}: set chr_api_token_id and chr_api_token_secret, or chr_api_user and chr_api_password."
-        )
-    for name, value in (("chr_api_token_secret", options.api_token_secret), ("chr_api_token_id", options.api_token_id)):
-        if value and not (value.isascii() and value.isprintable() and " " not in value):
-            raise InvalidInput(f"{name} has a character that no API token has.")
-    if user and "@" not in user:
-        raise InvalidInput(f"chr_api_user {user!r} needs its realm, as in {user}@pam.")
-    return Access(
-        host=host,
-        port=port,
-        user=user,
-        password=options.api_password,
-        token_id=options.api_token_id,
-        token_secret=options.api_token_secret,
-        validate_certs=options.validate_certs,
-        ca_path=options.ca_path,
-        directory=options.runtime_directory,
-    )
 
 
 class ProxmoxGuest(Guest):

@@ -51,15 +51,15 @@ class Node:
         self._ssh = SshChannel(host, arguments, UnixChannel(Path("/dev/null")), directory)  # nothing is forwarded
         self._verified = False
 
-    def run(self, command: list[str], *, changes: bool = False) -> tuple[int, str]:
-        """Run a program: its exit status and its words.
+    def run(self, command: list[str], *, changes: bool = False, seconds: float = _COMMAND) -> tuple[int, str]:
+        """Run a program, which has *seconds* to end: its exit status and its words.
 
         Raises NotPossible when it is not there, AgentNotThere when ssh failed; OutcomeUnknown when it had been started by then,
         and *changes* says that it changes something.
         """
         where = f"'{shlex.join(command)}' on {self._host}"
         try:
-            _status, output, errors = self._ssh.run([*_TOLD, *command], b"", Deadline(_COMMAND))
+            _status, output, errors = self._ssh.run([*_TOLD, *command], b"", Deadline(seconds))
         except ConnectError as error:
             raise AgentNotThere(f"{where} was not run: {error}.") from None
         except TimeoutError as error:

@@ -25,8 +25,8 @@ from ..errors import (
     VmNotThere,
 )
 from ..https import Interrupted
-from ..qga_guest import true
 from .api import FORM_LIMIT, REPLY_TIMEOUT, Api, ApiError
+from .cluster import Listed, guests
 
 _GONE = re.compile(r"Configuration file .* does not exist")
 _OFF = re.compile(r"VM \d+ (is )?not running")
@@ -49,13 +49,16 @@ class VmMoves(VmNotThere):
 class Vm:
     """The VM that ``chr_vm`` names, found once and again when it has moved. Times are in seconds."""
 
-    def __init__(self, api: Api, vm: str, node: str | None, connect_timeout: float) -> None:
+    def __init__(
+        self, api: Api, vm: str, node: str | None, connect_timeout: float, place: tuple[int, str] | None = None
+    ) -> None:
+        """*place*: (vmid, node), where they are known already."""
         self.api = api
         self.name = vm
         self._wanted_node = node
         self._connect_timeout = connect_timeout
-        self._place: tuple[int, str] | None = None
-        self._vmid: int | None = None
+        self._place = place
+        self._vmid = place[0] if place else None
         """Of the VM that was found the first time; no other is talked to afterwards."""
 
     def __str__(self) -> str:
@@ -72,9 +75,7 @@ class Vm:
     def locate(self) -> tuple[int, str]:
         """(vmid, node). Raises VmNotThere."""
         if self._place is None:
-            listed = self._ask(
-                lambda: self.api.call("GET", "/cluster/resources", {"type": "vm"}, timeout=self._connect_timeout)
-            )
+            listed: list[Listed] = self._ask(lambda: guests(self.api, self._connect_timeout))
             vmid, node = self._pick(listed)
             if self._vmid not in (None, vmid):
                 raise VmNotThere(
@@ -85,40 +86,36 @@ class Vm:
             self._place = vmid, node
         return self._place
 
-    def _pick(self, listed: t.Any) -> tuple[int, str]:
-        try:
-            known = [(int(one["vmid"]), str(one.get("name", "")), str(one["node"]), one["type"]) for one in listed]
-            templates = {int(one["vmid"]) for one in listed if true(one.get("template"))}
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise GuestError(f"{self.api.where} answered /cluster/resources with no list of VMs.") from None
-        found = [one for one in known if self.name in (str(one[0]), one[1])]
+    def _pick(self, listed: list[Listed]) -> tuple[int, str]:
+        found = [one for one in listed if self.name in (str(one.vmid), one.name)]
         if not found:
             raise VmNotThere(
                 f"{self.api.where} shows {self.api.access.login} no VM with the vmid or name {self.name!r}. Check chr_vm, and "
                 "that the user or token has VM.Audit on it: VMs without that are not listed."
             )
         if len(found) > 1:
-            names = " and ".join(f"vmid {vmid} ({name!r}) on node {node}" for vmid, name, node, _kind in sorted(found))
+            found.sort(key=lambda one: one.vmid)
+            names = " and ".join(f"vmid {one.vmid} ({one.name!r}) on node {one.node}" for one in found)
             raise VmNotThere(
                 f"{self.api.where} has more than one VM that {self.name!r} can mean: {names}. None was touched; put the vmid of "
                 "the right one into chr_vm, and give no VM a number as its name."
             )
-        vmid, name, node, kind = found[0]
-        if kind != "qemu":
+        (one,) = found
+        if one.kind != "qemu":
             raise VmNotThere(
-                f"{self.name!r} is container {vmid} ({name!r}) of {self.api.where}, not a virtual machine."
+                f"{self.name!r} is container {one.vmid} ({one.name!r}) of {self.api.where}, not a virtual machine."
             )
-        if vmid in templates:
+        if one.template:
             raise VmNotThere(
-                f"{self.name!r} (vmid {vmid}) is a template of {self.api.where}, which never runs. Name a VM that was made of it "
-                "in chr_vm."
+                f"{self.name!r} (vmid {one.vmid}) is a template of {self.api.where}, which never runs. Name a VM that was made of "
+                "it in chr_vm."
             )
-        if self._wanted_node and node != self._wanted_node:
+        if self._wanted_node and one.node != self._wanted_node:
             raise VmNotThere(
-                f"{self.name!r} (vmid {vmid}) is on node {node!r} of {self.api.where}, and chr_node is "
+                f"{self.name!r} (vmid {one.vmid}) is on node {one.node!r} of {self.api.where}, and chr_node is "
                 f"{self._wanted_node!r}. Leave chr_node out: the node is found by itself."
             )
-        return vmid, node
+        return one.vmid, one.node
 
     def _ask(self, question: t.Callable[[], t.Any]) -> t.Any:
         """The answer to a question that changes nothing."""
@@ -265,7 +262,7 @@ class Vm:
         changes: bool = False,
         privilege: str = "VM.Audit",
     ) -> t.Any:
-        """The answer to a call of the VM's own (``config``, ``snapshot``). *privilege*: what it needs, for messages.
+        """The answer to a call of the VM's own (``config``; empty: the VM itself). *privilege*: what it needs, for messages.
 
         Raises AgentNotThere when nobody was reached, ApiError for what the server refused, NotPermitted, VmNotThere, and with
         *changes* OutcomeUnknown for a lost answer.
@@ -273,7 +270,7 @@ class Vm:
         places = 0
         while True:
             vmid, node = self.locate()
-            path = f"/nodes/{node}/qemu/{vmid}/{what}"
+            path = f"/nodes/{node}/qemu/{vmid}/{what}".rstrip("/")
             try:
                 return self.api.call(method, path, values, timeout=self._connect_timeout)
             except NotPermitted as error:
