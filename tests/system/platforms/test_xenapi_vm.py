@@ -20,8 +20,13 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Nic, VmSpec, ensure_absent, ensure_present
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.xenapi import XenapiPlatform
 from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
-from ansible_collections.outofband.chr.tests.lab.xapi import LabPool
+from ansible_collections.outofband.chr.tests.lab.xapi import PASSWORD, USER, LabPool
 from ansible_collections.outofband.chr.tests.lab.xapi_storage import MIB
 
 SIZE = 128 * MIB + 512  # no multiple of what a storage rounds to
@@ -46,6 +51,25 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.seek(SIZE - MIB)
         file.write(os.urandom(MIB))
     return path
+
+
+@pytest.fixture
+def platform(pool: LabPool, image: Path, tmp_path: Path) -> XenapiPlatform:
+    """That of chr1, without Ansible."""
+    options = GuestOptions(
+        backend="xenapi",
+        vm="chr1",
+        connect_timeout=30.0,
+        exec_mode="auto",
+        runtime_directory=tmp_path / "run",
+        api_host="localhost",
+        api_port=pool.port,
+        api_user=USER,
+        api_password=PASSWORD,
+        ca_path=f"{pool.certificate}.crt",
+    )
+    spec = VmSpec("chr1", cpus=1, memory=256, nics=(Nic(None, "netfront"),), image=inspect(image))
+    return XenapiPlatform(spec, options, lambda line: None)
 
 
 def have(name: str = "have", **arguments: t.Any) -> dict[str, t.Any]:
@@ -186,15 +210,14 @@ def test_an_import_that_was_killed_is_begun_anew(pool, playbook, image):
     pool._tasks.clear()  # that of the killed one, which XenAPI removes after a day
 
 
-def test_a_bare_disk_of_a_killed_import_is_removed_and_one_that_was_kept_is_not(pool, playbook, image):
+def test_a_bare_disk_of_a_killed_import_is_removed_and_one_that_was_kept_is_not(pool, platform):
     storage = next(iter(pool.inventory.objects["SR"]))
     for state in ("importing", "imported"):
         mark = f"outofband.chr: image {'0' * 64} {state}"
         about = {"name_label": "chr1 system disk", "SR": storage, "virtual_size": "1024", "read_only": False}
         pool.inventory.make_disk({**about, "other_config": {"outofband.chr": mark}})
-    tasks = [have(state="absent"), have("again", state="absent")]
-    run = playbook(tasks, {"chr1": pool.variables()})
-    assert (run.of("have")["result"]["changed"], run.of("again")["result"]["changed"]) == (True, False)
+    assert ensure_absent(platform, check_mode=False).changed
+    assert not ensure_absent(platform, check_mode=False).changed
     assert ["imported" in one["other_config"]["outofband.chr"] for one in records(pool, "VDI")] == [True]
 
 
@@ -212,11 +235,20 @@ def test_a_bare_disk_of_a_killed_import_is_removed_and_one_that_was_kept_is_not(
     ],
     ids=["storage", "content", "answer", "refusal"],
 )
-def test_an_import_that_fails_leaves_nothing(pool, playbook, image, call, fault, said):
+def test_an_import_that_fails_leaves_nothing(pool, platform, call, fault, said):
     pool.faults[call] = [fault]
-    run = playbook([have(image=str(image))], {"chr1": pool.variables()})
-    assert run.rc != 0
-    assert re.search(said, run.of("have")["result"]["msg"]), run.output
+    with pytest.raises(GuestError, match=said):
+        ensure_present(platform, running=True, check_mode=False)
+    nothing_is_left(pool)
+
+
+def test_the_snapshots_of_a_vm_go_with_it(pool, platform):
+    ensure_present(platform, running=True, check_mode=False)
+    (vm,) = [one for one in pool.vms if one.kind is None]
+    snapshot = pool.vm("before the upgrade")
+    snapshot.kind = "is_a_snapshot"
+    vm.fields["snapshots"] = [snapshot.ref]
+    assert ensure_absent(platform, check_mode=False).changed
     nothing_is_left(pool)
 
 
@@ -239,7 +271,7 @@ BAD = {
     "space": ({"storage": "Small"}, "'Small'.*has 67 MB free, and the disk needs 134 MB"),
     "format": ({"image": "qcow2"}, "XenAPI takes a raw image, and .* is qcow2"),
     "memory": ({"memory": 64}, "64 MiB of memory: 256 are needed"),
-    "role": ({"user": "op"}, "does not let 'op' call vm.create, vdi.create, .* it takes the role vm-admin"),
+    "role": ({"user": "op"}, "does not let 'op' call (vm.create, vdi.create|VM.create .RBAC).* takes the role vm-admin"),
 }
 
 
