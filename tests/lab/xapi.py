@@ -29,6 +29,7 @@ from pathlib import Path
 from . import reference
 from .certificate import make_certificate
 from .routeros import Router
+from .xapi_storage import MIB, DiskHandler, Inventory, Refused, new_ref
 from .xen.guest import XenSwitches
 from .xen.host import Domain, XenHost
 from .xen.wire import Client, Gone, Socket, StoreError
@@ -41,6 +42,23 @@ _QUOTA = 2048
 _SHUTDOWN = 10.0  # seconds that a guest has for a clean shutdown; 20 minutes and more in earnest
 # Operations that can take long can be called as Async.<class>.<name>; the datamodel does not say which.
 _ASYNC = ("VM.start", "VM.clean_reboot", "VM.clean_shutdown", "VM.hard_shutdown")
+_TABLES = ("SR", "VDI", "VBD", "VIF", "network", "pool")
+_TEMPLATE: dict[str, t.Any] = {
+    "name_description": "Template which allows VM installation from install media",
+    "is_a_template": True,
+    "HVM_boot_policy": "BIOS order",
+    "HVM_boot_params": {"order": "dc", "firmware": "bios"},
+    "platform": {"acpi": "1", "apic": "true", "pae": "true", "nx": "true", "viridian": "true", "hpet": "true"},
+    "other_config": {"default_template": "true", "install-methods": "cdrom", "mac_seed": "0"},
+    "memory_static_min": str(128 * MIB),
+    **dict.fromkeys(("memory_dynamic_min", "memory_dynamic_max", "memory_static_max"), str(256 * MIB)),
+    "VCPUs_max": "1",
+    "VCPUs_at_startup": "1",
+    "xenstore_data": {},
+    "recommendations": "<restrictions/>",
+    "domain_type": "hvm",
+    "has_vendor_device": False,
+}
 # Where there is no datamodel: the roles from the highest down, and the lowest that may call what changes something.
 _ROLES = ("pool-admin", "pool-operator", "vm-power-admin", "vm-admin", "vm-operator", "read-only")
 _LEAST = {
@@ -48,6 +66,10 @@ _LEAST = {
     "start": "vm-operator",
     "clean_reboot": "vm-operator",
     "clean_shutdown": "vm-operator",
+    "hard_shutdown": "vm-operator",
+    "set_other_config": "vm-admin",
+    ".destroy": "vm-admin",
+    **dict.fromkeys(("VM.create", "VDI.create", "VBD.create", "VIF.create"), "vm-admin"),
 }
 
 Record = dict[str, t.Any]
@@ -96,10 +118,6 @@ def _fits(kind: str, value: t.Any) -> bool:
     return isinstance(value, types.get(kind, dict if kind.endswith(" record") else str))
 
 
-class Refused(Exception):
-    """A call's answer other than Success: XenAPI's error code and its parameters."""
-
-
 class LabVm(Domain):
     """A VM of the database. Its domain's data are the database's; what the guest writes comes back by a watch."""
 
@@ -121,6 +139,8 @@ class LabVm(Domain):
         self.features = False
         """The tools in the guest take orders to shut down."""
         self.database: dict[str, str] = {}
+        self.fields: Record = {}
+        """What the record has besides."""
 
     def start(self) -> None:
         self.data = {key: value for key, value in self.database.items() if _KEY.fullmatch(key)}
@@ -160,6 +180,9 @@ class LabVm(Domain):
     def record(self) -> Record:
         return {
             **_empty("VM"),
+            "other_config": {},
+            "snapshots": [],
+            **self.fields,
             "uuid": self.uuid,
             "name_label": self.name,
             "power_state": self.power_state,
@@ -172,7 +195,9 @@ class LabVm(Domain):
             "current_operations": dict(self.operations),
             "metrics": self.metrics,
             "guest_metrics": self.guest_metrics,
+            "VBDs": [],
             "VIFs": [self.vif],
+            **(self.pool.inventory.devices(self.ref) if self.fields else {}),
             "xenstore_data": dict(self.database),
         }
 
@@ -228,11 +253,15 @@ class LabPool:
         self.certificate = folder / "xapi.pem"
         if not self.certificate.exists():
             make_certificate(self.certificate, "DNS:localhost", "IP:127.0.0.1", "IP:127.0.0.2")
+        self.inventory = Inventory(folder, at)
         self._tasks: dict[str, Record] = {}
         self._changed = threading.Condition()
         self._generation = 0
         self._modified: dict[str, int] = {}
         self._closing = threading.Event()
+        self.born: dict[str, t.Any] = {}
+        """The switches of VMs that are made."""
+        self.template("Other install media")
 
     def vm(self, name: str, started: bool = False, **switches: t.Any) -> LabVm:
         one = LabVm(self, name, XenSwitches(**switches))
@@ -293,10 +322,17 @@ class LabPool:
     # -- the server --------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> t.Self:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(self.certificate)
+        self._servers: list[http.server.HTTPServer] = []
+        self.port = self.serve(self.at)
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
 
-        class Handler(_Handler):
+    def serve(self, at: str) -> int:
+        """Be at one more address, as another host of the pool; the port."""
+
+        class Handler(_Handler, DiskHandler):
             pool = self
 
         class Server(http.server.ThreadingHTTPServer):
@@ -306,17 +342,17 @@ class LabPool:
             def handle_error(self, request: t.Any, client_address: t.Any) -> None:
                 """Clients go away; that is no news."""
 
-        self._server = Server((self.at, self.port), Handler)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        threading.Thread(target=self._watch, daemon=True).start()
-        return self
+        server = Server((at, self.port), Handler)
+        server.socket = self._context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        self._servers.append(server)
+        return int(server.server_address[1])
 
     def __exit__(self, *exc_info: object) -> None:
         self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
         for vm in self.vms:
             vm.stop()
 
@@ -339,6 +375,8 @@ class LabPool:
         self._permit(name, self.sessions[session])
         kind, _unused, message = name.partition(".")
         handler = getattr(self, f"_{kind}_{message}", None)
+        if handler is None and kind in _TABLES:
+            handler = functools.partial(self._table, kind, message)
         if handler is None:
             raise Refused("MESSAGE_METHOD_UNKNOWN", method)
         return self._start_task(message, handler, rest) if asynchronous else handler(*rest)
@@ -362,6 +400,29 @@ class LabPool:
             if not _fits(rule["type"], value):
                 self.invalid.append(f"{name}: {rule['name']} is no {rule['type']}: {value!r:.40}")
                 raise Refused("FIELD_TYPE_ERROR", rule["name"])
+
+    def _check_record(self, kind: str, record: Record) -> None:
+        """What an object is made of: every field without a default, each of its type."""
+        for field in _model().get(kind, {}).get("fields", ()):
+            name = field["name"]
+            if field["qualifier"] not in ("RW", "RO/constructor"):
+                continue
+            if name not in record and "default" not in field:
+                self.invalid.append(f"{kind}.create: {name} is missing")
+                raise Refused("INTERNAL_ERROR", f"Rpc.Runtime_error: {name}")
+            if name in record and not _fits(field["type"], record[name]):
+                self.invalid.append(f"{kind}.create: {name} is no {field['type']}: {record[name]!r:.40}")
+                raise Refused("FIELD_TYPE_ERROR", name)
+
+    def may_move_disks(self, user: str) -> bool:
+        return self.users[user][1] in _ROLES[: _ROLES.index("vm-admin") + 1]
+
+    def _session_get_is_local_superuser(self, session: str) -> bool:
+        return self.sessions[session] == USER
+
+    def _session_get_rbac_permissions(self, session: str) -> list[str]:
+        role = self.users[self.sessions[session]][1]
+        return [name.lower() for name, one in _messages().items() if role in (one.get("roles") or [role])]
 
     def _log_in(self, user: str, password: str, version: str, originator: str) -> str:
         if self.coordinator:
@@ -405,6 +466,37 @@ class LabPool:
     def _VM_get_record(self, ref: str) -> Record:
         return self.find(ref).record()
 
+    def _VM_create(self, record: Record) -> str:
+        self._check_record("VM", record)
+        if record.get("has_vendor_device", True):
+            raise Refused("LICENCE_RESTRICTION", "PCI_device_for_auto_update")
+        vm = self.vm(record["name_label"], **self.born)
+        vm.fields = {name: value for name, value in record.items() if name != "uuid"}
+        vm.database = dict(record.get("xenstore_data", {}))
+        return vm.ref
+
+    def _VM_set_other_config(self, ref: str, value: dict[str, str]) -> str:
+        vm = self.find(ref)
+        vm.fields = {**vm.fields, "other_config": value}
+        self.changed(ref)
+        return ""
+
+    def _VM_destroy(self, ref: str) -> str:
+        vm = self.find(ref)
+        self._need(vm, "Halted")
+        self.inventory.destroy_devices(ref)
+        self.vms.remove(vm)
+        self.changed(ref)
+        return ""
+
+    def _VM_hard_shutdown(self, ref: str) -> str:
+        vm = self.find(ref)
+        if vm.power_state == "Halted":
+            self._need(vm, "Running")
+        vm.state = None
+        vm.stop()
+        return ""
+
     def _VM_get_xenstore_data(self, ref: str) -> dict[str, str]:
         return dict(self.find(ref).database)
 
@@ -442,6 +534,9 @@ class LabPool:
         if vm.kind:
             raise Refused("VM_IS_TEMPLATE", ref)
         self._need(vm, "Halted")
+        for vbd in vm.record()["VBDs"]:
+            if (disk := self.inventory.get("VBD", vbd)["VDI"]) in self.inventory.busy:
+                raise Refused("VDI_IN_USE", disk, "attach")
         time.sleep(vm.start_seconds)
         vm.start()
         return ""
@@ -480,7 +575,39 @@ class LabPool:
                 return vm.reported()
         raise Refused("HANDLE_INVALID", "VM_guest_metrics", ref)
 
+    # -- storage, networks and so on: tables -------------------------------------------------------------------------
+
+    def template(self, name: str) -> LabVm:
+        vm = self.vm(name)
+        vm.kind = "is_a_template"
+        vm.fields = dict(_TEMPLATE)
+        return vm
+
+    def _table(self, kind: str, message: str, *values: t.Any) -> t.Any:
+        inventory = self.inventory
+        table = inventory.objects[kind]
+        if message == "get_all_records":
+            return {ref: {**_empty(kind), **one} for ref, one in table.items()}
+        if message == "get_by_name_label":
+            return [ref for ref, one in table.items() if one["name_label"] == values[0]]
+        if message == "create":
+            self._check_record(kind, values[0])
+            make = {"VDI": inventory.make_disk, "VBD": inventory.make_vbd, "VIF": inventory.make_vif}
+            return make[kind](values[0])
+        record = inventory.get(kind, values[0])
+        if message == "get_record":
+            return {**_empty(kind), **record}
+        if message == "set_other_config":
+            record["other_config"] = values[1]
+            return ""
+        if (kind, message) == ("VDI", "destroy"):
+            inventory.destroy_disk(values[0])
+            return ""
+        raise Refused("MESSAGE_METHOD_UNKNOWN", f"{kind}.{message}")
+
     def _VIF_get_record(self, ref: str) -> Record:
+        if ref in self.inventory.objects["VIF"]:
+            return t.cast("Record", self._table("VIF", "get_record", ref))
         vm = next(vm for vm in self.vms if vm.vif == ref)
         nic = next(one for one in vm.router.interfaces_report() if "hardware-address" in one)
         return {**_empty("VIF"), "device": "0", "MAC": nic["hardware-address"]}
@@ -532,6 +659,22 @@ class LabPool:
 
         threading.Thread(target=work, daemon=True).start()
         return ref
+
+    def _task_create(self, label: str, description: str) -> str:
+        ref = new_ref()
+        about = {"name_label": label, "name_description": description}
+        self._tasks[ref] = {**_empty("task"), **about, "status": "pending", "error_info": []}
+        return ref
+
+    def end_task(self, ref: str, **fields: t.Any) -> None:
+        if ref in self._tasks:
+            self._tasks[ref] = {**self._tasks[ref], **fields}
+            self.changed(ref)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of those that nobody has destroyed."""
+        return [one["name_label"] for one in self._tasks.values()]
 
     def _task_destroy(self, ref: str) -> str:
         if self._tasks.pop(ref, None) is None:

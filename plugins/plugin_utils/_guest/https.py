@@ -37,6 +37,8 @@ class Reply:
     status: int
     reason: str
     body: bytes
+    location: str = ""
+    """Where else to ask."""
 
 
 def address(options: GuestOptions, port: int, what: str) -> tuple[str, int]:
@@ -97,11 +99,13 @@ class Https:
         headers: dict[str, str],
         connect: Deadline,
         patience: float,
+        into: t.Callable[[bytes], object] | None = None,
     ) -> Reply:
         """One request, which messages call *what*; connected to before *connect* and answered within *patience*.
 
         A *body* that can be read is sent block by block; *headers* then have its Content-Length, and *patience* is for each block.
-        A server that answers before it has all of it is believed.
+        A server that answers before it has all of it is believed. The body of an answer with status 200 is given *into* a
+        function block by block where there is one, and *patience* is for each block.
 
         Raises AgentNotThere when it did not leave, Interrupted when it did and its fate is unknown, InvalidInput for a
         certificate that is not trusted and for a chr_ca_path that cannot be used.
@@ -115,6 +119,9 @@ class Https:
                     sending.enter_context(contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError))
                 connection.request(method, url, t.cast("t.Any", body), headers)
             answer = connection.getresponse()
+            if into is not None and answer.status == 200:
+                while block := answer.read(_BLOCK):
+                    into(block)
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -128,7 +135,7 @@ class Https:
         else:
             with self._lock:
                 self._idle.append((connection, time.monotonic()))
-        return Reply(answer.status, answer.reason, content)
+        return Reply(answer.status, answer.reason, content, answer.headers.get("Location", ""))
 
     def _connection(self, deadline: Deadline) -> http.client.HTTPSConnection:
         """An idle connection that still stands, or a new one. Raises as ``exchange``, but Interrupted."""

@@ -14,6 +14,7 @@ that take ``{Status, Value}`` apart; so only the encoding of ``xmlrpc.client`` i
 from __future__ import annotations
 
 import typing as t
+import urllib.parse
 import xmlrpc.client
 
 from ..access import Access as PasswordAccess
@@ -29,6 +30,7 @@ from ..errors import (
     VmNotThere,
 )
 from ..https import Https, Interrupted, Reply
+from ..streams import Readable
 
 PORT = 443
 NULL = "OpaqueRef:NULL"
@@ -37,6 +39,7 @@ _KEEP = 2.0
 _HOPS = 3  # from a member of a pool to its coordinator, and once more if that has just changed
 _SAID = 300  # characters of a server's own words
 _RETRIES = 3  # of calls that can be repeated
+_STALL = 120.0  # seconds in which a transfer must move
 
 # The lowest role that may make a call, by xen-api's datamodel; the others take read-only.
 _ROLES = {
@@ -46,6 +49,9 @@ _ROLES = {
     "Async.VM.start": "vm-operator",
     "Async.VM.clean_reboot": "vm-operator",
     "Async.VM.clean_shutdown": "vm-operator",
+    "Async.VM.hard_shutdown": "vm-operator",
+    **dict.fromkeys(("VM.create", "VM.set_other_config", "VM.destroy"), "vm-admin"),
+    **dict.fromkeys(("VDI.create", "VDI.set_other_config", "VDI.destroy", "VBD.create", "VIF.create"), "vm-admin"),
 }
 
 
@@ -120,6 +126,54 @@ class Xapi:
             return {one["ref"]: one["snapshot"] for one in batch["events"] if one.get("snapshot")}, batch["token"]
         except (KeyError, TypeError):
             raise NotPossible(f"{self.access.where} answered event.from with something else than events.") from None
+
+    def permissions(self) -> frozenset[str] | None:
+        """The calls that this user may make, in lower case as ``vm.create``; None: all of them, or it cannot be told."""
+        session = self._open(None)["ref"]
+        if self.call("session.get_is_local_superuser", session):
+            return None
+        known = frozenset(self.call("session.get_rbac_permissions", session))
+        return known if "vm.get_record" in known else None  # every role may do that
+
+    def transfer(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        *,
+        body: t.Callable[[], tuple[Readable, int]] | None = None,
+        into: t.Callable[[bytes], object] | None = None,
+    ) -> None:
+        """Move bytes by a handler beside the calls. *body*: a new source and its length, from its beginning for each host.
+
+        A host that does not see the storage names another one. The session travels as a cookie: so it is in no URL, and in no log
+        of requests. A good end means nothing: the task in *query* tells how it went. Raises Interrupted, NotPermitted, NotPossible,
+        and AgentNotThere, InvalidInput as ``call``.
+        """
+        session = self._open(None)
+        host = session["host"]
+        headers = {"Cookie": f"session_id={session['ref']}"}
+        for _hop in range(_HOPS):
+            server = self._server(host)
+            source, length = body() if body else (None, 0)
+            sized = {**headers, "Content-Length": str(length)} if body else headers
+            connect = Deadline(self.access.connect_timeout)
+            url = f"{path}?{urllib.parse.urlencode(query)}"
+            reply = server.exchange(path, method, url, source, sized, connect, _STALL, into)
+            if reply.status == 200:
+                return
+            if reply.status != 302:
+                raise self._turned_away(path, reply)
+            host = urllib.parse.urlsplit(reply.location).hostname or host
+        raise NotPossible(f"The hosts of the pool behind {self.access.where} send {path} to one another. Try again.")
+
+    def _turned_away(self, path: str, reply: Reply) -> GuestError:
+        if reply.status in (401, 403):
+            return NotPermitted(
+                f"{self.access.where} does not let {self.access.user!r} use {path} (HTTP {reply.status}): it takes the role "
+                "vm-admin or a higher one."
+            )
+        return NotPossible(f"{self.access.where} answered {path} with HTTP {reply.status} {_shown(reply.reason)}.")
 
     def forget(self) -> None:
         """Log in anew next time, here and in every other task."""
@@ -215,7 +269,7 @@ class Xapi:
             role = _ROLES.get(method, "read-only")
             return NotPermitted(
                 f"{access.where} does not let {access.user!r} call {method} (RBAC_PERMISSION_DENIED): it takes the role {role} "
-                "or a higher one. Scripts need vm-admin."
+                "or a higher one. Scripts and imports need vm-admin."
             )
         if error.code == "SESSION_INVALID":
             return NotPossible(

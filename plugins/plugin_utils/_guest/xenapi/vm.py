@@ -87,7 +87,7 @@ class Vm:
         found = self._by_uuid() if _UUID.fullmatch(self.name) else []
         found = found or self._records(self.xapi.call("VM.get_by_name_label", self.name))
         where, user = self.xapi.access.where, self.xapi.access.user
-        machines = [(ref, one) for ref, one in found if not _no_machine(one)]
+        machines = [(ref, one) for ref, one in found if not no_machine(one)]
         if len(machines) > 1:
             uuids = ", ".join(sorted(str(one["uuid"]) for _ref, one in machines))
             raise VmNotThere(
@@ -98,7 +98,7 @@ class Vm:
             return machines[0]
         if found:
             raise VmNotThere(
-                f"{self.name!r} at {where} is {_no_machine(found[0][1])} and no VM that can run. Check chr_vm."
+                f"{self.name!r} at {where} is {no_machine(found[0][1])} and no VM that can run. Check chr_vm."
             )
         raise VmNotThere(
             f"{where} has no VM with the uuid or name {self.name!r} that {user!r} can see. Check chr_vm, which is "
@@ -212,7 +212,7 @@ class Vm:
             raise
 
 
-def _no_machine(record: Record) -> str | None:
+def no_machine(record: Record) -> str | None:
     """What a VM record is that is no VM."""
     if record.get("is_a_snapshot"):
         return "a snapshot"

@@ -1,0 +1,430 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""A VM on XenServer or XCP-ng, made of a raw image through XenAPI.
+
+The order of things: the VM first, marked, then its disk, and the disk's content last. So whatever an import leaves hangs on a VM
+that the next run finds. The VM is made with ``VM.create`` of the record of a built-in template, and not with ``VM.clone``: a clone
+is without a mark for a moment, and to give it its memory takes a higher role (vm-power-admin) than all the rest (vm-admin).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.module_utils._requirements import MIB
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    GuestError,
+    InvalidInput,
+    NotPermitted,
+    NotPossible,
+    TransferFailed,
+    VmNotThere,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.https import Interrupted
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenapi.api import (
+    NULL,
+    PORT,
+    Access,
+    Failure,
+    Xapi,
+    told,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenapi.vm import Record, Vm, no_machine
+
+from .base import Found, Mark, Nic, Platform, VmSpec
+from .progress import MB, Progress, Source
+
+TEMPLATE = "Other install media"
+KEY = "outofband.chr"
+"""In ``other_config``, of the VM and of its disk; the value is the mark."""
+_BRIDGE = "xenbr0"  # of the first network card of every host
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+_NEEDED = ("vm.create", "vdi.create", "vbd.create", "vif.create", "vm.destroy", "vdi.destroy")
+_ENDED = ("success", "failure", "cancelled")
+_LOOK = 30.0  # seconds of one event.from
+_SETTLE = 600.0  # seconds for the host to put what it has received onto its storage
+_POWER = 300.0  # seconds for a start or a stop
+_BROKEN = 10.0  # seconds for a host to notice that a transfer broke off
+_BUSY = ("VDI_IN_USE", "OTHER_OPERATION_IN_PROGRESS")
+_RELEASE = 60.0  # seconds until a host lets go of the disk of an upload that broke off
+
+
+class XenapiPlatform(Platform):
+    """One VM of a pool. *storage*: the name or uuid of an SR; None: the pool's default. *verify*: read the disk back."""
+
+    def __init__(
+        self,
+        spec: VmSpec,
+        options: GuestOptions,
+        say: t.Callable[[str], None],
+        *,
+        storage: str | None = None,
+        verify: bool = True,
+    ) -> None:
+        super().__init__(spec)
+        self._xapi = Xapi(Access.of(options, PORT, "a host, or the coordinator of a pool"))
+        self._say = say
+        self._storage, self._verify = storage, verify
+        self.title = self._xapi.access.where
+
+    # -- what there is -----------------------------------------------------------------------------------------------
+
+    def find(self) -> Found | None:
+        machines = [
+            one
+            for ref in self._xapi.call("VM.get_by_name_label", self.spec.name)
+            if not no_machine(one := self._xapi.call("VM.get_record", ref))
+        ]
+        found = [Found(str(one["uuid"]), _mark(one), one["power_state"] != "Halted") for one in machines]
+        if foreign := [one for one in found if one.mark is None]:
+            return foreign[0]
+        if len(found) > 1:
+            raise VmNotThere(
+                f"{self.title} has {len(found)} VMs named {self.spec.name!r} that this collection imported: "
+                f"{', '.join(sorted(one.id for one in found))}. None was touched: remove or rename all but the right one."
+            )
+        if found:
+            return found[0]
+        disks = self._leftovers()
+        return Found(str(disks[0][1]["uuid"]), _mark(disks[0][1]), False) if disks else None
+
+    @property
+    def _disk_name(self) -> str:
+        return f"{self.spec.name} system disk"
+
+    def _leftovers(self) -> list[tuple[str, Record]]:
+        """Disks of an import of this VM that broke off, and that no VM has."""
+        disks = [
+            (ref, self._xapi.call("VDI.get_record", ref))
+            for ref in self._xapi.call("VDI.get_by_name_label", self._disk_name)
+        ]
+        return [(ref, one) for ref, one in disks if (mark := _mark(one)) and not mark.complete and not one["VBDs"]]
+
+    # -- what would be in the way ------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        assert self.spec.image is not None
+        image = self.spec.image
+        if image.format != "raw":
+            raise InvalidInput(
+                f"XenAPI takes a raw image, and {str(image.path)!r} is {image.format}. Prepare it with outofband.chr.image and "
+                "format: raw, or convert it (qemu-img convert -O raw)."
+            )
+        self._emulated()
+        for nic in self.spec.nics:
+            self._check_nic(nic)
+        self._networks()
+        self._template()
+        storage = self._sr()[1]
+        # -1 and 0: a kind of storage that does not know
+        size, used = int(storage["physical_size"]), int(storage["physical_utilisation"])
+        if size > 0 and size - used < image.virtual_size:
+            raise NotPossible(
+                f"The storage {storage['name_label']!r} of {self.title} has {(size - used) / MB:.0f} MB free, and the disk needs "
+                f"{image.virtual_size / MB:.0f} MB. Free some, or name another one (storage)."
+            )
+        permissions = self._xapi.permissions()
+        if permissions is not None and (lacking := [call for call in _NEEDED if call not in permissions]):
+            raise NotPermitted(
+                f"{self.title} does not let {self._xapi.access.user!r} call {', '.join(lacking)}: an import takes the role "
+                "vm-admin or a higher one. Nothing was done."
+            )
+
+    def _check_nic(self, nic: Nic) -> None:
+        if nic.vlan is not None:
+            raise InvalidInput(
+                f"A network card of {self.spec.name!r} has the vlan {nic.vlan}. On XenServer and XCP-ng the tag belongs to the "
+                "network: make one with that tag (xe vlan-create) and name it as the card's network."
+            )
+        if nic.mac is not None and not _MAC.fullmatch(nic.mac):
+            raise InvalidInput(f"{nic.mac!r} is no MAC address such as 02:00:00:00:00:01.")
+
+    def _emulated(self) -> str | None:
+        """The kind of card that the VM sees besides the paravirtualised one: it has all of one kind. None: the host's default."""
+        kinds = {nic.model for nic in self.spec.nics} - {"netfront"}
+        if len(kinds) > 1:
+            raise InvalidInput(
+                f"The network cards of {self.spec.name!r} are {' and '.join(sorted(kinds))}: on XenServer and XCP-ng all emulated "
+                "cards of a VM are of one kind."
+            )
+        return kinds.pop() if kinds else None
+
+    def _template(self) -> Record:
+        """The record that the VM is made of: what is good for HVM guests on this version of the host."""
+        records = [self._xapi.call("VM.get_record", ref) for ref in self._xapi.call("VM.get_by_name_label", TEMPLATE)]
+        templates = [one for one in records if one["is_a_template"] and not one["is_a_snapshot"]]
+        if not templates:
+            raise NotPossible(
+                f"{self.title} has no template {TEMPLATE!r}, which each XenServer and XCP-ng comes with. Restore it "
+                "(/usr/bin/create-guest-templates on the coordinator)."
+            )
+        return min(templates, key=lambda one: "default_template" not in one["other_config"])
+
+    def _sr(self) -> tuple[str, Record]:
+        """The storage that gets the disk."""
+        records: dict[str, Record] = self._xapi.call("SR.get_all_records")
+        if self._storage is None:
+            (pool,) = self._xapi.call("pool.get_all_records").values()
+            ref = str(pool["default_SR"])
+            if ref not in records:
+                raise InvalidInput(f"{self.title} has no default storage (SR). Name one: storage.")
+            found = [(ref, records[ref])]
+        else:
+            wanted = self._storage
+            found = [(ref, one) for ref, one in records.items() if wanted in (one["uuid"], one["name_label"])]
+        usable = [one for one in records.values() if "vdi_create" in one["allowed_operations"]]
+        names = ", ".join(sorted(repr(one["name_label"]) for one in usable)) or "none"
+        if len(found) != 1:
+            what = "has no storage" if not found else f"has {len(found)} storages"
+            raise InvalidInput(f"{self.title} {what} (SR) {self._storage!r}. VMs can have disks on: {names}.")
+        if found[0][1] not in usable:
+            raise InvalidInput(
+                f"The storage {found[0][1]['name_label']!r} of {self.title} takes no disks: it is for other content, or not "
+                f"connected. VMs can have disks on: {names}."
+            )
+        return found[0]
+
+    def _networks(self) -> list[tuple[str, Record]]:
+        """Of the cards, first to last."""
+        records: dict[str, Record] = self._xapi.call("network.get_all_records")
+        networks = []
+        for nic in self.spec.nics:
+            wanted = nic.network or _BRIDGE
+            found = [
+                (ref, one) for ref, one in records.items() if wanted in (one["uuid"], one["name_label"], one["bridge"])
+            ]
+            if len(found) != 1:
+                names = ", ".join(sorted(f"{one['name_label']!r} ({one['bridge']})" for one in records.values()))
+                what = "no network" if not found else f"{len(found)} networks"
+                raise InvalidInput(
+                    f"{self.title} has {what} with the name, uuid or bridge {wanted!r}. It has: {names}."
+                )
+            networks.append(found[0])
+        return networks
+
+    # -- making it ---------------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        assert self.spec.image is not None
+        image, spec = self.spec.image, self.spec
+        storage, _record = self._sr()
+        networks = self._networks()
+        mark = Mark(image.sha256, complete=False)
+        vm = self._make("VM", self._vm_record(mark))
+        disk = self._make(
+            "VDI",
+            {
+                "name_label": self._disk_name,
+                "name_description": f"System disk of {spec.name}",
+                "SR": storage,
+                "virtual_size": str(image.virtual_size),
+                "type": "user",
+                "sharable": False,
+                "read_only": False,
+                "other_config": {KEY: str(mark)},
+            },
+        )
+        no_limit: Record = {"other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
+        self._make(
+            "VBD",
+            {
+                "VM": vm,
+                "VDI": disk,
+                "userdevice": "0",  # the first IDE disk
+                "bootable": True,
+                "mode": "RW",
+                "type": "Disk",
+                "empty": False,
+                "unpluggable": False,
+                **no_limit,
+            },
+        )
+        for number, (nic, (network, about)) in enumerate(zip(spec.nics, networks, strict=True)):
+            card = {"VM": vm, "device": str(number), "network": network, "MAC": nic.mac or "", "MTU": str(about["MTU"])}
+            self._make("VIF", {**card, **no_limit})
+        self._upload(disk)
+        if self._verify:
+            self._read_back(disk)
+        for kind, ref in (("VDI", disk), ("VM", vm)):  # the VM last: its mark is what counts
+            others = self._xapi.call(f"{kind}.get_record", ref)["other_config"]
+            value = {**others, KEY: str(Mark(image.sha256, complete=True))}
+            self._xapi.repeat(f"{kind}.set_other_config", ref, value)
+
+    def _make(self, kind: str, record: Record) -> str:
+        return str(self._xapi.call(f"{kind}.create", record, changes=True, waits=_POWER))
+
+    def _vm_record(self, mark: Mark) -> Record:
+        spec, template = self.spec, self._template()
+        memory = str(spec.memory * MIB)
+        platform = {**template["platform"], "viridian": "false"}
+        platform.pop("cores-per-socket", None)  # a number of CPUs that it does not divide would not start
+        if kind := self._emulated():
+            platform["nic_type"] = kind
+        return {
+            **template,
+            "name_label": spec.name,
+            "name_description": "MikroTik CHR, imported by outofband.chr",
+            "is_a_template": False,
+            "other_config": {KEY: str(mark), "base_template_name": TEMPLATE},
+            "blocked_operations": {},
+            **dict.fromkeys(
+                ("memory_static_min", "memory_dynamic_min", "memory_dynamic_max", "memory_static_max", "memory_target"),
+                memory,
+            ),
+            "VCPUs_max": str(spec.cpus),
+            "VCPUs_at_startup": str(spec.cpus),
+            "HVM_boot_policy": "BIOS order",
+            "HVM_boot_params": {"order": "c", "firmware": "bios"},
+            "platform": platform,
+            "xenstore_data": {},
+        }
+
+    def _upload(self, disk: str) -> None:
+        assert self.spec.image is not None
+        image = self.spec.image
+        with image.path.open("rb") as file:
+
+            def body() -> tuple[Source, int]:
+                file.seek(0)
+                what = f"{self.spec.name}: uploading {image.path.name} to {self.title}"
+                return Source(file, Progress(self._say, what, image.size)), image.size
+
+            self._follow(
+                "import_raw_vdi",
+                f"Import of {self.spec.name}",
+                lambda task: self._xapi.transfer("PUT", "/import_raw_vdi", _disk(disk, task), body=body),
+            )
+
+    def _read_back(self, disk: str) -> None:
+        """XenAPI has no checksum, so what lies on the storage is read. A storage may have rounded the disk up; that is ignored."""
+        assert self.spec.image is not None
+        image = self.spec.image
+        digest = hashlib.sha256()
+        progress = Progress(self._say, f"{self.spec.name}: reading back the disk from {self.title}", image.size)
+
+        def take(block: bytes) -> None:
+            digest.update(memoryview(block)[: max(image.size - progress.done, 0)])
+            progress.add(len(block))
+
+        self._follow(
+            "export_raw_vdi",
+            f"Verification of {self.spec.name}",
+            lambda task: self._xapi.transfer("GET", "/export_raw_vdi", _disk(disk, task), into=take),
+        )
+        if digest.hexdigest() != image.sha256:
+            raise TransferFailed(
+                f"The disk of {self.spec.name!r} at {self.title} has the sha256 {digest.hexdigest()} in its first {image.size} "
+                f"bytes ({progress.done} came), and the image {image.sha256}. Look at the health of the storage and of the network "
+                "before you try again."
+            )
+
+    def _follow(self, what: str, label: str, transfer: t.Callable[[str], None]) -> None:
+        """Do *transfer* under a task, and wait for the task's own verdict. Raises TransferFailed, and as Xapi."""
+        task = str(self._xapi.call("task.create", label, "outofband.chr"))
+        broken: Interrupted | None = None
+        try:
+            try:
+                transfer(task)
+            except Interrupted as error:
+                broken = error
+            record = self._ended(task, Deadline(_BROKEN if broken else _SETTLE))
+            if record.get("status") == "success" and not broken:
+                return
+            said = told([str(one) for one in record.get("error_info", ())] or [str(record.get("status", "no task"))])
+            reason = f"{broken} The task says: {said}." if broken else f"the task ended with {said}."
+            raise TransferFailed(
+                f"{label} at {self.title} failed in {what}: {reason} Look at the storage (full, disconnected?) and at "
+                "/var/log/xensource.log of the host, then run it again."
+            )
+        finally:
+            self._discard(task)
+
+    def _ended(self, task: str, deadline: Deadline) -> Record:
+        """The record of a task that ended, or as it was at *deadline*."""
+        token = ""
+        record: Record = {}
+        while record.get("status") not in _ENDED and not deadline.expired:
+            records, token = self._xapi.changes([f"task/{task}"], token, min(deadline.remaining, _LOOK))
+            record = records.get(task, record)
+        return record
+
+    def _discard(self, task: str) -> None:
+        try:
+            self._xapi.call("task.destroy", task)
+        except GuestError:
+            return  # XenAPI does so itself after a day
+
+    # -- taking it away, and power -----------------------------------------------------------------------------------
+
+    def remove(self, found: Found) -> None:
+        try:
+            ref = self._xapi.call("VM.get_by_uuid", found.id)
+        except Failure as error:
+            if error.code != "UUID_INVALID":
+                raise
+        else:
+            self._remove_vm(ref)
+        for disk, _record in self._leftovers():
+            self._destroy_disk(disk)
+
+    def _remove_vm(self, ref: str) -> None:
+        """The disks before the VM, so that none is without a VM at any time; its snapshots with it."""
+        record = self._xapi.call("VM.get_record", ref)
+        if record["power_state"] != "Halted" and not record["is_a_snapshot"]:
+            self._order(str(record["uuid"]), "hard_shutdown")
+        for snapshot in record["snapshots"]:
+            self._remove_vm(snapshot)
+        for vbd in record["VBDs"]:
+            about = self._xapi.call("VBD.get_record", vbd)
+            if about["type"] != "Disk" or about["VDI"] == NULL:
+                continue
+            disk = self._xapi.call("VDI.get_record", about["VDI"])
+            if disk["VBDs"] == [vbd] and not disk["read_only"]:
+                self._destroy_disk(about["VDI"])
+        self._xapi.call("VM.destroy", ref, changes=True, waits=_POWER)
+
+    def _destroy_disk(self, ref: str) -> None:
+        """A host holds the disk of an upload that broke off for a moment."""
+        deadline = Deadline(_RELEASE)
+        while True:
+            try:
+                self._xapi.call("VDI.destroy", ref, changes=True, waits=_POWER)
+                return
+            except Failure as error:
+                if error.code == "HANDLE_INVALID":
+                    return
+                if error.code not in _BUSY or deadline.expired:
+                    raise
+            time.sleep(0.5)
+
+    def start(self, found: Found) -> None:
+        self._order(found.id, "start", False, False)
+
+    def _order(self, uuid: str, operation: str, *values: t.Any) -> None:
+        vm = Vm(self._xapi, uuid)
+        try:
+            ended = vm.settle(vm.order(operation, *values), operation, Deadline(_POWER))
+        except Failure as error:
+            raise vm.failed(error) from None
+        if not ended:
+            raise NotPossible(
+                f"{self.title} has not done {operation} of {self.spec.name!r} within {_POWER:g} s and goes on with it. Look at the "
+                "tasks of the pool."
+            )
+
+
+def _mark(record: Record) -> Mark | None:
+    return Mark.of(record["other_config"].get(KEY))
+
+
+def _disk(disk: str, task: str) -> dict[str, str]:
+    """What the handlers of disks are told."""
+    return {"vdi": disk, "format": "raw", "task_id": task}
