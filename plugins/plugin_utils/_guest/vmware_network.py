@@ -182,9 +182,7 @@ class VmwareNetwork:
         if "trunk" in change:
             spans = [library().vim.NumericRange(start=first, end=last) for first, last in change["trunk"]]
             setting.vlan = vmware.TrunkVlanSpec(inherited=False, vlanId=spans)
-        spec = dvs.DistributedVirtualPortgroup.ConfigSpec(
-            configVersion=config.configVersion, defaultPortConfig=setting
-        )
+        spec = dvs.DistributedVirtualPortgroup.ConfigSpec(configVersion=config.configVersion, defaultPortConfig=setting)
         of = f"distributed port group {name}"
         update = functools.partial(self._task, of, kind, network._moId, "ReconfigureDVPortgroup_Task", spec)
         yield Change(of, {key: now[key] for key in change}, change, update)
@@ -254,7 +252,9 @@ def _again(card: t.Any) -> list[t.Any]:
     device = library().vim.vm.device
     backing = card.backing
     if isinstance(backing, device.VirtualEthernetCard.DistributedVirtualPortBackingInfo):
-        port = library().vim.dvs.PortConnection(switchUuid=backing.port.switchUuid, portgroupKey=backing.port.portgroupKey)
+        port = library().vim.dvs.PortConnection(
+            switchUuid=backing.port.switchUuid, portgroupKey=backing.port.portgroupKey
+        )
         backing = device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=port)
     new = type(card)(
         key=-1,

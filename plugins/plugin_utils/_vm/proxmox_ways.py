@@ -30,9 +30,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox.provi
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox.tasks import finish
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.proxmox.vm import Vm
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
+from ansible_collections.outofband.chr.plugins.plugin_utils._progress import Progress, Source
 
 from .host import Host
-from .progress import Progress, Source
 from .proxmox_site import Site, Storage
 
 FORMATS = ("raw", "qcow2", "vmdk")

@@ -38,9 +38,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenapi.api im
     told,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.xenapi.vm import Record, Vm, no_machine
+from ansible_collections.outofband.chr.plugins.plugin_utils._progress import MB, Progress, Source
 
 from .base import Found, Mark, Nic, Platform, VmSpec
-from .progress import MB, Progress, Source
 
 TEMPLATE = "Other install media"
 KEY = "outofband.chr"
