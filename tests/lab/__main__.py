@@ -14,9 +14,11 @@ import json
 import os
 import sys
 import threading
+import typing as t
 from dataclasses import fields
 from pathlib import Path
 
+from .disk import boot
 from .routeros import Router
 from .serve import LabRouter, serve_ports
 from .switches import LicenceSwitches, Switches
@@ -41,6 +43,9 @@ def main() -> int:
     whole.add_argument("--cache", type=Path, default=Path(__file__).parent / "../../.build/lab")
     guest = commands.add_parser("guest", help="one router on a virtio-serial port")
     guest.add_argument("--port", type=Path, action="append", required=True)
+    guest.add_argument(
+        "--disk", type=Path, help="where the router keeps its state, and finds autorun.scr at its first boot"
+    )
     accounts = commands.add_parser(
         "accounts", help="an account server at unix:/path or tcp:host:port, until the end of the input"
     )
@@ -64,6 +69,8 @@ def main() -> int:
     settings = dict(word.split("=", 1) for word in arguments.set)
     if arguments.command == "guest":
         router, switches = build("MikroTik", settings)
+        if arguments.disk:
+            boot(router, arguments.disk)
         os._exit(serve_ports(arguments.port, router, switches))  # threads wait in read(), which no exit handler can end
     arguments.directory.mkdir(parents=True, exist_ok=True)
     sys.setswitchinterval(0.0005)  # many routers in one process: answer before the jobs of others
@@ -122,7 +129,7 @@ def ask_accounts(address: str, operation: str, values: list[str]) -> int:
 def build(identity: str, settings: dict[str, str]) -> tuple[Router, Switches]:
     """A router and its switches from text settings. Raises KeyError for an unknown one."""
     switches, licence_switches = Switches(), LicenceSwitches()
-    of_router = {"identity": identity}
+    of_router: dict[str, t.Any] = {"identity": identity}
     for key, value in settings.items():
         if key in {field.name for field in fields(Switches)}:
             switches.change(key, value)
@@ -130,10 +137,12 @@ def build(identity: str, settings: dict[str, str]) -> tuple[Router, Switches]:
             licence_switches.change(key, value)
         elif key in ("identity", "version", "system_id", "level"):
             of_router[key] = value
+        elif key == "interfaces":
+            of_router[key] = tuple(value.split(",")) if value else ()
         else:
             raise KeyError(key)
     newline = switches.output_newline
-    return Router(output_newline=newline, licence_switches=licence_switches, **of_router), switches  # type: ignore[arg-type]
+    return Router(output_newline=newline, licence_switches=licence_switches, **of_router), switches
 
 
 if __name__ == "__main__":

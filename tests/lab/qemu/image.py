@@ -8,7 +8,7 @@ are fetched with ``apt-get download`` and unpacked with ``dpkg-deb -x`` into the
 
 The cache has three layers, each reused while its inputs are the same:
 
-* ``kernel-RELEASE/``: kernel image and modules. Kept until somebody removes it; a newer kernel in the archive is no
+* ``kernel-LAYOUT-RELEASE/``: kernel image and modules. Kept until somebody removes it; a newer kernel in the archive is no
   reason to download again.
 * ``base-KEY.cpio``: init, modules, busybox, Python. KEY covers all of them.
 * ``initramfs-KEY.cpio``: the base with the lab package appended. KEY covers the base and the content of the lab's
@@ -37,13 +37,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 #: Part of every key: change it when this file lays the image out differently.
-LAYOUT = "1"
+LAYOUT = "2"
 
 #: Packages that depend on the current kernel package: Debian first, then Ubuntu.
 KERNEL_META_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64", "linux-image-generic")
 
 #: Modules wanted in the guest; their dependencies are found in the modules themselves.
 WANTED_MODULES = ("virtio", "virtio_ring", "virtio_pci", "virtio_console")
+
+#: More of them, for a guest that boots from a disk (``disk.py``); those that a kernel does not have are left out: Debian's for
+#: clouds knows no AHCI and no e1000.
+DISK_MODULES = ("virtio_blk", "ata_piix", "ahci", "sd_mod", "ext4", "virtio_net", "vmxnet3", "e1000")
 
 #: Top-level names of the standard library that the guest does without.
 EXCLUDED_STDLIB = re.compile(
@@ -69,18 +73,58 @@ B=/bin/busybox
 $B mount -t devtmpfs dev /dev
 $B mount -t proc proc /proc
 $B mount -t sysfs sys /sys
-exec </dev/console >/dev/console 2>&1
+console=/dev/console
+(: >$console) 2>/dev/null || console=/dev/null # a machine without a serial port
+exec <$console >$console 2>&1
 while read -r module; do $B insmod "/modules/$module"; done </modules/order
 
-# labports=NAME,... are the ports to wait for; lab.KEY=VALUE (%XX stands for a byte) becomes --set KEY=VALUE.
+# labdisk: the machine was booted from a disk; its second partition is the router's. labports=NAME,... are the ports to wait for; lab.KEY=VALUE (%XX stands for a byte) becomes --set KEY=VALUE.
 read -r words </proc/cmdline
 set -f
 set --
 ports=org.qemu.guest_agent.0
 for word in $words; do
-    case "$word" in labports=*) ports="${word#labports=}" ;; esac
+    case "$word" in
+        labports=*) ports="${word#labports=}" ;;
+        labdisk) disk=yes ;;
+    esac
 done
 set +f
+
+mount_disk() {
+    for file in /sys/class/block/*/partition; do
+        [ -e "$file" ] && read -r number <"$file" && [ "$number" = 2 ] || continue
+        device="${file%/partition}"
+        $B mount -t ext4 "/dev/${device##*/}" /disk 2>/dev/null || continue
+        [ -d /disk/rw ] && return 0
+        $B umount /disk
+    done
+    return 1
+}
+
+if [ -n "$disk" ]; then
+    while read -r module; do $B insmod "/modules/$module"; done </modules/order.disk
+    tries=0
+    until mount_disk; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 500 ]; then
+            echo "lab: no disk with a second partition that holds a folder rw"
+            $B usleep 200000
+            $B poweroff -f
+        fi
+        $B usleep 20000
+    done
+    # The machine is the same one after a reboot: its cards are ether1, ether2, ..., and the first one has QEMU's network.
+    interfaces=
+    for file in /sys/class/net/eth*; do
+        [ -e "$file" ] && interfaces="$interfaces${interfaces:+,}ether$((${file##*/eth} + 1))"
+    done
+    if [ -n "$interfaces" ]; then
+        $B ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+        $B route add default gw 10.0.2.2
+    fi
+    set -- --disk /disk/rw --set "interfaces=$interfaces"
+fi
 
 find_port() {
     for file in /sys/class/virtio-ports/*/name; do
@@ -168,6 +212,9 @@ class _Kernel:
     image: Path
     release: str
     modules: tuple[Path, ...]
+    """In the order in which they are loaded."""
+    disk_modules: tuple[Path, ...]
+    """The same, of those that are for disks."""
 
 
 @dataclass(frozen=True)
@@ -267,10 +314,9 @@ def _prune(cache: Path, pattern: str, keep: int, used: Path) -> None:
 
 def _kernel(cache: Path) -> _Kernel:
     """The kernel in the cache; else the machine's own one, else one from the distribution's archive, copied there."""
-    for folder in sorted(cache.glob("kernel-*"), key=_release_order, reverse=True):
+    for folder in sorted(cache.glob(f"kernel-{LAYOUT}-*"), key=_release_order, reverse=True):
         with contextlib.suppress(OSError):
-            names = (folder / "order").read_text("utf-8").split()
-            return _Kernel(folder / "vmlinuz", folder.name[len("kernel-") :], tuple(folder / name for name in names))
+            return _kept_kernel(folder)
     installed = _installed_kernel()
     if installed:
         with contextlib.suppress(ImageError):  # a kernel without virtio modules
@@ -329,32 +375,41 @@ def _depends(folder: Path, package: str) -> list[str]:
 
 def _keep_kernel(cache: Path, image: Path, release: str, tree: Path) -> _Kernel:
     """Copy kernel and wanted modules into the cache, with the order to load them in."""
-    target = cache / f"kernel-{release}"
+    target = cache / f"kernel-{LAYOUT}-{release}"
     with _scratch(cache) as folder:
         made = folder / "kernel"
         made.mkdir()
         shutil.copyfile(image, made / "vmlinuz")
-        order: list[str] = []
-        for name, data in _module_closure(tree):
+        modules = _module_closure(tree)
+        for name, (_wanted_by, data) in modules.items():
             (made / f"{name}.ko").write_bytes(data)
-            order.append(f"{name}.ko")
-        (made / "order").write_text("".join(f"{name}\n" for name in order), "utf-8")
+        for order in ("order", "order.disk"):
+            names = [name for name, (wanted_by, _data) in modules.items() if wanted_by == order]
+            (made / order).write_text("".join(f"{name}.ko\n" for name in names), "utf-8")
         if target.exists():  # without its "order": left by something that was interrupted
             shutil.rmtree(target)
         made.rename(target)
-    return _Kernel(target / "vmlinuz", release, tuple(target / name for name in order))
+    return _kept_kernel(target)
 
 
-def _module_closure(tree: Path) -> list[tuple[str, bytes]]:
-    """The wanted modules and what they need, each after its dependencies, decompressed.
+def _kept_kernel(folder: Path) -> _Kernel:
+    def modules(order: str) -> tuple[Path, ...]:
+        return tuple(folder / name for name in (folder / order).read_text("utf-8").split())
+
+    release = folder.name[len(f"kernel-{LAYOUT}-") :]
+    return _Kernel(folder / "vmlinuz", release, modules("order"), modules("order.disk"))
+
+
+def _module_closure(tree: Path) -> dict[str, tuple[str, bytes]]:
+    """The modules and what they need, each after its dependencies: in which order of loading it is, and its bytes, decompressed.
 
     The packages bring no modules.dep (depmod writes it at installation), hence the look into the modules.
     """
     builtin = {_module_name(line) for line in (tree / "modules.builtin").read_text("utf-8").split()}
     files = {_module_name(str(path)): path for path in (tree / "kernel").rglob("*.ko*")}
-    done: dict[str, bytes] = {}
+    done: dict[str, tuple[str, bytes]] = {}
 
-    def add(name: str) -> None:
+    def add(name: str, order: str) -> None:
         if name in builtin or name in done:
             return
         if name not in files:
@@ -363,12 +418,15 @@ def _module_closure(tree: Path) -> list[tuple[str, bytes]]:
         found = re.search(rb"(?<![A-Za-z_])depends=([\w,-]*)\0", data)
         for needed in (found.group(1).decode() if found else "").split(","):
             if needed:
-                add(needed.replace("-", "_"))
-        done[name] = data
+                add(needed.replace("-", "_"), order)
+        done[name] = order, data
 
     for name in WANTED_MODULES:
-        add(name)
-    return list(done.items())
+        add(name, "order")
+    for name in DISK_MODULES:
+        if name in files:
+            add(name, "order.disk")
+    return done
 
 
 def _release_order(path: Path) -> list[tuple[int, str]]:
@@ -429,7 +487,8 @@ def _base(cache: Path, kernel: _Kernel, busybox: Path, python: _Python) -> tuple
     """The archive with everything but the lab: its key and path."""
     sources, extensions = _stdlib(python)
     digest = hashlib.sha256(f"{LAYOUT}\0{python.build}\0{_INIT}\0{kernel.release}".encode())
-    for path in (busybox, python.executable, *kernel.modules):
+    modules = (*kernel.modules, *kernel.disk_modules)
+    for path in (busybox, python.executable, *modules):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     for path in (*sources, *extensions):
         facts = path.stat()
@@ -441,14 +500,15 @@ def _base(cache: Path, kernel: _Kernel, busybox: Path, python: _Python) -> tuple
 
     with _scratch(cache) as folder:
         archive = _Archive(folder / "base.cpio")
-        for name in ("dev", "proc", "sys", "tmp", "run", "root", "etc"):
+        for name in ("dev", "proc", "sys", "tmp", "run", "root", "etc", "disk"):
             archive.folder(name)
         archive.device("dev/console", 5, 1)
         archive.device("dev/null", 1, 3)
         archive.file("init", _INIT.encode(), 0o755)
         archive.file("bin/busybox", busybox.read_bytes(), 0o755)
-        archive.file("modules/order", "".join(f"{path.name}\n" for path in kernel.modules).encode())
-        for path in kernel.modules:
+        for order, names in (("order", kernel.modules), ("order.disk", kernel.disk_modules)):
+            archive.file(f"modules/{order}", "".join(f"{path.name}\n" for path in names).encode())
+        for path in modules:
             archive.file(f"modules/{path.name}", path.read_bytes())
         archive.file(str(python.executable), python.executable.read_bytes(), 0o755)
         if python.executable != _SYSTEM_PYTHON:

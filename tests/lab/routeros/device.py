@@ -91,6 +91,8 @@ class Router:
         self.licence = Licence(system_id or new_system_id(), level)
         self.clock = clock or Clock()
         self.on_power = on_power
+        self.on_change: Callable[[], None] | None = None
+        """Called after each script and each file, which may have changed the state."""
         self.accounts = accounts if accounts is not None else from_environment()
         """The account server as this router reaches it; None: there is no way to it."""
         self.licence_switches = licence_switches or LicenceSwitches()
@@ -122,6 +124,7 @@ class Router:
         interpreter = Interpreter(self, stop)
         output = interpreter.output
         code = OK
+        power = ""
         try:
             interpreter.run(data.decode("latin-1"))
         except ScriptSyntaxError as error:
@@ -136,9 +139,15 @@ class Router:
             code = ERROR
             output.line("failure: maximum recursion depth reached")
         except PowerEvent as event:
-            if self.on_power is not None:
-                self.on_power(event.action)
+            power = event.action
+        self._changed()
+        if power and self.on_power is not None:
+            self.on_power(power)
         return Outcome(code, bytes(output.data))
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     def reboot(self) -> None:
         """Restarts: uptime, global variables, dynamic items and the log begin anew; configuration and files stay."""
@@ -225,6 +234,7 @@ class Router:
             if file.directory:
                 raise ScriptError("failure: can not write to a directory")
             file.data, file.modified = data, self.clock.now()
+        self._changed()
 
     def add_log(self, topics: str, message: str) -> None:
         """Adds a line to the log; the oldest ones go."""

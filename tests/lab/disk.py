@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a router that booted from a disk keeps there, so that it is the same one after a reboot or a power cut."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from pathlib import Path
+
+from .routeros import Router
+
+AUTORUN = "autorun.scr"
+_KEPT = ("machine", "identity", "licence", "files", "tables", "settings")
+
+
+def boot(router: Router, folder: Path) -> None:
+    """Make *router* the one whose state is in *folder*; without one it is new. Run ``autorun.scr`` there, and rename it.
+
+    From then on the state is written there after each script that changed it.
+    """
+    kept = _Kept(router, folder / "state")
+    kept.load()
+    router.on_change = kept.save
+    kept.save()
+    autorun = folder / AUTORUN
+    if autorun.exists():
+        outcome = router.run(autorun.read_bytes())
+        router.add_log("script", f"{AUTORUN} ended with {outcome.exitcode}")
+        autorun.rename(autorun.with_suffix(".done"))
+
+
+class _Kept:
+    def __init__(self, router: Router, path: Path) -> None:
+        self._router, self._path = router, path
+        self._written = b""
+        self._lock = threading.Lock()
+
+    def load(self) -> None:
+        if self._path.exists():
+            self._written = self._path.read_bytes()
+            vars(self._router).update(pickle.loads(self._written))
+            self._router.reboot()
+
+    def save(self) -> None:
+        with self._lock:
+            with self._router.lock:
+                state = pickle.dumps({name: getattr(self._router, name) for name in _KEPT})
+            if state == self._written:
+                return
+            new = self._path.with_suffix(".new")
+            with new.open("wb") as file:
+                file.write(state)
+                file.flush()
+                os.fsync(file.fileno())
+            new.rename(self._path)
+            os.sync()
+            self._written = state
