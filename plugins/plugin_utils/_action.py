@@ -12,7 +12,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest import libvirt as _libvirt
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import libvirt_connection as _libvirt
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import proxmox as _proxmox  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import qemu as _qemu  # noqa: F401
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest import vmware as _vmware  # noqa: F401

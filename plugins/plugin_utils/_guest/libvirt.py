@@ -25,13 +25,9 @@ libvirt 9.0 was seen to answer.
 from __future__ import annotations
 
 import contextlib
-import errno
-import importlib
 import json
 import math
 import re
-import sys
-import threading
 import time
 import typing as t
 from dataclasses import dataclass, replace
@@ -41,19 +37,41 @@ from .deadline import Deadline
 from .errors import (
     AgentNotThere,
     AgentRefused,
-    InvalidInput,
     NotAnAgent,
     NotPermitted,
     NotPossible,
     OutcomeUnknown,
     VmNotThere,
 )
+from .libvirt_connection import (
+    ACCESS_DENIED,
+    AGENT_COMMAND_FAILED,
+    AGENT_COMMAND_TIMEOUT,
+    AGENT_UNRESPONSIVE,
+    AGENT_UNSYNCED,
+    ARGUMENT_UNSUPPORTED,
+    AUTH_FAILED,
+    INTERNAL_ERROR,
+    NO_DOMAIN,
+    NO_SUPPORT,
+    OPERATION_DENIED,
+    OPERATION_INVALID,
+    OPERATION_TIMEOUT,
+    NotYet,
+    Overrun,
+    alive,
+    bounded,
+    library,
+    open_once,
+    persist,
+    unreached,
+    uris,
+    words,
+)
 from .libvirt_snapshots import LibvirtSnapshots
 from .qga import REPLY_TIMEOUT, Agent
 from .qga_guest import QgaGuest
 
-# The agent is asked again after these seconds, the last of them from then on.
-_PAUSES = (0.1, 0.2, 0.5, 1.0)
 _PROBE = 3.0
 # libvirt's own synchronisation (5 s) and its wait for other users of the domain (30 s) are not part of a command's time.
 _SLACK = 35.0
@@ -61,40 +79,14 @@ _SLACK = 35.0
 _UNANSWERED = 1.0
 _CLOSE = 2.0
 
-# Numbers of virErrorNumber and virErrorDomain, which never change; older libraries lack the names of the newer ones.
-_INTERNAL_ERROR = 1
-_NO_SUPPORT = 3
-_NO_CONNECT = 5
-_INVALID_ARG = 8
-_OPERATION_DENIED = 29
-_SYSTEM_ERROR = 38
-_NO_DOMAIN = 42
-_AUTH_FAILED = 45
-_OPERATION_INVALID = 55
-_CONFIG_UNSUPPORTED = 67
-_OPERATION_TIMEOUT = 68
-_ARGUMENT_UNSUPPORTED = 74
-_AUTH_CANCELLED = 79
-_AGENT_UNRESPONSIVE = 86
-_ACCESS_DENIED = 88
-_AUTH_UNAVAILABLE = 94
-_AGENT_UNSYNCED = 97
-_AGENT_COMMAND_TIMEOUT = 112
-_AGENT_COMMAND_FAILED = 113
-_FROM_QEMU = 10
-_FROM_URI = 45
-
 _STATES = {1: "running", 2: "blocked", 3: "paused", 4: "shutting down", 5: "off", 6: "crashed", 7: "suspended"}
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-_SSH_REFUSAL = re.compile(
-    r"Permission denied|Host key verification failed|Too many authentication failures", re.IGNORECASE
-)
 
 
 def open_guest(options: GuestOptions) -> Guest:
     """Raises InvalidInput."""
-    target = _Target(options.vm, *_uris(options.libvirt_uri))
+    target = _Target(options.vm, *uris(options.libvirt_uri))
     return LibvirtGuest(
         options.vm,
         "libvirt",
@@ -127,21 +119,6 @@ class _Target:
     """Of the domain that was found the first time; no other is talked to afterwards."""
 
 
-def _uris(uri: str) -> tuple[str, str]:
-    """*uri* as libvirt is to get it, and as it is shown. Raises InvalidInput."""
-    shown = re.sub(r"(://[^/@]*?):[^/@]*@", r"\1:***@", uri)
-    kind, colon, _rest = uri.partition(":")
-    if not uri.strip() or not uri.isprintable() or (colon and kind.partition("+")[0] != "qemu"):
-        raise InvalidInput(
-            f"chr_libvirt_uri {shown!r} does not lead to QEMU: only libvirt's QEMU driver carries the guest agent. Set it to "
-            "qemu:///system, qemu:///session or qemu+ssh://user@host/system."
-        )
-    if kind == "qemu+ssh" and "no_tty=" not in uri:
-        # A task cannot answer ssh's questions: ssh is to fail instead of waiting for somebody at the terminal.
-        uri += ("&" if "?" in uri else "?") + "no_tty=1"
-    return uri, shown  # without a colon it is an alias of the user's libvirt.conf
-
-
 class LibvirtAgent(Agent):
     """The agent of one domain; a context manager.
 
@@ -165,8 +142,8 @@ class LibvirtAgent(Agent):
         self._ready = False
         if connection is not None:
             try:
-                _bounded(connection.close, _CLOSE)
-            except (_Overrun, _library().libvirtError):
+                bounded(connection.close, _CLOSE)
+            except (Overrun, library().libvirtError):
                 pass  # the daemon sees the end of the process
 
     def close(self) -> None:
@@ -206,19 +183,19 @@ class LibvirtAgent(Agent):
         did not return before *deadline*, OutcomeUnknown if *changes* says that the work changes something.
         """
         self._reach(Deadline(self._timeout))
-        library = _library()
+        error_class = library().libvirtError
         connection, domain = self._connection, self._domain
         try:
-            return _bounded(lambda: work(domain), deadline.remaining)
-        except _Overrun:
+            return bounded(lambda: work(domain), deadline.remaining)
+        except Overrun:
             lost = f"libvirt did not come back about {self.where} within {deadline.seconds:g} s"
-        except library.libvirtError as error:
+        except error_class as error:
             code = getattr(error, "get_error_code", lambda: None)()
-            if code in (_OPERATION_DENIED, _ACCESS_DENIED):
-                raise self._denied(_text(error)) from None
-            if _alive(library, connection):
-                raise NotPossible(f"{self.where}: {complaint}: {_text(error)}.") from error
-            lost = f"libvirt was lost in between ({self.where}: {_text(error)})"
+            if code in (OPERATION_DENIED, ACCESS_DENIED):
+                raise self._denied(words(error)) from None
+            if alive(connection):
+                raise NotPossible(f"{self.where}: {complaint}: {words(error)}.") from error
+            lost = f"libvirt was lost in between ({self.where}: {words(error)})"
         self._forget()
         if changes:
             raise OutcomeUnknown(f"{lost}. Whether it did the work is unknown; it was not asked again.")
@@ -238,34 +215,29 @@ class LibvirtAgent(Agent):
         self._repeat(deadline, lambda: self._domain is not None, lambda: None)
 
     def _repeat(self, deadline: Deadline, done: t.Callable[[], bool], step: t.Callable[[], None]) -> None:
-        attempt = 0
-        while not done():
+        def attempt() -> None:
+            if self._domain is None:
+                self._connect(deadline)
+            step()
+
+        if not done():
             try:
-                if self._domain is None:
-                    self._connect(deadline)
-                step()
-            except _NotYet as error:
-                if deadline.expired:
-                    raise AgentNotThere(self._too_late(deadline, error), silent=error.silent) from None
-                time.sleep(min(_PAUSES[min(attempt, len(_PAUSES) - 1)], deadline.remaining))
-                attempt += 1
+                persist(deadline, attempt)
+            except NotYet as error:
+                if error.silent:
+                    raise AgentNotThere(self._silent(deadline, error), silent=True) from None
+                raise unreached(self._target.shown_uri, self._target.vm, deadline, error) from None
 
     def _connect(self, deadline: Deadline) -> None:
-        """Open libvirt and find the domain. Raises _NotYet, and GuestError when trying again is of no use."""
-        library = _library()
+        """Open libvirt and find the domain. Raises NotYet, and GuestError when trying again is of no use."""
         target = self._target
-        try:
-            connection = _bounded(lambda: library.open(target.uri), deadline.remaining)
-        except _Overrun:
-            raise _NotYet("the connection was not made in time") from None
-        except library.libvirtError as error:
-            raise self._no_connection(error) from None
+        connection = open_once(target.uri, target.shown_uri, target.vm, deadline)
         self._connection = connection
         try:
-            domain, uuid = _bounded(lambda: _find(library, connection, target), deadline.remaining)
-        except _Overrun:
-            raise _NotYet("it did not look up the VM in time") from None
-        except library.libvirtError as error:
+            domain, uuid = bounded(lambda: _find(connection, target), deadline.remaining)
+        except Overrun:
+            raise NotYet("it did not look up the VM in time") from None
+        except library().libvirtError as error:
             raise self._no_domain(error) from None
         if target.uuid not in (None, uuid):
             raise VmNotThere(
@@ -281,41 +253,13 @@ class LibvirtAgent(Agent):
         except AgentRefused:
             self._ready = True
         except (OutcomeUnknown, _Locked) as error:
-            raise _NotYet(_text(error.__cause__ or error), silent=True) from None
-
-    def _no_connection(self, error: t.Any) -> Exception:
-        """What an error of virConnectOpen means."""
-        code, text = error.get_error_code(), _text(error)
-        uri = self._target.shown_uri
-        where = f"libvirt at {uri} was not reached for {self._target.vm!r}"
-        if code in (_AUTH_FAILED, _AUTH_CANCELLED, _AUTH_UNAVAILABLE) or (
-            "+" in uri.partition(":")[0] and _SSH_REFUSAL.search(text)
-        ):
-            return NotPermitted(
-                f"{where}, because it refused the login: {text}. Tasks cannot answer questions: a key or an agent for ssh, "
-                "membership of the group libvirt (or a polkit rule) for a local daemon, or an auth.conf for SASL is needed, and "
-                "'virsh -c URI list' must work as this user without a prompt."
-            )
-        if code == _SYSTEM_ERROR and error.get_int1() in (errno.EACCES, errno.EPERM):
-            return NotPermitted(
-                f"{where}, because this user may not use its socket: {text}. Make the user a member of the group libvirt, run "
-                "the play as one who is, or set chr_libvirt_uri to qemu+ssh://user@host/system."
-            )
-        if (
-            code in (_INVALID_ARG, _NO_CONNECT, _NO_SUPPORT, _CONFIG_UNSUPPORTED)
-            or error.get_error_domain() == _FROM_URI
-        ):
-            return InvalidInput(
-                f"libvirt cannot use chr_libvirt_uri {uri!r} of {self._target.vm!r}: {text}. It looks like qemu:///system or "
-                "qemu+ssh://user@host/system."
-            )
-        return _NotYet(text)
+            raise NotYet(words(error.__cause__ or error), silent=True) from None
 
     def _no_domain(self, error: t.Any) -> Exception:
         """What an error in looking up the domain means."""
-        code, text = error.get_error_code(), _text(error)
+        code, text = error.get_error_code(), words(error)
         target = self._target
-        if code == _NO_DOMAIN:
+        if code == NO_DOMAIN:
             if target.uuid:
                 return AgentNotThere(
                     f"{self.where} is not there any more (a transient VM goes when it is off): {text}."
@@ -325,9 +269,9 @@ class LibvirtAgent(Agent):
                 f"'virsh -c {target.shown_uri} list --all' shows there; another user's or another host's VMs need another "
                 "chr_libvirt_uri."
             )
-        if code in (_OPERATION_DENIED, _ACCESS_DENIED, _AUTH_FAILED):
+        if code in (OPERATION_DENIED, ACCESS_DENIED, AUTH_FAILED):
             return self._denied(text)
-        return _NotYet(text)
+        return NotYet(text)
 
     def _denied(self, text: str) -> NotPermitted:
         return NotPermitted(
@@ -335,13 +279,7 @@ class LibvirtAgent(Agent):
             "write (not a read-only socket) and, with access control in libvirtd, the permission 'write' on the domain."
         )
 
-    def _too_late(self, deadline: Deadline, last: _NotYet) -> str:
-        vm, uri = self._target.vm, self._target.shown_uri
-        if not last.silent:
-            return (
-                f"libvirt at {uri} was not reached for {vm!r} within {deadline.seconds:g} s: {last}. Is libvirtd (or virtqemud) "
-                f"running there, and does 'virsh -c {uri} list' work as this user?"
-            )
+    def _silent(self, deadline: Deadline, last: NotYet) -> str:
         state = self._state()
         hint = (
             "resume it ('virsh resume')"
@@ -354,8 +292,8 @@ class LibvirtAgent(Agent):
     def _state(self) -> str:
         domain = self._known
         try:
-            return _STATES.get(_bounded(domain.state, _CLOSE)[0], "in an unknown state")
-        except (_Overrun, _library().libvirtError):
+            return _STATES.get(bounded(domain.state, _CLOSE)[0], "in an unknown state")
+        except (Overrun, library().libvirtError):
             return "in an unknown state"
 
     # -- commands ----------------------------------------------------------------------------------------------------
@@ -367,7 +305,7 @@ class LibvirtAgent(Agent):
 
         Raises AgentRefused, AgentNotThere (not sent), NotPossible, NotPermitted; OutcomeUnknown, and _NoReply of it.
         """
-        library = _library()
+        error_class = library().libvirtError
         domain = self._domain
         request = json.dumps(
             {"execute": command, **({"arguments": arguments} if arguments else {})}, separators=(",", ":")
@@ -376,14 +314,14 @@ class LibvirtAgent(Agent):
         self._ready = False
         began = time.monotonic()
         try:
-            reply = _bounded(
-                lambda: library.qemu.qemuAgentCommand(domain, request, seconds, 0),
+            reply = bounded(
+                lambda: library().qemu.qemuAgentCommand(domain, request, seconds, 0),
                 seconds + _SLACK if limit is None else limit,
             )
-        except _Overrun as error:
+        except Overrun as error:
             self._forget()
             raise OutcomeUnknown(f"libvirt did not come back from {command} to {self.where}: {error}.") from error
-        except library.libvirtError as error:
+        except error_class as error:
             raise self._failed(error, command, seconds, time.monotonic() - began) from error
         except UnicodeDecodeError as error:
             raise OutcomeUnknown(f"The answer of {self.where} to {command} is not UTF-8: {error}.") from error
@@ -396,39 +334,37 @@ class LibvirtAgent(Agent):
 
     def _failed(self, error: t.Any, command: str, seconds: int, elapsed: float) -> Exception:
         """What an error of the agent command means."""
-        code, text = error.get_error_code(), _text(error)
-        if code in (_INTERNAL_ERROR, _AGENT_COMMAND_FAILED) and (said := _agents_words(text, command)):
+        code, text = error.get_error_code(), words(error)
+        if code in (INTERNAL_ERROR, AGENT_COMMAND_FAILED) and (said := _agents_words(text, command)):
             self._ready = True
             return AgentRefused(self.where, command, said)
-        if code == _OPERATION_INVALID:
+        if code == OPERATION_INVALID:
             if (state := self._state()) in ("off", "crashed"):
                 return AgentNotThere(
                     f"{self.where} is {state}: {text}. Start it ('virsh start'), then repeat the task."
                 )
             return _Locked(f"{command} was not sent to {self.where}, which is {state}: {text}.")
-        if code == _ARGUMENT_UNSUPPORTED:
+        if code == ARGUMENT_UNSUPPORTED:
             return NotPossible(
                 f"{self.where} has no guest agent channel: {text}. Add <channel type='unix'><target type='virtio' "
                 "name='org.qemu.guest_agent.0'/></channel> to its devices ('virsh edit'), then shut it down and start it again."
             )
-        if code == _NO_SUPPORT:
+        if code == NO_SUPPORT:
             return NotAnAgent(
                 f"libvirt at {self._target.shown_uri} cannot carry the guest agent of {self._target.vm!r}: {text}."
             )
-        if code in (_OPERATION_DENIED, _ACCESS_DENIED):
+        if code in (OPERATION_DENIED, ACCESS_DENIED):
             return self._denied(text)
-        if code == _NO_DOMAIN:
+        if code == NO_DOMAIN:
             return AgentNotThere(f"{self.where} is not there any more: {text}.")
-        if code == _OPERATION_TIMEOUT:  # libvirt's lock: the command has not been sent
+        if code == OPERATION_TIMEOUT:  # libvirt's lock: the command has not been sent
             return _Locked(
                 f"{command} was not sent to {self.where}, because another job holds the VM (a backup, a migration, another "
                 f"user of the agent): {text}."
             )
-        if code == _AGENT_COMMAND_TIMEOUT or (
-            code in (_AGENT_UNRESPONSIVE, _AGENT_UNSYNCED) and elapsed > seconds * 0.9
-        ):
+        if code == AGENT_COMMAND_TIMEOUT or (code in (AGENT_UNRESPONSIVE, AGENT_UNSYNCED) and elapsed > seconds * 0.9):
             return _NoReply(f"The guest agent of {self.where} did not answer {command} within {seconds} s: {text}.")
-        if code in (_AGENT_UNRESPONSIVE, _AGENT_UNSYNCED):
+        if code in (AGENT_UNRESPONSIVE, AGENT_UNSYNCED):
             return OutcomeUnknown(f"The guest agent of {self.where} was gone during {command}: {text}.")
         self._forget()
         return OutcomeUnknown(f"libvirt failed during {command} to {self.where}: {text}.")
@@ -438,14 +374,7 @@ class LibvirtAgent(Agent):
         self._connection = self._domain = None
 
 
-def _alive(library: t.Any, connection: t.Any) -> bool:
-    try:
-        return bool(_bounded(connection.isAlive, _CLOSE))
-    except (_Overrun, library.libvirtError):
-        return False
-
-
-def _find(library: t.Any, connection: t.Any, target: _Target) -> tuple[t.Any, str]:
+def _find(connection: t.Any, target: _Target) -> tuple[t.Any, str]:
     """The domain and its UUID. In a worker thread. Raises libvirtError, VmNotThere."""
     found = []
     missing: Exception | None = None
@@ -455,8 +384,8 @@ def _find(library: t.Any, connection: t.Any, target: _Target) -> tuple[t.Any, st
     for look_up in lookups:
         try:
             found.append(look_up(target.vm))
-        except library.libvirtError as error:
-            if error.get_error_code() != _NO_DOMAIN:
+        except library().libvirtError as error:
+            if getattr(error, "get_error_code", lambda: None)() != NO_DOMAIN:
                 raise
             missing = missing or error
     uuids = {domain.UUIDString() for domain in found}
@@ -473,86 +402,6 @@ def _agents_words(text: str, command: str) -> str | None:
     """The agent's own error in libvirt's "unable to execute QEMU agent command 'guest-exec': ...", which may be translated."""
     said = re.search(re.escape(command) + r"[^:]*:\s*(.*)", text, re.DOTALL)
     return " ".join(said[1].split()) or None if said else None
-
-
-def _text(error: BaseException) -> str:
-    """An error, of libvirt or of our own, as one line without a full stop at its end."""
-    return " ".join(str(error).split()).rstrip(".")
-
-
-class _Library:
-    """libvirt-python: ``open``, ``libvirtError`` and the module ``qemu``."""
-
-    def __init__(self) -> None:
-        try:
-            libvirt = importlib.import_module("libvirt")
-            self.qemu: t.Any = importlib.import_module("libvirt_qemu")
-        except ImportError as error:
-            raise NotPossible(
-                f"chr_backend libvirt needs the Python package libvirt-python, which {sys.executable} cannot import ({error}). "
-                "Install it with 'pip install libvirt-python' (that needs pkg-config, gcc and libvirt-dev or libvirt-devel), "
-                "or, where Ansible runs with the distribution's Python, as its package python3-libvirt."
-            ) from None
-        self.open: t.Callable[[str], t.Any] = libvirt.open
-        self.libvirtError: type[Exception] = libvirt.libvirtError
-        libvirt.registerErrorHandler(_say_nothing, None)  # by default libvirt writes every error to stderr
-
-
-def _say_nothing(_context: object, _error: object) -> None:
-    pass
-
-
-_loaded: _Library | None = None
-
-
-def _library() -> _Library:
-    """Raises NotPossible."""
-    global _loaded
-    if _loaded is None:
-        _loaded = _Library()
-    return _loaded
-
-
-def preload() -> None:
-    """Import libvirt-python, where it is installed, for processes that are forked later: 60 ms that each would spend again."""
-    with contextlib.suppress(NotPossible):
-        _library()
-
-
-_T = t.TypeVar("_T")
-
-
-def _bounded(function: t.Callable[[], _T], seconds: float) -> _T:
-    """The result or the exception of *function*, run in a thread; _Overrun when it takes longer than *seconds*."""
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="libvirt", daemon=True)
-    thread.start()
-    thread.join(max(seconds, 0.001))
-    if results:
-        return results[0]
-    if errors:
-        raise errors[0]
-    raise _Overrun(f"no answer within {seconds:.3g} s")
-
-
-class _Overrun(Exception):
-    """libvirt has not returned in time, and may still be at it."""
-
-
-class _NotYet(Exception):
-    """Trying again may help."""
-
-    def __init__(self, text: str, *, silent: bool = False) -> None:
-        super().__init__(text)
-        self.silent = silent
 
 
 class _Locked(AgentNotThere):

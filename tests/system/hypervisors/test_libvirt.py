@@ -28,7 +28,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     TooLarge,
     VmNotThere,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt import LibvirtAgent, _Target, _uris
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt import LibvirtAgent, _Target
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt_connection import uris
 
 BOOT = 90
 
@@ -101,7 +102,7 @@ def test_a_command_without_an_answer_is_an_unknown_outcome_in_its_time(libvirtd)
     libvirtd.define("mute", settings={"mute": "guest-get-time"})
     libvirtd.virsh("start", "mute")
     router(libvirtd.uri, "mute").ping()
-    target = _Target("mute", *_uris(libvirtd.uri))
+    target = _Target("mute", *uris(libvirtd.uri))
     with LibvirtAgent(target, 30) as agent:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown, match=r"'mute'.*did not answer guest-get-time within 2 s"):
@@ -323,9 +324,9 @@ def test_a_password_in_the_uri_is_not_shown():
 
 
 def test_the_library_is_missing(monkeypatch):
-    from ansible_collections.outofband.chr.plugins.plugin_utils._guest import libvirt
+    from ansible_collections.outofband.chr.plugins.plugin_utils._guest import libvirt_connection
 
-    monkeypatch.setattr(libvirt, "_loaded", None)
+    monkeypatch.setattr(libvirt_connection, "_loaded", None)
     monkeypatch.setitem(sys.modules, "libvirt_qemu", None)
     with pytest.raises(NotPossible, match=r"libvirt-python, which .* cannot import.*pip install libvirt-python"):
         router("qemu:///system", "chr1", 1.0).ping()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest import libvirt
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest import libvirt, libvirt_connection
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
@@ -45,12 +45,12 @@ def fake(monkeypatch):
     qemu = types.SimpleNamespace(qemuAgentCommand=lambda domain, text, timeout, flags: '{"return": {}}')
     monkeypatch.setitem(sys.modules, "libvirt", library)
     monkeypatch.setitem(sys.modules, "libvirt_qemu", qemu)
-    monkeypatch.setattr(libvirt, "_loaded", None)
+    monkeypatch.setattr(libvirt_connection, "_loaded", None)
     return types.SimpleNamespace(library=library, qemu=qemu, connection=connection)
 
 
 def agent(uri: str = SYSTEM, timeout: float = 0.3) -> libvirt.LibvirtAgent:
-    return libvirt.LibvirtAgent(libvirt._Target("chr1", *libvirt._uris(uri)), timeout)
+    return libvirt.LibvirtAgent(libvirt._Target("chr1", *libvirt_connection.uris(uri)), timeout)
 
 
 def failing(error, only=None):
@@ -169,7 +169,7 @@ def test_connections_are_closed_also_after_an_error(fake):
     ],
 )
 def test_ssh_is_told_not_to_ask(uri, sent):
-    assert libvirt._uris(uri) == (sent, uri)
+    assert libvirt_connection.uris(uri) == (sent, uri)
 
 
 @pytest.mark.parametrize("uri", ["", " ", "xen:///system", "test:///default", "qemu:///sy\x00stem", "ssh://kvm1"])

@@ -1,0 +1,126 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: libvirt_vm
+author: The outofband.chr authors (@outofband)
+short_description: Make a router of a disk image on libvirt (QEMU/KVM), or remove it
+version_added: 0.1.0
+description:
+  - Uploads a prepared disk image of a Cloud Hosted Router into a storage pool of libvirt, reads it back to compare its SHA-256, and
+    defines a domain that boots from it with BIOS. The channel of the guest agent is wired, so backend V(libvirt) of
+    P(outofband.chr.guest_agent#connection) reaches the router with the same variables.
+  - The libvirt is the one of C(chr_libvirt_uri), local or behind SSH (C(qemu+ssh://user@host/system)). Nothing is needed on that
+    host besides libvirt and QEMU; the controller needs libvirt-python.
+  - Holes of the image stay holes. The volume has the image's format, raw or qcow2, and a name that begins with the VM's.
+  - The domain is of the type C(kvm) where the host has KVM, and otherwise C(qemu) with a warning, as RouterOS is only known to start
+    its guest agent under KVM.
+  - C(community.libvirt.virt_volume) creates volumes without content, and C(community.libvirt.virt) does not know an import that was
+    left unfinished; so this module has code of its own for the import. For later changes of the VM use C(community.libvirt.virt).
+options:
+  storage:
+    description:
+      - The storage pool for the disk. It must be active, and of a type whose volumes are files or block devices
+        (V(dir), V(fs), V(netfs), V(logical)). The latter hold raw images only.
+    type: str
+    default: default
+  disk_bus:
+    description:
+      - What the system disk is connected to.
+    type: str
+    default: virtio
+    choices: [virtio, sata, ide]
+  provision_socket:
+    description:
+      - The absolute path of a unix socket on the host, where QEMU offers a second channel of the agent, C(chr.provision_agent), which
+        libvirt itself does not use. Backend V(qemu) reaches it with this path as C(chr_socket). Whoever may open it controls the
+        router. QEMU must be allowed to create it, also by SELinux or AppArmor. When left out, there is no such channel.
+    type: str
+  autostart:
+    description:
+      - Whether the VM is started with the host.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - outofband.chr.vm
+  - outofband.chr.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+requirements:
+  - libvirt-python on the controller
+  - libvirt 3.4 or newer on the host
+notes:
+  - O(nics[].network) is the name of a libvirt network (as V(default), or V(network:default)), V(bridge:br0) for a Linux bridge of the
+    host, V(ovs:br0) for one of Open vSwitch, or V(user) for QEMU's user-mode network. When left out, it is the network V(default).
+    Whether a bridge is there shows only when the VM is started.
+  - O(nics[].vlan) needs Open vSwitch, or libvirt 11 on the host.
+  - 'Rights: a user who may write to libvirt (group C(libvirt), or root). With polkit access control these are the permissions
+    C(domain.write), C(domain.save), C(domain.start), C(domain.stop), C(domain.delete), C(storage-pool.refresh),
+    C(storage-vol.create), C(storage-vol.data-write), C(storage-vol.data-read), C(storage-vol.delete), and the right to read what
+    is asked.'
+  - With O(state=absent) the overlays that external snapshots have put on the disk are removed with it. Disks that were added to the VM
+    later are not.
+seealso:
+  - module: outofband.chr.wait_for_agent
+  - module: community.libvirt.virt
+"""
+
+EXAMPLES = r"""
+- name: Have a router on a KVM host
+  outofband.chr.libvirt_vm:
+    image: /srv/images/chr-7.22.qcow2
+    routeros: "7.22"
+    cpus: 2
+    nics:
+      - network: bridge:br-wan
+      - network: default
+    autostart: true
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: libvirt
+    chr_libvirt_uri: qemu+ssh://root@kvm1.example.net/system
+
+- name: Wait until it answers
+  outofband.chr.wait_for_agent:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: libvirt
+    chr_libvirt_uri: qemu+ssh://root@kvm1.example.net/system
+
+- name: Remove it with its disk
+  outofband.chr.libvirt_vm:
+    state: absent
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: libvirt
+    chr_libvirt_uri: qemu+ssh://root@kvm1.example.net/system
+"""
+
+RETURN = r"""
+name:
+  description: The VM's name.
+  returned: success
+  type: str
+  sample: chr1
+id:
+  description: The domain's UUID. Null when there is none, or none yet in check mode.
+  returned: success
+  type: str
+  sample: 3f2a91bc-6f0c-4d1e-9d0f-6f0c4d1e9d0f
+state:
+  description: What there is after the task, V(running), V(stopped) or V(absent).
+  returned: success
+  type: str
+  sample: running
+image:
+  description: The SHA-256 of the image that the VM was made of. Null with O(state=absent).
+  returned: success
+  type: str
+  sample: 0a749228b06ac7c2eced5fa07041d1d305ec3b907826e5081a4c793eb11661d1
+"""

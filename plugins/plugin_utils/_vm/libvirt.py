@@ -1,0 +1,453 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""A VM on libvirt, made of an image: a volume in a storage pool, and a domain that boots from it.
+
+Volumes of libvirt take no notes. So the domain comes first, without a disk, and carries the mark and the name of its volume in its
+metadata; then the volume is made, filled and read back; then the domain is defined once more, with the disk and as complete. What
+is taken away goes in the opposite order, so that the mark is there as long as anything that it speaks of. The volume's name has a
+part of the domain's UUID in it: it is nobody else's, and a clone of the domain, which has the same metadata, has no claim to it.
+
+libvirt refuses to delete a volume while a stream is at it. So a second run cannot take away what a first one still imports.
+
+Sources: libvirt's API reference (libvirt-libvirt-domain, -storage, -network, -stream), and what libvirt 9.0 was seen to answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+import typing as t
+import uuid
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    AgentNotThere,
+    InvalidInput,
+    NotPermitted,
+    NotPossible,
+    OutcomeUnknown,
+    TransferFailed,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt_connection import (
+    ACCESS_DENIED,
+    AUTH_FAILED,
+    NO_DOMAIN,
+    NO_NETWORK,
+    NO_STORAGE_POOL,
+    NO_STORAGE_VOL,
+    OPERATION_DENIED,
+    OPERATION_INVALID,
+    NotYet,
+    Overrun,
+    alive,
+    bounded,
+    library,
+    open_once,
+    persist,
+    unreached,
+    uris,
+    words,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
+
+from .base import Found, Mark, Platform, VmSpec
+from .libvirt_stream import digest, upload
+from .libvirt_xml import (
+    Attachment,
+    Disk,
+    Hardware,
+    Hypervisor,
+    Origin,
+    disk_paths,
+    domain_xml,
+    tags_vlans,
+    volume_xml,
+)
+from .progress import MB, Progress
+
+_CALL = 60.0  # seconds for one call of libvirt
+_WORK = 300.0  # for one that writes or reads much on the host: a volume, a pool with many of them
+_STALL = 60.0  # in which a transfer must move
+_IN_USE = 10.0  # in which libvirt lets go of a volume after its stream ended
+
+_INACTIVE = 2  # VIR_DOMAIN_XML_INACTIVE
+_RUNNING_POOL = 2  # VIR_STORAGE_POOL_RUNNING
+_FILE, _BLOCK_DEVICE = 0, 1  # virStorageVolType
+_FOLDERS = ("dir", "fs", "netfs")
+"""Pools whose volumes are files: they take qcow2, and files with holes."""
+# Managed save, snapshots and NVRAM go with the domain; checkpoints since libvirt 5.6.
+_UNDEFINE = 1 | 2 | 4
+_UNDEFINE_CHECKPOINTS = 16
+_HAS_CHECKPOINTS = 5_006_000
+_BRIDGES_HAVE_VLANS = 11_000_000
+
+_T = t.TypeVar("_T")
+
+
+class LibvirtPlatform(Platform):
+    """A domain of the libvirt at the connection's ``libvirt_uri``."""
+
+    def __init__(
+        self,
+        spec: VmSpec,
+        options: GuestOptions,
+        say: t.Callable[[str], None],
+        *,
+        storage: str,
+        hardware: Hardware,
+        autostart: bool,
+    ) -> None:
+        """*storage*: the pool for the disk. *say* takes a line about a long transfer. Raises InvalidInput."""
+        super().__init__(spec)
+        self._uri, shown = uris(options.libvirt_uri)
+        self._shown = shown
+        self.title = f"libvirt at {shown}"
+        self._timeout = positive_seconds("chr_connect_timeout", options.connect_timeout)
+        self._say = say
+        self._storage = storage
+        self._hardware = hardware
+        self._autostart = autostart
+        self._connection: t.Any = None
+        for nic in spec.nics:
+            Attachment.of(nic)
+
+    # -- what there is ---------------------------------------------------------------------------------------------------
+
+    def find(self) -> Found | None:
+        def look(connection: t.Any) -> Found | None:
+            domain = _or_none(NO_DOMAIN, connection.lookupByName, self.spec.name)
+            if domain is None:
+                return None
+            origin = Origin.of(_xml(domain))
+            return Found(domain.UUIDString(), origin.mark if origin else None, bool(domain.isActive()))
+
+        return self._ask(f"the VM {self.spec.name!r} cannot be looked up", look)
+
+    def check(self) -> None:
+        image = self.spec.image
+        assert image
+        if image.format not in ("raw", "qcow2"):
+            raise InvalidInput(f"The image has the format {image.format}; for libvirt convert it to qcow2 or raw.")
+        self._check_host()
+        self._check_storage()
+        for nic in self.spec.nics:
+            self._check_network(Attachment.of(nic), nic.vlan is not None)
+
+    def _check_host(self) -> None:
+        if not self._hypervisor().kvm:
+            self.warnings.append(
+                f"{self.title} has no KVM, so {self.spec.name!r} runs in software emulation: slow, and RouterOS is only known to "
+                "start its guest agent under KVM. Is virtualization on in the host's firmware, and may libvirt use /dev/kvm?"
+            )
+
+    def _check_storage(self) -> None:
+        image = self.spec.image
+        assert image
+
+        def look(connection: t.Any) -> tuple[str, bool, int, int] | list[str]:
+            pool = _or_none(NO_STORAGE_POOL, connection.storagePoolLookupByName, self._storage)
+            if pool is None:
+                return sorted(one.name() for one in connection.listAllStoragePools(0))
+            if pool.info()[0] != _RUNNING_POOL:
+                return _pool_kind(pool), False, 0, 0
+            pool.refresh(0)  # what others wrote there is not counted otherwise
+            _state, capacity, _allocation, available = pool.info()
+            return _pool_kind(pool), True, capacity, available
+
+        answer = self._ask(f"the storage pool {self._storage!r} cannot be looked at", look, _WORK)
+        where = f"The storage pool {self._storage!r} of {self.title}"
+        if isinstance(answer, list):
+            raise InvalidInput(
+                f"{self.title} has no storage pool {self._storage!r}; it has {', '.join(answer) or 'none'}. Set storage to one of "
+                "them, or define it ('virsh pool-define-as')."
+            )
+        kind, active, capacity, available = answer
+        if not active:
+            raise NotPossible(
+                f"{where} is not active. Start it ('virsh pool-start {self._storage}'), and have it started with the host "
+                f"('virsh pool-autostart {self._storage}')."
+            )
+        if kind not in _FOLDERS and image.format != "raw":
+            raise InvalidInput(f"{where} is of the type {kind}, which holds raw disks only: convert the image to raw.")
+        needed = image.path.stat().st_blocks * 512 if kind in _FOLDERS else image.virtual_size
+        if needed > available:
+            raise NotPossible(f"{where} has {available / MB:.0f} MB free; the image needs {needed / MB:.0f} MB.")
+        if image.virtual_size > capacity:
+            raise NotPossible(
+                f"{where} has a size of {capacity / MB:.0f} MB; the disk, with {image.virtual_size / MB:.0f} MB, can never be full "
+                "there."
+            )
+
+    def _check_network(self, attachment: Attachment, vlan: bool) -> None:
+        def look(connection: t.Any) -> tuple[bool, bool] | list[str]:
+            network = _or_none(NO_NETWORK, connection.networkLookupByName, attachment.name)
+            if network is None:
+                return sorted(one.name() for one in connection.listAllNetworks(0))
+            return bool(network.isActive()), tags_vlans(ElementTree.fromstring(network.XMLDesc(0)))
+
+        tags = attachment.kind == "ovs"
+        if attachment.kind == "network":
+            answer = self._ask(f"the network {attachment.name!r} cannot be looked up", look)
+            if isinstance(answer, list):
+                raise InvalidInput(
+                    f"{self.title} has no network {attachment.name!r}; it has {', '.join(answer) or 'none'}. Name one of them, or "
+                    "a bridge of the host as bridge:NAME."
+                )
+            active, tags = answer
+            if not active:
+                raise NotPossible(
+                    f"The network {attachment.name!r} of {self.title} is not active. Start it ('virsh net-start "
+                    f"{attachment.name}'), and have it started with the host ('virsh net-autostart {attachment.name}')."
+                )
+        if vlan and not tags:
+            version = self._ask("its version cannot be asked", lambda connection: int(connection.getLibVersion()))
+            if version < _BRIDGES_HAVE_VLANS:
+                raise NotPossible(
+                    f"{self.title} cannot tag a VLAN on {attachment.kind} {attachment.name!r}: before version 11 libvirt has "
+                    "VLANs on Open vSwitch (ovs:NAME) only. Make a bridge of the host for the VLAN, and leave out vlan."
+                )
+
+    # -- what is made and taken away -------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        image = self.spec.image
+        assert image
+        host = self._hypervisor()
+        identifier = str(uuid.uuid4())
+        volume = f"{self.spec.name}-{identifier[:8]}.img"
+        self._define(host, identifier, Origin(Mark(image.sha256, complete=False), self._storage, volume), None)
+        disk = self._make_volume(volume, image)
+        self._fill_volume(disk.path, image)
+        self._define(host, identifier, Origin(Mark(image.sha256, complete=True), self._storage, volume), disk)
+
+    def _define(self, host: Hypervisor, identifier: str, origin: Origin, disk: Disk | None) -> None:
+        xml = domain_xml(self.spec, identifier, origin, host, self._hardware, disk)
+
+        def define(connection: t.Any) -> None:
+            connection.defineXML(xml).setAutostart(int(self._autostart and disk is not None))
+
+        self._ask(f"the VM {self.spec.name!r} was not defined", define, changes=True)
+
+    def _make_volume(self, name: str, image: Image) -> Disk:
+        def make(connection: t.Any) -> tuple[int, str]:
+            pool = connection.storagePoolLookupByName(self._storage)
+            volume = pool.createXML(volume_xml(name, image, sparse=_pool_kind(pool) in _FOLDERS), 0)
+            return volume.info()[0], volume.path()
+
+        where = f"the volume {name!r} in the storage pool {self._storage!r}"
+        kind, path = self._ask(f"{where} was not made", make, _WORK, changes=True)
+        if kind not in (_FILE, _BLOCK_DEVICE):
+            raise NotPossible(
+                f"{self.title}: {where} is neither a file nor a block device, and this module makes VMs of those only. Choose "
+                "a pool of the type dir, fs, netfs or logical."
+            )
+        return Disk(path, kind == _BLOCK_DEVICE, image.format)
+
+    def _fill_volume(self, path: str, image: Image) -> None:
+        """Send the image, and read it back."""
+
+        def send(connection: t.Any, moved: t.Callable[[int], None]) -> None:
+            volume = connection.storageVolLookupByPath(path)
+            upload(connection, volume, image, sparse=volume.info()[0] == _FILE, moved=moved)
+
+        def read_back(connection: t.Any, moved: t.Callable[[int], None]) -> str:
+            volume = connection.storageVolLookupByPath(path)
+            return digest(connection, volume, image.size, sparse=volume.info()[0] == _FILE, moved=moved)
+
+        name = self.spec.name
+        self._transfer(f"{name}: uploading {image.path.name} to {path}", image, send)
+        arrived = self._transfer(f"{name}: reading {path} back", image, read_back)
+        if arrived != image.sha256:
+            raise TransferFailed(
+                f"{path} at {self.title} was read back with the sha256 {arrived}, not {image.sha256}. It was changed on the way or "
+                f"on the host, or {str(image.path)!r} was changed while it was read."
+            )
+
+    def remove(self, found: Found) -> None:
+        def stop(connection: t.Any) -> None:
+            domain = connection.lookupByUUIDString(found.id)
+            if domain.isActive():
+                domain.destroy()
+
+        def undefine(connection: t.Any) -> None:
+            checkpoints = _UNDEFINE_CHECKPOINTS if connection.getLibVersion() >= _HAS_CHECKPOINTS else 0
+            if (domain := _or_none(NO_DOMAIN, connection.lookupByUUIDString, found.id)) is not None:
+                domain.undefineFlags(_UNDEFINE | checkpoints)
+
+        name = self.spec.name
+        paths = self._ask(
+            f"the disk of {name!r} cannot be looked up, so the VM was left as it is",
+            lambda connection: _system_disk(connection, found.id),
+            _WORK,
+        )
+        self._ask(f"the VM {name!r} was not stopped", stop, changes=True)
+        for path in paths:
+            complaint = f"the volume {path} of {name!r} was not deleted (does another run import it just now?)"
+            self._ask(complaint, functools.partial(_delete_volume, path), changes=True)
+        self._ask(f"the VM {name!r}, whose disk was deleted, was not removed", undefine, changes=True)
+
+    def start(self, found: Found) -> None:
+        self._ask(
+            f"the VM {self.spec.name!r} is there and was not started",
+            lambda connection: connection.lookupByUUIDString(found.id).create(),
+            changes=True,
+        )
+
+    # -- libvirt ---------------------------------------------------------------------------------------------------------
+
+    def _hypervisor(self) -> Hypervisor:
+        found = Hypervisor.of(self._ask("its capabilities cannot be asked", lambda one: str(one.getCapabilities())))
+        if found is None:
+            raise NotPossible(
+                f"{self.title} has no emulator for x86_64: install QEMU there (package qemu-system-x86 or qemu-kvm)."
+            )
+        return found
+
+    def _connected(self) -> t.Any:
+        """The connection, made anew where it was lost. Raises AgentNotThere, NotPermitted, InvalidInput, NotPossible."""
+        if self._connection is None or not alive(self._connection):
+            deadline = Deadline(self._timeout)
+            try:
+                self._connection = persist(
+                    deadline, lambda: open_once(self._uri, self._shown, self.spec.name, deadline)
+                )
+            except NotYet as error:
+                raise unreached(self._shown, self.spec.name, deadline, error) from None
+        return self._connection
+
+    def _transfer(self, what: str, image: Image, work: t.Callable[[t.Any, t.Callable[[int], None]], _T]) -> _T:
+        """The value of *work*, which may take as long as it moves, and ends when this is left."""
+        progress = Progress(self._say, what, image.size)
+        left = threading.Event()
+
+        def moved(count: int) -> None:
+            if left.is_set():
+                raise _Left
+            progress.add(count)
+
+        try:
+            return self._ask(
+                f"{what} broke off",
+                lambda connection: work(connection, moved),
+                _STALL,
+                changes=True,
+                moved=lambda: progress.done,
+            )
+        except OSError as error:
+            raise InvalidInput(f"The image {str(image.path)!r} cannot be read: {error.strerror}.") from None
+        finally:
+            left.set()
+
+    def _ask(
+        self,
+        complaint: str,
+        work: t.Callable[[t.Any], _T],
+        seconds: float = _CALL,
+        *,
+        changes: bool = False,
+        moved: t.Callable[[], int] | None = None,
+    ) -> _T:
+        """The value of *work* on the connection.
+
+        Raises NotPermitted and NotPossible with *complaint* and libvirt's words; when it was lost, or did not come back in time
+        (``bounded``), AgentNotThere, or OutcomeUnknown if *changes* says that the work changes something.
+        """
+        connection = self._connected()
+        try:
+            return bounded(lambda: work(connection), seconds, moved)
+        except Overrun:
+            lost = f"it did not come back within {seconds:g} s"
+        except library().libvirtError as error:
+            said = words(error)
+            if _code(error) in (OPERATION_DENIED, ACCESS_DENIED, AUTH_FAILED):
+                raise NotPermitted(
+                    f"{self.title} does not let this user do that: {complaint}: {said}. That needs a connection that may write "
+                    "(not a read-only socket) and, with access control in libvirtd, the permissions that the page of the module "
+                    "outofband.chr.libvirt_vm names."
+                ) from None
+            if alive(connection):
+                raise NotPossible(f"{self.title}: {complaint}: {said}.") from error
+            lost = f"it was lost in between ({said})"
+        self._connection = None  # left to the thread that still uses it
+        if changes:
+            raise OutcomeUnknown(f"{self.title}: {complaint}, as far as is known: {lost}.")
+        raise AgentNotThere(f"{self.title}: {complaint}: {lost}.")
+
+
+class _Left(Exception):
+    """Nobody waits for the transfer any more."""
+
+
+def _code(error: Exception) -> int | None:
+    return getattr(error, "get_error_code", lambda: None)()
+
+
+def _or_none(missing: int, look_up: t.Callable[[str], t.Any], name: str) -> t.Any:
+    """What was looked up; None where libvirt's error is the number *missing*."""
+    try:
+        return look_up(name)
+    except library().libvirtError as error:
+        if _code(error) != missing:
+            raise
+        return None
+
+
+def _xml(domain: t.Any) -> Element:
+    return ElementTree.fromstring(domain.XMLDesc(_INACTIVE))
+
+
+def _pool_kind(pool: t.Any) -> str:
+    return ElementTree.fromstring(pool.XMLDesc(0)).get("type", "")
+
+
+def _system_disk(connection: t.Any, identifier: str) -> list[str]:
+    """The paths of the volumes that go with a domain of ours, the newest first.
+
+    They are the one that was imported, and the overlays that external snapshots have put on it since. Further disks that somebody
+    gave to the domain are not among them.
+    """
+    xml = _xml(connection.lookupByUUIDString(identifier))
+    origin = Origin.of(xml)
+    if origin is None or not origin.volume:
+        return []
+    pool = connection.storagePoolLookupByName(origin.pool)
+    pool.refresh(0)  # it does not know the overlays otherwise
+    volume = _or_none(NO_STORAGE_VOL, pool.storageVolLookupByName, origin.volume)
+    if volume is None:
+        return []
+    base = volume.path()
+    for path in disk_paths(xml):
+        chain = _chain(connection, path)
+        if base in chain:
+            return chain[: chain.index(base) + 1]
+    return [base]
+
+
+def _chain(connection: t.Any, path: str | None) -> list[str]:
+    """*path* and what it is an overlay of, as far as these are volumes."""
+    found: list[str] = []
+    while path and (volume := _or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)) is not None:
+        found.append(path)
+        path = ElementTree.fromstring(volume.XMLDesc(0)).findtext("backingStore/path")
+    return found
+
+
+def _delete_volume(path: str, connection: t.Any) -> None:
+    """Delete it, if it is there. A stream that has just ended keeps it for a moment."""
+    deadline = Deadline(_IN_USE)
+    volume = _or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)
+    while volume is not None:
+        try:
+            volume.delete(0)
+            return
+        except library().libvirtError as error:
+            if _code(error) != OPERATION_INVALID or deadline.expired:
+                raise
+        time.sleep(0.1)

@@ -1,0 +1,216 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""What libvirt is told, and tells, in XML: the domain that runs a CHR, its volume, and our mark in the domain. Pure.
+
+Source: libvirt's pages "Domain XML format" and "Storage pool and volume XML format".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
+
+from .base import Mark, Nic, VmSpec
+
+NAMESPACE = "https://github.com/outofband/chr/libvirt/1"
+ElementTree.register_namespace("chr", NAMESPACE)
+
+_DISK_NAMES = {"virtio": "vda", "sata": "sda", "ide": "hda"}
+DEFAULT_NETWORK = "default"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a domain of ours says about itself in its metadata, which people do not edit as they do a description."""
+
+    mark: Mark
+    pool: str
+    volume: str
+    """Of its system disk, whether that is there already or not; empty for a clone, whose disk is not the one named there."""
+
+    @classmethod
+    def of(cls, domain: Element) -> Origin | None:
+        """None: the domain is not ours."""
+        found = domain.find(f"metadata/{{{NAMESPACE}}}import")
+        mark = Mark.of(found.text) if found is not None else None
+        if found is None or mark is None:
+            return None
+        volume = found.get("volume", "")
+        own = volume and f"-{domain.findtext('uuid', '')[:8]}." in volume
+        return cls(mark, found.get("pool", ""), volume if own else "")
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """What the QEMU of a host offers."""
+
+    kvm: bool
+    machine: str
+
+    @classmethod
+    def of(cls, capabilities: str) -> Hypervisor | None:
+        """None: it does not run x86_64."""
+        for guest in ElementTree.fromstring(capabilities).iter("guest"):
+            arch = guest.find("arch[@name='x86_64']")
+            if arch is not None and guest.findtext("os_type") == "hvm":
+                machines = {machine.text for machine in guest.iter("machine")}
+                kvm = any(domain.get("type") == "kvm" for domain in arch.findall("domain"))
+                return cls(kvm, "pc" if "pc" in machines else "q35")
+        return None
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The system disk, as QEMU opens it on the host."""
+
+    path: str
+    block: bool
+    """A block device, otherwise a file."""
+    format: str
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a VM on libvirt has besides what every VM has."""
+
+    disk_bus: str
+    provision_socket: str | None
+    """Where the host has a second channel, ``chr.provision_agent``; None: nowhere."""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What ``network`` of a network card means here."""
+
+    kind: str
+    """``network``, ``bridge``, ``ovs`` or ``user``."""
+    name: str
+
+    @classmethod
+    def of(cls, nic: Nic) -> Attachment:
+        """Raises InvalidInput."""
+        text = nic.network or DEFAULT_NETWORK
+        if text == "user":
+            kind, name = "user", ""
+        else:
+            kind, colon, name = text.partition(":")
+            if not colon:
+                kind, name = "network", text
+            if kind not in ("network", "bridge", "ovs") or not name:
+                raise InvalidInput(
+                    f"The network {text!r} cannot be understood: it is the name of a libvirt network (or network:NAME), "
+                    "bridge:NAME for a Linux bridge, ovs:NAME for one of Open vSwitch, or user."
+                )
+        if nic.vlan is not None and not 1 <= nic.vlan <= 4094:
+            raise InvalidInput(f"The VLAN {nic.vlan} of a network card is none: it is a number from 1 to 4094.")
+        if nic.vlan is not None and kind == "user":
+            raise InvalidInput("QEMU's user-mode network has no VLANs: leave out vlan, or choose a bridge.")
+        return cls(kind, name)
+
+
+def domain_xml(spec: VmSpec, uuid: str, origin: Origin, host: Hypervisor, hardware: Hardware, disk: Disk | None) -> str:
+    """The domain; without *disk* while that is being imported. Raises InvalidInput."""
+    domain = Element("domain", type="kvm" if host.kvm else "qemu")
+    _add(domain, "name", spec.name)
+    _add(domain, "uuid", uuid)
+    _add(domain, "description", str(origin.mark))
+    metadata = _add(domain, "metadata")
+    _add(metadata, f"{{{NAMESPACE}}}import", str(origin.mark), pool=origin.pool, volume=origin.volume)
+    _add(domain, "memory", str(spec.memory), unit="MiB")
+    _add(domain, "vcpu", str(spec.cpus))
+    # No firmware is named: this is SeaBIOS, and the CHR image for x86_64 boots with BIOS only.
+    system = _add(domain, "os")
+    _add(system, "type", "hvm", arch="x86_64", machine=host.machine)
+    _add(system, "boot", dev="hd")
+    features = _add(domain, "features")
+    _add(features, "acpi")
+    _add(features, "apic")
+    _add(domain, "cpu", mode="host-model" if host.kvm else "maximum")
+    _add(domain, "clock", offset="utc")
+    _add(domain, "on_reboot", "restart")
+    devices = _add(domain, "devices")
+    if disk:
+        _add_disk(devices, disk, hardware.disk_bus)
+    for nic in spec.nics:
+        _add_nic(devices, nic)
+    _add_channel(devices, "org.qemu.guest_agent.0", None)
+    if hardware.provision_socket:
+        _add_channel(devices, "chr.provision_agent", hardware.provision_socket)
+    _add(devices, "serial", type="pty")
+    _add(devices, "console", type="pty")
+    _add(devices, "controller", type="usb", model="none")
+    return _text(domain)
+
+
+def volume_xml(name: str, image: Image, *, sparse: bool) -> str:
+    """A volume for *image*; one that is not *sparse* has all its blocks at once, or is not made."""
+    volume = Element("volume")
+    _add(volume, "name", name)
+    _add(volume, "capacity", str(image.virtual_size), unit="bytes")
+    if sparse:
+        _add(volume, "allocation", "0", unit="bytes")
+    _add(_add(volume, "target"), "format", type=image.format)
+    return _text(volume)
+
+
+def disk_paths(domain: Element) -> list[str]:
+    """The files and block devices of its disks."""
+    sources = domain.findall("devices/disk/source")
+    return [path for source in sources if (path := source.get("file") or source.get("dev"))]
+
+
+def tags_vlans(network: Element) -> bool:
+    """Whether each libvirt that knows VLANs can have them on this network: Open vSwitch, or functions of a card."""
+    port = network.find("virtualport")
+    forward = network.find("forward")
+    return (port is not None and port.get("type") == "openvswitch") or (
+        forward is not None and forward.get("mode") == "hostdev"
+    )
+
+
+def _add_disk(devices: Element, disk: Disk, bus: str) -> None:
+    element = _add(devices, "disk", type="block" if disk.block else "file", device="disk")
+    _add(element, "driver", name="qemu", type=disk.format, discard="unmap")
+    # By its path, not by pool and volume: AppArmor's helper of libvirt does not look those up, and QEMU may not open the disk.
+    _add(element, "source", **{"dev" if disk.block else "file": disk.path})
+    _add(element, "target", dev=_DISK_NAMES[bus], bus=bus)
+
+
+def _add_nic(devices: Element, nic: Nic) -> None:
+    attachment = Attachment.of(nic)
+    kind = "bridge" if attachment.kind == "ovs" else attachment.kind
+    interface = _add(devices, "interface", type=kind)
+    if nic.mac:
+        _add(interface, "mac", address=nic.mac)
+    if attachment.name:
+        _add(interface, "source", **{kind: attachment.name})
+    if attachment.kind == "ovs":
+        _add(interface, "virtualport", type="openvswitch")
+    if nic.vlan is not None:
+        _add(_add(interface, "vlan"), "tag", id=str(nic.vlan))
+    _add(interface, "model", type=nic.model)
+
+
+def _add_channel(devices: Element, port: str, socket: str | None) -> None:
+    channel = _add(devices, "channel", type="unix")
+    if socket:
+        _add(channel, "source", mode="bind", path=socket)
+    _add(channel, "target", type="virtio", name=port)
+
+
+def _add(parent: Element, tag: str, text: str | None = None, **attributes: str) -> Element:
+    element = ElementTree.SubElement(parent, tag, attributes)
+    element.text = text
+    return element
+
+
+def _text(element: Element) -> str:
+    ElementTree.indent(element)
+    return ElementTree.tostring(element, encoding="unicode")
