@@ -128,14 +128,8 @@ class VmAction(HypervisorAction):
                 outcome = ensure_absent(platform, check_mode=check_mode)
             else:
                 outcome = ensure_present(platform, running=arguments["running"], check_mode=check_mode)
-<<<<<<< HEAD
-=======
-        except (GuestError, AnsibleError) as error:
-            text = hidden(error) if self._task.no_log else str(error)
-            return {**result, "failed": True, "changed": False, "msg": text}
         if platform.warnings:
             result["warnings"] = [*result.get("warnings", []), *platform.warnings]
->>>>>>> refs/heads/libvirt
         result |= {
             "changed": outcome.changed,
             "name": name,
