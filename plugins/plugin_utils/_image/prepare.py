@@ -148,7 +148,7 @@ class Cache:
             path = recipe.source
             assert source is not None
         else:
-            path, source = self._downloaded(recipe, recipe.source, trust, deadline)
+            path, source = self._downloaded(recipe, recipe.source, source, trust, deadline)
         entry = self._entry(recipe, source)
         with self._alone(entry, deadline):
             return self._found(entry) or self._make(recipe, path, source, entry, deadline)
@@ -162,15 +162,17 @@ class Cache:
         about = self._download(recipe).read()
         return about["sha256"] if about else None
 
-    def _downloaded(self, recipe: Recipe, url: str, trust: Trust, deadline: Deadline) -> tuple[Path, str]:
-        """The downloaded source and its sha256."""
+    def _downloaded(
+        self, recipe: Recipe, url: str, known: str | None, trust: Trust, deadline: Deadline
+    ) -> tuple[Path, str]:
+        """The downloaded source and its sha256, which may be *known* before."""
         entry = self._download(recipe)
         with self._alone(entry, deadline):
             about = entry.read()
             if about is None:
                 entry.forget()
                 Download(url, entry.path, recipe.checksum, trust, deadline, self._say).run()
-                about = {"sha256": sha256(entry.path), "url": shown(url)}
+                about = {"sha256": known or sha256(entry.path), "url": shown(url)}
                 entry.write(about)
         return entry.path, about["sha256"]
 
@@ -254,7 +256,7 @@ def _prepared(path: Path, about: dict[str, t.Any], *, cached: bool) -> Prepared:
 def _local_sha256(path: Path, checksum: Checksum | None) -> str:
     try:
         found = sha256(path)
-        wrong = checksum and checksum.of(path) != checksum.digest
+        wrong = checksum and (found if checksum.algorithm == "sha256" else checksum.of(path)) != checksum.digest
     except OSError as error:
         raise InvalidInput(f"src {str(path)!r} cannot be read: {error.strerror or error}.") from None
     if wrong:

@@ -1,0 +1,211 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""outofband.chr.image in whole runs of ansible-playbook: a real web server, qemu-img and debugfs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
+from ansible_collections.outofband.chr.tests.lab.chr_image import X86_64, build_chr_image, pack, tool
+from ansible_collections.outofband.chr.tests.lab.web import Resource, WebServer
+
+MODULE = "outofband.chr.image"
+SECRET = "s3cret-of-the-script"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image as it is published; some MB of it cannot be compressed."""
+    folder = tmp_path_factory.mktemp("image")
+    disk = build_chr_image(folder / "chr-7.22.img", files={"var/pdb/system/image": os.urandom(8_000_000)})
+    return pack(disk, folder / "chr-7.22.img.zip")
+
+
+@pytest.fixture
+def web(archive: Path) -> t.Iterator[WebServer]:
+    with WebServer() as server:
+        server["/7.22/chr-7.22.img.zip"] = Resource(archive.read_bytes())
+        yield server
+
+
+@pytest.fixture
+def task(web: WebServer, archive: Path, tmp_path: Path) -> t.Callable[..., dict[str, t.Any]]:
+    """A task that gets the archive from the web; None takes an option away."""
+
+    def make(**options: t.Any) -> dict[str, t.Any]:
+        arguments = {
+            "version": "7.22",
+            "url": f"{web.url}/{{version}}/chr-{{version}}.{{format}}.zip",
+            "checksum": f"sha256:{sha256(archive)}",
+            "format": "qcow2",
+            "cache": str(tmp_path / "cache"),
+            **options,
+        }
+        return {"name": "image", MODULE: {key: value for key, value in arguments.items() if value is not None}}
+
+    return make
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def script_in(raw: Path) -> bytes:
+    command = [tool("debugfs"), "-R", "cat /rw/autorun.scr", f"{raw}?offset={X86_64[1].start * 512}"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def test_an_image_is_prepared_once(playbook, task, web, archive):
+    first = playbook([task(size="256M")], {"chr1": {}})
+    assert first.rc == 0, first.output
+    result = first.of("image")["result"]
+    path = Path(result["path"])
+    assert result["changed"] and not result["cached"]
+    assert (result["format"], result["version"], result["architecture"]) == ("qcow2", "7.22", "x86_64")
+    assert result["virtual_size"] == inspect(path).virtual_size == 256 * 1024 * 1024
+    assert (result["sha256"], result["size"]) == (sha256(path), path.stat().st_size)
+    assert result["source_sha256"] == sha256(archive)
+    second = playbook([task(size="256M")], {"chr1": {}})
+    assert second.rc == 0, second.output
+    again = second.of("image")["result"]
+    assert again["cached"] and not again["changed"]
+    assert {**again, "cached": False, "changed": True} == result
+    assert len(web["/7.22/chr-7.22.img.zip"].asked) == 1
+
+
+def test_check_mode_says_what_would_be_done_and_does_nothing(playbook, task, web, tmp_path):
+    planned = playbook([task()], {"chr1": {}}, "--check")
+    assert planned.rc == 0, planned.output
+    would = planned.of("image")["result"]
+    assert would["changed"]
+    assert "would have been made of http://127.0.0.1" in would["msg"]
+    assert not (tmp_path / "cache").exists()
+    assert web["/7.22/chr-7.22.img.zip"].asked == []
+    made = playbook([task()], {"chr1": {}})
+    assert made.of("image")["result"]["path"] == would["path"]
+    known = playbook([task()], {"chr1": {}}, "--check").of("image")["result"]
+    assert not known["changed"]
+    assert known["sha256"] == made.of("image")["result"]["sha256"]
+
+
+def test_many_hosts_at_once_download_and_make_it_once(playbook, task, web, tmp_path):
+    hosts = {f"chr{number:02}": {} for number in range(20)}
+    run = playbook([task(checksum="waived")], hosts, "--forks", "20")
+    assert run.rc == 0, run.output
+    results = [line["result"] for line in run.lines]
+    assert len(results) == 20
+    assert len({one["path"] for one in results}) == 1
+    assert [one["changed"] for one in results].count(True) == 1
+    assert len(web["/7.22/chr-7.22.img.zip"].asked) == 1
+    made = [one for one in (tmp_path / "cache" / "images").iterdir() if not one.name.endswith((".lock", ".json"))]
+    assert made == [Path(results[0]["path"])]
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(playbook, task, web, tmp_path):
+    resource = web["/7.22/chr-7.22.img.zip"]
+    resource.stall_after = 4_000_000
+    process = playbook.start([task()], {"chr1": {}})
+    try:
+        assert resource.stalled.wait(120)
+        while sum(one.stat().st_size for one in (tmp_path / "cache").glob("downloads/*.part")) < 4_000_000:
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert not list((tmp_path / "cache" / "images").glob("*.json"))
+    resource.stall_after = None
+    run = playbook([task()], {"chr1": {}})
+    assert run.rc == 0, run.output
+    assert resource.asked[-1]["Range"] == "bytes=4000000-"
+    assert resource.sent == len(resource.body)
+
+
+def test_a_script_is_in_the_image_and_nowhere_else(playbook, task, tmp_path):
+    text = f'/user set admin password="{SECRET}"\n'
+    run = playbook([{**task(format="raw", first_boot=text), "no_log": True}], {"chr1": {}}, "-vvvv")
+    assert run.rc == 0, run.output
+    assert SECRET not in run.output
+    (path,) = (tmp_path / "cache" / "images").glob("*.raw")
+    assert script_in(path) == text.encode()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_script_in_a_vaulted_file_is_put_in_as_it_was(playbook, task, tmp_path):
+    (tmp_path / "files").mkdir()
+    vaulted = tmp_path / "files" / "first.rsc"
+    vaulted.write_text(f":put {SECRET}\r\n", newline="")
+    (tmp_path / "password").write_text("x")
+    subprocess.run(
+        [Path(sys.executable).parent / "ansible-vault", "encrypt", "--vault-password-file", "password", vaulted],
+        cwd=tmp_path,
+        check=True,
+    )
+    run = playbook([task(format="raw", first_boot_src="first.rsc")], {"chr1": {}}, "--vault-password-file", "password")
+    assert run.rc == 0, run.output
+    assert script_in(Path(run.of("image")["result"]["path"])) == f":put {SECRET}\r\n".encode()
+    assert not any(
+        SECRET.encode() in one.read_bytes() for one in tmp_path.rglob("*") if one.is_file() and one.suffix != ".raw"
+    )
+
+
+def test_a_local_archive_is_taken_without_a_checksum_and_with_a_warning_for_uefi(playbook, task, tmp_path):
+    disk = build_chr_image(tmp_path / "uefi.img")
+    with disk.open("r+b") as file:
+        file.write(bytes(440))
+    run = playbook([task(src="uefi.img", url=None, checksum=None, version=None)], {"chr1": {}})
+    assert run.rc == 0, run.output
+    result = run.of("image")["result"]
+    assert Path(result["path"]).name.startswith("chr-image-")
+    assert "has no boot code for a BIOS" in "".join(result["warnings"])
+
+
+BAD: dict[str, tuple[dict[str, t.Any], str]] = {
+    "no version": ({"version": None}, "version is missing, which goes into url"),
+    "a version that is none": ({"version": "../../x"}, "is no version of RouterOS"),
+    "no checksum": ({"checksum": None}, "checksum is missing. .*'waived' says"),
+    "a checksum that is none": ({"checksum": "none"}, "checksum 'none' is neither 'waived' nor"),
+    "another checksum": ({"checksum": "sha1:" + "0" * 40}, "has the checksum sha1:.*, not sha1:0000.*It was removed"),
+    "a version that is not there": (
+        {"version": "7.99"},
+        "chr-7.99.img.zip answered 404 Not Found. It has no such file",
+    ),
+    "a size that is none": ({"size": "large"}, "size 'large' is no size, such as '1G'"),
+    "a size that is too small": ({"size": "64M"}, "at least 128 MiB"),
+    "a file that is not there": ({"src": "none.img", "url": None}, "src 'none.img' was not found on the controller"),
+    "a URL as src": ({"src": "http://host/x", "url": None}, "a URL goes into url"),
+    "two sources": ({"src": "x"}, "mutually exclusive: url\\|src"),
+    "two scripts": ({"first_boot": "x", "first_boot_src": "y"}, "mutually exclusive: first_boot\\|first_boot_src"),
+    "a time that is none": ({"timeout": 0}, "timeout is 0: it must be a number of seconds above 0"),
+    "another scheme": ({"url": "file:///etc/passwd"}, "is no http or https URL"),
+}
+
+
+def test_bad_input_is_told_and_leaves_nothing(playbook, task, tmp_path):
+    tasks = [{**task(**options), "name": name, "ignore_errors": True} for name, (options, _words) in BAD.items()]
+    run = playbook(tasks, {"chr1": {}})
+    assert run.rc == 0, run.output
+    for name, (_options, words) in BAD.items():
+        line = run.of(name)
+        assert line["status"] == "failed"
+        assert re.search(words, line["result"]["msg"]), (name, line["result"]["msg"])
+    left = [one.name for one in (tmp_path / "cache").rglob("*") if one.is_file() and one.suffix != ".lock"]
+    assert left == []
+
+
+def test_a_failure_under_no_log_shows_nothing(playbook, task):
+    run = playbook([{**task(version="7.99", first_boot=SECRET), "no_log": True}], {"chr1": {}}, "-vvvv")
+    assert run.rc == 2
+    assert SECRET not in run.output
+    assert "7.99.img" not in run.output
