@@ -86,6 +86,8 @@ class VmAction(ActionBase):
         except (GuestError, AnsibleError) as error:
             text = hidden(error) if self._task.no_log else str(error)
             return {**result, "failed": True, "changed": False, "msg": text}
+        if platform.warnings:
+            result["warnings"] = [*result.get("warnings", []), *platform.warnings]
         result |= {
             "changed": outcome.changed,
             "name": name,

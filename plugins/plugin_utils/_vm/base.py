@@ -111,6 +111,8 @@ class Platform(ABC):
 
     def __init__(self, spec: VmSpec) -> None:
         self.spec = spec
+        self.warnings: list[str] = []
+        """What the operator should know of the VM although nothing fails; ``check`` may add to it."""
 
     @abstractmethod
     def find(self) -> Found | None:
