@@ -1,0 +1,136 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qemu_vm
+author: The outofband.chr authors (@outofband)
+short_description: Make a router of a disk image with QEMU alone, or remove it
+version_added: 0.1.0
+description:
+  - Uploads a prepared disk image of a Cloud Hosted Router to a machine that has QEMU and neither libvirt nor Proxmox VE, checks its
+    SHA-256 there, and makes a VM that boots from it with BIOS. The channel of the guest agent is wired, so backend V(qemu) of
+    P(outofband.chr.guest_agent#connection) reaches the router with RV(socket) as C(chr_socket).
+  - The machine is the controller itself, or that of C(chr_ssh_host), which is reached through the OpenSSH client (C(chr_ssh_args)).
+    It needs a shell, C(sha256sum) and QEMU, and no Python.
+  - All that a VM consists of is in the folder O(directory)C(/NAME). The shell script C(start) there has the whole command line of
+    QEMU, and C(console.sock) is the router's serial console.
+  - No other collection makes VMs with QEMU alone, so this module has code of its own. For later changes of the hardware, switch the
+    router off and edit C(start). Where there is libvirt, M(outofband.chr.libvirt_vm) is the better choice.
+options:
+  directory:
+    description:
+      - The absolute path of the folder on the machine in which each VM has a folder. It is made where it is missing.
+      - Together with the VM's name it may have about 90 characters, as sockets are in it.
+    type: str
+    default: /var/lib/outofband.chr
+  disk_bus:
+    description:
+      - What the system disk is connected to.
+    type: str
+    default: virtio
+    choices: [virtio, ide, sata]
+  accelerator:
+    description:
+      - V(auto) uses KVM and, where that is not to be had when the VM is started, emulation; V(kvm) and V(tcg) use this one only.
+      - RouterOS is only known to start its guest agent under KVM. There is a warning where the VM would be emulated.
+    type: str
+    default: auto
+    choices: [auto, kvm, tcg]
+  agent_port:
+    description:
+      - The name of the agent's virtio-serial port. V(chr.provision_agent) is the other one that is known to work.
+    type: str
+    default: org.qemu.guest_agent.0
+  service:
+    description:
+      - Whether the VM is started by systemd, as the unit C(outofband-chr-NAME), and so also with the machine. It needs root.
+      - When left out, it is so where systemd runs the machine and the user is root.
+      - Otherwise the VM is a process in the background, which is not there any more after a reboot of the machine.
+    type: bool
+extends_documentation_fragment:
+  - outofband.chr.vm
+  - outofband.chr.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+requirements:
+  - QEMU 6.0 or newer with C(qemu-system-x86_64) or C(qemu-kvm) on the machine
+notes:
+  - O(name) has at most 64 letters, digits, and C(_), C(.), C(-).
+  - O(image) is a raw or a qcow2 image.
+  - O(nics[].network) is V(bridge:br0) for a Linux bridge, which QEMU's bridge helper must be allowed to use (C(allow br0) in
+    C(/etc/qemu/bridge.conf)), V(tap:tap0) for a tap device that is there, V(user) for QEMU's user-mode network, from which the
+    router reaches others and is not reached, or V(none) for a card without a network. When left out, it is V(user).
+  - QEMU does not tag frames, so O(nics[].vlan) is refused.
+  - 'Rights: a user who may write to O(directory) and use C(/dev/kvm); for V(tap:NAME), and for O(service), root.'
+  - When the machine is shut down, the router is switched off without being asked. Shut it down before with M(outofband.chr.power).
+seealso:
+  - module: outofband.chr.wait_for_agent
+  - module: outofband.chr.power
+"""
+
+EXAMPLES = r"""
+- name: Have a router on a machine with QEMU
+  outofband.chr.qemu_vm:
+    name: chr1
+    image: /srv/images/chr-7.22.qcow2
+    routeros: "7.22"
+    cpus: 2
+    nics:
+      - network: bridge:br-wan
+      - network: bridge:br-lan
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: qemu
+    chr_ssh_host: root@kvm1.example.net
+
+- name: Wait until it answers
+  outofband.chr.wait_for_agent:
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: qemu
+    chr_ssh_host: root@kvm1.example.net
+    chr_socket: /var/lib/outofband.chr/chr1/agent.sock
+
+- name: Remove it with its disk
+  outofband.chr.qemu_vm:
+    name: chr1
+    state: absent
+  vars:
+    ansible_connection: outofband.chr.guest_agent
+    chr_backend: qemu
+    chr_ssh_host: root@kvm1.example.net
+"""
+
+RETURN = r"""
+name:
+  description: The VM's name.
+  returned: success
+  type: str
+  sample: chr1
+id:
+  description: The VM's folder. Null when there is none, or none yet in check mode.
+  returned: success
+  type: str
+  sample: /var/lib/outofband.chr/chr1
+socket:
+  description: The socket of the agent on the machine, for C(chr_socket). Null with O(state=absent).
+  returned: success
+  type: str
+  sample: /var/lib/outofband.chr/chr1/agent.sock
+state:
+  description: What there is after the task, V(running), V(stopped) or V(absent).
+  returned: success
+  type: str
+  sample: running
+image:
+  description: The SHA-256 of the image that the VM was made of. Null with O(state=absent).
+  returned: success
+  type: str
+  sample: 0a749228b06ac7c2eced5fa07041d1d305ec3b907826e5081a4c793eb11661d1
+"""

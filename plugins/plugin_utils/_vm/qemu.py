@@ -1,0 +1,357 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""A VM that is a process of QEMU on a host, with a folder of its own and nothing else: no libvirt, no Proxmox VE.
+
+In the folder are the ``disk.*``, the ``notes`` with the mark, and ``start``, a shell script with the whole command line of QEMU.
+While the VM runs there are ``pid``, and the sockets ``agent.sock``, ``console.sock`` (the serial port) and ``qmp.sock``. With
+systemd, a unit that runs ``start`` is all there is outside of the folder.
+
+Sources: QEMU's manual (qemu-system-x86_64, qemu-bridge-helper), systemd.unit, systemd.service.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import typing as t
+import uuid
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    GuestError,
+    InvalidInput,
+    NotPermitted,
+    NotPossible,
+    VmNotThere,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
+
+from .base import Found, Mark, NameTaken, Nic, Platform, VmSpec
+from .host import Host
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_FOLDER = re.compile(r"(/[A-Za-z0-9_.+@-]+)+")
+_PORT = re.compile(r"[A-Za-z0-9_.-]+")
+_NETWORK = re.compile(r"user|none|(?:bridge|tap):[A-Za-z0-9_.-]{1,15}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_SOCKET = 107  # bytes of a unix socket's path
+_SLACK = 1 << 20  # bytes for what is beside the disk
+_MODELS = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
+_DISKS = {
+    "virtio": ("virtio-blk-pci,drive=disk0,bootindex=1",),
+    "ide": ("ide-hd,drive=disk0,bootindex=1",),
+    "sata": ("ich9-ahci,id=sata0", "ide-hd,bus=sata0.0,drive=disk0,bootindex=1"),
+}
+_ACCELERATORS = {"auto": "kvm:tcg", "kvm": "kvm", "tcg": "tcg"}
+_AGENT = "RouterOS is only known to start its guest agent under KVM, so that the router may never answer"
+
+# In all of them, $1 is the VM's folder. A number in the file pid counts while that process has the file's name in its command line.
+_OURS = """\
+ours() { pid=$(cat "$1/pid" 2>/dev/null) && { tr '\\0' '\\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF -- "$1/pid"; }
+"""
+_LOOK = f"""{_OURS}
+[ -e "$1" ] || exit 0
+all=$(ls -A -- "$1/") || exit 1
+[ -n "$all" ] || exit 0
+if ours "$1"; then echo running; else echo stopped; fi
+[ ! -e "$1/notes" ] || cat "$1/notes"
+"""
+# $2: the unit's file. Each line is a fact and its value.
+_ASK = """\
+for name in qemu-system-x86_64 qemu-kvm /usr/libexec/qemu-kvm; do
+    if found=$(command -v "$name"); then echo "emulator $found"; break; fi
+done
+[ ! -r /dev/kvm ] || [ ! -w /dev/kvm ] || echo "kvm yes"
+[ ! -d /run/systemd/system ] || echo "systemd yes"
+echo "user $(id -u)"
+for file in /sys/class/net/*; do
+    name=${file##*/}
+    [ -d "$file/bridge" ] && echo "bridge $name"
+    [ -e "$file/tun_flags" ] && echo "tap $name"
+done
+cat /etc/qemu/bridge.conf /etc/qemu-kvm/bridge.conf 2>/dev/null | sed -n 's/^[[:space:]]*\\(allow\\|include\\)[[:space:]]*/\\1 /p'
+[ ! -e "$2" ] || echo "unit $(grep -cF -- " $1/start" "$2")"
+there=$1
+while [ ! -e "$there" ]; do there=${there%/*}; there=${there:-/}; done
+echo "there $there"
+[ ! -d "$there" ] || [ ! -w "$there" ] || echo "writable yes"
+"""
+_PROBE = f"""{_OURS}
+ours "$1"
+"""
+# $2: the unit, or nothing; $3: its file.
+_REMOVE = f"""{_OURS}
+if [ -n "$2" ] && [ -e "$3" ]; then
+    systemctl disable --now -- "$2" && rm -f -- "$3" && systemctl daemon-reload || exit 1
+fi
+for signal in TERM KILL; do
+    tries=0
+    while [ $tries -lt 100 ] && ours "$1"; do
+        [ $tries -gt 0 ] || kill -$signal "$pid"
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+done
+if ours "$1"; then echo "process $pid does not end" >&2; exit 1; fi
+find "$1" -mindepth 1 -maxdepth 1 ! -name notes -exec rm -rf -- {{}} + && rm -rf -- "$1"
+"""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the VM has beside what every VM has."""
+
+    disk_bus: str
+    """``virtio``, ``ide`` or ``sata``."""
+    accelerator: str
+    """``auto``, ``kvm`` or ``tcg``."""
+    agent_port: str
+    """The name of the agent's virtio-serial port."""
+
+
+class QemuPlatform(Platform):
+    """One VM of a host. *service*: started by systemd, also with the host; None: where that is possible."""
+
+    def __init__(
+        self,
+        spec: VmSpec,
+        host: Host,
+        directory: str,
+        hardware: Hardware,
+        service: bool | None,
+        units: str = "/etc/systemd/system",
+    ) -> None:
+        super().__init__(spec)
+        self.title = f"QEMU on {host.name}"
+        if not _NAME.fullmatch(spec.name):
+            raise InvalidInput(
+                f"name {spec.name!r} is no name for a VM here: it becomes a folder and the name of a unit, so it has at most 64 "
+                "letters, digits and _ . -"
+            )
+        directory = directory.rstrip("/")
+        if not _FOLDER.fullmatch(directory) or ".." in PurePosixPath(directory).parts:
+            raise InvalidInput(f"directory {directory!r} is no absolute path of letters, digits and _ . + @ -")
+        if not _PORT.fullmatch(hardware.agent_port):
+            raise InvalidInput(f"agent_port {hardware.agent_port!r} is no name of a virtio-serial port.")
+        self.folder = f"{directory}/{spec.name}"
+        self.socket = f"{self.folder}/agent.sock"
+        """Of the agent, as backend qemu takes it."""
+        if len(self._file("console.sock")) > _SOCKET:
+            raise InvalidInput(
+                f"directory {directory!r} and the VM's name are too long together: the path of a socket has {_SOCKET} bytes."
+            )
+        self._host = host
+        self._hardware = hardware
+        self._service = service
+        self._unit = f"outofband-chr-{spec.name}.service"
+        self._unit_file = f"{units}/{self._unit}"
+        self._facts: dict[str, list[str]] = {}
+
+    def find(self) -> Found | None:
+        looked = self._sh(_LOOK)
+        if not looked:
+            return None
+        state, _unused, notes = looked.partition("\n")
+        return Found(self.folder, Mark.of(notes), state == "running")
+
+    def check(self) -> None:
+        image = self._image()
+        networks = [self._network(nic) for nic in self.spec.nics]
+        self._facts = self._ask()
+        if "emulator" not in self._facts:
+            raise NotPossible(
+                f"{self._host.name} has no qemu-system-x86_64 (or qemu-kvm) on PATH. Install qemu-system-x86 (Debian, Ubuntu) or "
+                "qemu-kvm (Fedora, RHEL) there, or set chr_ssh_host to the machine that has it."
+            )
+        self._check_accelerator()
+        self._check_service()
+        for network in networks:
+            self._check_network(network)
+        (there,) = self._facts["there"]
+        if "writable" not in self._facts:
+            raise NotPermitted(
+                f"{self.folder} cannot be made on {self._host.name}: {there} is no folder that the user there may write to. Choose "
+                "another directory, or another user in chr_ssh_host."
+            )
+        free = self._host.free(there)
+        if free < image.size + _SLACK:
+            raise NotPossible(
+                f"{there} on {self._host.name} has {free // 2**20} MiB free; the image needs {-(-image.size // 2**20) + 1}. "
+                "Nothing was made there. Make room, or choose another directory."
+            )
+
+    def create(self) -> None:
+        image = self._image()
+        self._host.run(["mkdir", "-p", "-m", "0700", "--", self.folder])
+        self._mark(image.sha256, complete=False)
+        disk = self._file(f"disk.{image.format}")
+        self._host.put(image.path, image.sha256, disk)
+        self._host.write(self._start_script(disk, image.format), self._file("start"))
+        if self._with_service():
+            self._host.write(self._unit_text(), self._unit_file)
+            self._host.run(["systemctl", "daemon-reload"])
+            self._host.run(["systemctl", "enable", "--", self._unit])
+        self._mark(image.sha256, complete=True)
+
+    def remove(self, found: Found) -> None:
+        assert found.image
+        self._mark(found.image, complete=False)  # what is left when this is stopped half way
+        self._sh(_REMOVE, self._unit, self._unit_file)
+
+    def start(self, found: Found) -> None:
+        unit = self._host.try_run(["test", "-e", self._unit_file]).rc == 0
+        started = self._host.try_run(
+            ["systemctl", "start", "--", self._unit] if unit else ["sh", self._file("start"), "-daemonize"]
+        )
+        if started.rc:
+            look = f" 'journalctl -u {self._unit}' there has QEMU's words." if unit else ""
+            raise GuestError(
+                f"{self.spec.name!r} was not switched on by {self.title}: {started.said}.{look} The VM is there, off, and the next "
+                f"run tries again. {self._file('start')} there has QEMU's command line."
+            )
+        if self._host.try_run(["sh", "-c", _PROBE, "sh", self.folder]).rc:
+            raise VmNotThere(f"{self.spec.name!r} was switched on by {self.title}, and ended at once.")
+
+    # -- what is asked of the host -----------------------------------------------------------------------------------
+
+    def _file(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def _sh(self, script: str, *arguments: str) -> str:
+        return self._host.run(["sh", "-c", script, "sh", self.folder, *arguments])
+
+    def _mark(self, image: str, *, complete: bool) -> None:
+        self._host.write(f"{Mark(image, complete)}\n", self._file("notes"))
+
+    def _ask(self) -> dict[str, list[str]]:
+        facts: dict[str, list[str]] = {}
+        for line in self._sh(_ASK, self._unit_file).splitlines():
+            name, _unused, value = line.partition(" ")
+            facts.setdefault(name, []).append(value.strip())
+        return facts
+
+    def _image(self) -> Image:
+        image = self.spec.image
+        assert image is not None
+        if image.format not in ("raw", "qcow2"):
+            raise InvalidInput(
+                f"The image is {image.format}, which QEMU does not run from for long: have outofband.chr.image convert it to qcow2."
+            )
+        return image
+
+    def _check_accelerator(self) -> None:
+        wanted = self._hardware.accelerator
+        if wanted != "tcg" and "kvm" in self._facts:
+            return
+        why = f"{self._host.name} has no /dev/kvm that this user may use"
+        if wanted == "kvm":
+            raise NotPossible(f"{why}: load the module kvm_intel or kvm_amd, and put the user into the group kvm.")
+        self.warnings.append(f"{self.spec.name}: {'it is emulated' if wanted == 'tcg' else why}. {_AGENT}.")
+
+    def _check_service(self) -> None:
+        if self._service and not self._may_serve():
+            raise NotPossible(
+                f"service: {self._host.name} is not run by systemd, or the user there is not root, so no unit can be made. Set "
+                "service to false; the VM then stays off after a reboot of the host."
+            )
+        if self._facts.get("unit") == ["0"]:
+            raise NameTaken(
+                f"{self._host.name} has {self._unit_file} of another VM with this name, in another folder than {self.folder}. It "
+                "was not touched. Choose another name or the directory of that VM."
+            )
+
+    def _may_serve(self) -> bool:
+        return "systemd" in self._facts and self._facts["user"] == ["0"]
+
+    def _with_service(self) -> bool:
+        return self._may_serve() if self._service is None else self._service
+
+    def _network(self, nic: Nic) -> str:
+        network = nic.network or "user"
+        if not _NETWORK.fullmatch(network):
+            raise InvalidInput(f"Network {network!r} is none of bridge:NAME, tap:NAME, user, none.")
+        if nic.mac and not _MAC.fullmatch(nic.mac):
+            raise InvalidInput(f"MAC address {nic.mac!r} is none, such as 52:54:00:12:34:56.")
+        if nic.vlan is not None:
+            raise InvalidInput(
+                f"vlan {nic.vlan}: QEMU itself does not tag. Use a bridge of that VLAN, or a VLAN interface in the router."
+            )
+        return network
+
+    def _check_network(self, network: str) -> None:
+        kind, _unused, name = network.partition(":")
+        if not name:
+            return
+        if name not in self._facts.get(kind, []):
+            there = ", ".join(self._facts.get(kind, [])) or "none"
+            raise NotPossible(f"{self._host.name} has no {kind} {name!r} (those it has: {there}).")
+        allowed = self._facts.get("allow", [])
+        if kind == "bridge" and name not in allowed and "all" not in allowed and "include" not in self._facts:
+            raise NotPermitted(
+                f"QEMU's bridge helper on {self._host.name} may not use {name}: put the line 'allow {name}' into "
+                "/etc/qemu/bridge.conf there."
+            )
+
+    # -- what is written ---------------------------------------------------------------------------------------------
+
+    def _start_script(self, disk: str, disk_format: str) -> str:
+        lines = [shlex.join(words) for words in self._command(disk, disk_format)]
+        return (
+            f"#!/bin/sh\n# The router {self.spec.name}, imported by outofband.chr. With -daemonize it runs in the background.\n"
+            "umask 077\nexec " + " \\\n    ".join([*lines, '"$@"']) + "\n"
+        )
+
+    def _command(self, disk: str, disk_format: str) -> t.Iterator[list[str]]:
+        """The arguments of QEMU, as they belong together."""
+        yield [self._facts["emulator"][0]]
+        yield ["-name", self.spec.name]
+        yield ["-uuid", str(uuid.uuid4())]
+        yield ["-machine", f"pc,accel={_ACCELERATORS[self._hardware.accelerator]}"]
+        yield ["-cpu", "max"]
+        yield ["-smp", str(self.spec.cpus)]
+        yield ["-m", f"{self.spec.memory}M"]
+        yield ["-nodefaults", "-no-user-config"]
+        yield ["-display", "none"]
+        yield ["-pidfile", self._file("pid")]
+        yield ["-drive", f"file={disk},format={disk_format},if=none,id=disk0,discard=unmap"]
+        for device in _DISKS[self._hardware.disk_bus]:
+            yield ["-device", device]
+        for number, nic in enumerate(self.spec.nics):
+            yield from self._nic(number, nic)
+        yield ["-device", "virtio-serial-pci"]
+        yield from self._listen("agent", "-device", f"virtserialport,chardev=agent,name={self._hardware.agent_port}")
+        yield from self._listen("console", "-serial", "chardev:console")
+        yield from self._listen("qmp", "-mon", "chardev=qmp,mode=control")
+
+    def _listen(self, name: str, *user: str) -> t.Iterator[list[str]]:
+        yield ["-chardev", f"socket,id={name},path={self._file(name)}.sock,server=on,wait=off"]
+        yield list(user)
+
+    def _nic(self, number: int, nic: Nic) -> t.Iterator[list[str]]:
+        kind, _unused, name = self._network(nic).partition(":")
+        # QEMU gives each VM the same address.
+        mac = nic.mac or "52:54:00:" + secrets.token_bytes(3).hex(":")
+        device = f"{_MODELS[nic.model]},mac={mac}"
+        backend = {
+            "bridge": f"bridge,id=net{number},br={name}",
+            "tap": f"tap,id=net{number},ifname={name},script=no,downscript=no",
+            "user": f"user,id=net{number}",
+        }.get(kind)
+        if backend:
+            yield ["-netdev", backend]
+            device += f",netdev=net{number}"
+        yield ["-device", device]
+
+    def _unit_text(self) -> str:
+        return (
+            f"# Made by outofband.chr, and removed with the VM.\n[Unit]\nDescription=Router {self.spec.name} (outofband.chr)\n"
+            "Wants=network-online.target\nAfter=network-online.target\n"
+            f"RequiresMountsFor={self.folder}\n\n"
+            f"[Service]\nType=forking\nPIDFile={self._file('pid')}\nExecStart=/bin/sh {self._file('start')} -daemonize\n\n"
+            "[Install]\nWantedBy=multi-user.target\n"
+        )
