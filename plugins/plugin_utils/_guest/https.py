@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import select
 import socket
@@ -65,7 +66,8 @@ class Https:
     """Requests to one server. Safe to use from several threads. Times are in seconds.
 
     *where* names the server in messages, *authority* what chr_ca_path should be. A connection that was idle for *keep* is
-    not used again: the server may be closing it.
+    not used again: the server may be closing it. With *thumbprint*, the SHA-1 or SHA-256 of its certificate that a server which is
+    believed has told (hex, with or without colons), the server must have just that certificate, and no authority is asked.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Https:
         ca_path: str | None,
         authority: str,
         keep: float,
+        thumbprint: str | None = None,
     ) -> None:
         self.where = where
         self.round_trip = 0.0
@@ -85,6 +88,7 @@ class Https:
         self._validate_certs, self._ca_path = validate_certs, ca_path
         self._authority = authority
         self._keep = keep
+        self._thumbprint = (thumbprint or "").replace(":", "").lower() if validate_certs else ""
         self._idle: list[tuple[http.client.HTTPSConnection, float]] = []
         self._lock = threading.Lock()
 
@@ -97,11 +101,13 @@ class Https:
         headers: dict[str, str],
         connect: Deadline,
         patience: float,
+        sink: t.Callable[[bytes], object] | None = None,
     ) -> Reply:
         """One request, which messages call *what*; connected to before *connect* and answered within *patience*.
 
         A *body* that can be read is sent block by block; *headers* then have its Content-Length, and *patience* is for each block.
-        A server that answers before it has all of it is believed.
+        A server that answers before it has all of it is believed. The body of an answer that is no error goes to *sink*, if there
+        is one, block by block.
 
         Raises AgentNotThere when it did not leave, Interrupted when it did and its fate is unknown, InvalidInput for a
         certificate that is not trusted and for a chr_ca_path that cannot be used.
@@ -115,6 +121,9 @@ class Https:
                     sending.enter_context(contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError))
                 connection.request(method, url, t.cast("t.Any", body), headers)
             answer = connection.getresponse()
+            if sink and answer.status < 300:
+                while block := answer.read(_BLOCK):
+                    sink(block)
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -143,7 +152,7 @@ class Https:
             self._host,
             self._port,
             timeout=max(deadline.remaining, 0.5),
-            context=tls.context(self._validate_certs, self._ca_path),
+            context=tls.context(self._validate_certs and not self._thumbprint, self._ca_path),
             blocksize=_BLOCK,
         )
         try:
@@ -158,9 +167,22 @@ class Https:
             raise AgentNotThere(
                 f"{self.where} cannot be reached: {_words(error, deadline.seconds)}. Check chr_api_host and chr_api_port."
             ) from None
+        self._check_thumbprint(connection)
         with contextlib.suppress(OSError):
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
+
+    def _check_thumbprint(self, connection: http.client.HTTPSConnection) -> None:
+        if not self._thumbprint:
+            return
+        kind = "sha1" if len(self._thumbprint) == 40 else "sha256"
+        shown = hashlib.new(kind, connection.sock.getpeercert(binary_form=True) or b"").hexdigest()
+        if shown != self._thumbprint:
+            connection.close()
+            raise InvalidInput(
+                f"The certificate of {self.where} has the {kind} {shown}, and it should be {self._thumbprint}: something else "
+                "answers there, or the certificate was replaced and the server that names it does not know yet. Nothing was sent."
+            )
 
 
 def _words(error: Exception, seconds: float) -> str:

@@ -11,11 +11,10 @@ The vendor's manual: RouterOS runs its scripts ``freeze``, and ``thaw`` or ``fre
 
 from __future__ import annotations
 
-import time
 import typing as t
 
-from .deadline import Deadline, poll_interval
-from .errors import AgentNotThere, GuestError, InvalidInput, NotPermitted, NotPossible, NotQuiesced, OutcomeUnknown
+from .deadline import Deadline
+from .errors import GuestError, InvalidInput, NotPermitted, NotPossible, NotQuiesced
 from .snapshots import Snapshots, Taken
 from .vsphere import Vsphere, fault_words, library
 
@@ -89,26 +88,9 @@ class VmwareSnapshots(Snapshots):
     def _task(self, call: str, start: t.Callable[[], t.Any], deadline: Deadline) -> t.Any:
         """Start a task and wait for it: its result. Raises NotQuiesced, NotPermitted, NotPossible, OutcomeUnknown."""
         try:
-            task = self._vsphere.call(call, start, changes=True)
+            return self._vsphere.run(call, start, deadline, repr(self._vm))
         except library().vmodl.MethodFault as error:
             raise self._explained(error) from error
-        began = time.monotonic()
-        last = "it still runs"
-        while True:
-            try:
-                info = self._vsphere.properties(task._moId, ["info.state", "info.error", "info.result"], "Task")
-                if info.get("info.state") == "success":
-                    return info.get("info.result")
-                if info.get("info.state") == "error":
-                    raise self._explained(info.get("info.error"))
-            except AgentNotThere as error:
-                last = str(error)
-            if deadline.expired:
-                raise OutcomeUnknown(
-                    f"{task._moId} ({call} of {self._vm!r}) did not end within {deadline.seconds:g} s ({last}). It was not started "
-                    "again and may go on; look at it in VMware."
-                )
-            time.sleep(min(max(poll_interval(time.monotonic() - began), 0.1), max(deadline.remaining, 0.01)))
 
     def _explained(self, error: t.Any) -> GuestError:
         where, words = self._vsphere.endpoint.where, fault_words(error)
