@@ -491,7 +491,7 @@ func plainFault(kind string) types.BaseMethodFault {
 		"NoDiskSpace":                &types.NoDiskSpace{Datastore: "LocalDS_0"},
 		"NotSupported":               &types.NotSupported{},
 		"RestrictedVersion":          &types.RestrictedVersion{},
-		"TaskInProgress":             &types.TaskInProgress{},
+		"TaskInProgress":             &types.TaskInProgress{Task: types.ManagedObjectReference{Type: "Task", Value: "task-1"}},
 	}[kind]
 }
 
@@ -690,9 +690,9 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 		for _, one := range l.ctx.Map.All("VirtualMachine") {
 			if vm := one.(*simulator.VirtualMachine); vm.Name == query.Get("name") {
 				var text bytes.Buffer
-				types.NewJSONEncoder(&text).Encode(map[string]any{"moid": vm.Self.Value, "config": *vm.Config,
-					"power": string(vm.Runtime.PowerState), "folder": vm.Parent.Value, "pool": vm.ResourcePool.Value})
-				text.WriteTo(w)
+				types.NewJSONEncoder(&text).Encode(*vm.Config)
+				json.NewEncoder(w).Encode(map[string]any{"moid": vm.Self.Value, "power": vm.Runtime.PowerState,
+					"folder": vm.Parent.Value, "pool": vm.ResourcePool.Value, "config": json.RawMessage(text.Bytes())})
 			}
 		}
 	case "/forget":
@@ -797,6 +797,7 @@ func main() {
 	}()
 	model.Service.TLS = new(tls.Config)
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(*user, *password)}
+	model.Service.ServeMux = http.NewServeMux()
 	model.Service.ServeMux.HandleFunc("POST /nfc/", l.nfc)
 	model.Service.ServeMux.HandleFunc("PUT /folder/", l.folder(model.Service))
 	model.Service.ServeMux.HandleFunc("GET /folder/", l.folder(model.Service))
