@@ -44,9 +44,10 @@ options:
   method:
     description:
       - How the image gets there.
-      - V(nfc) takes a streamOptimized vmdk, V(format=vmdk-stream) of M(outofband.chr.image). It goes straight to an ESXi host, whose
-        port 443 must be open for the controller, and only what is in the image is sent. That host's certificate must be the one that
-        the vCenter names, or trusted by C(chr_ca_path). What arrived is compared by the SHA-1 that VMware computes.
+      - V(nfc) takes a streamOptimized vmdk, as M(outofband.chr.image) makes it. It goes straight to an ESXi host, whose port 443 must
+        be open for the controller, and only what is in the image is sent. That host's certificate must be the one that the vCenter
+        names, or where it names none, trusted by C(chr_ca_path). What arrived is compared by the SHA-1 that VMware computes; a server
+        that tells none is told of in the output.
       - V(datastore) takes a raw image. It goes through the vCenter, is read back and compared, and copied to a disk as
         C(vmkfstools -i) does it. Every byte of the disk is sent, and for a while there is space for it twice.
     type: str

@@ -596,7 +596,6 @@ func (l *lab) trouble(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	if seconds, err := strconv.ParseFloat(wanted.Get("stall"), 64); err == nil {
-		io.CopyN(io.Discard, r.Body, 1<<16)
 		time.Sleep(time.Duration(seconds * float64(time.Second)))
 	}
 	if status, err := strconv.Atoi(wanted.Get("status")); err == nil {

@@ -9,22 +9,31 @@ import hashlib
 import os
 import random
 import signal
+import socket
 import ssl
 import subprocess
 import time
 import typing as t
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.tests.lab.vcenter import PASSWORD, Vcenter
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.access import Access
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vsphere import Vsphere, library
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Nic, VmSpec, ensure_present
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.vmware import Choice, VmwarePlatform
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.vmware_place import Wanted, resolve
+from ansible_collections.outofband.chr.tests.lab.vcenter import PASSWORD, USER, Vcenter
 
 MIB = 1024**2
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> dict[str, Path]:
-    """A disk with a boot signature and 5 MiB of content, raw and as a streamOptimized vmdk."""
+    """A disk with a boot signature and 5 MiB of content, raw and as a streamOptimized vmdk; and one of no more than that."""
     folder = tmp_path_factory.mktemp("images")
     raw, stream = folder / "chr.img", folder / "chr.vmdk"
     content = bytearray(random.Random(5).randbytes(5 * MIB))
@@ -33,7 +42,9 @@ def images(tmp_path_factory) -> dict[str, Path]:
     os.truncate(raw, 128 * MIB)
     convert = ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, stream]
     subprocess.run(convert, check=True)
-    return {"nfc": stream, "datastore": raw}
+    small = folder / "small.img"
+    small.write_bytes(content)
+    return {"nfc": stream, "datastore": raw, "small": small}
 
 
 def make(images: dict[str, Path], method: str = "nfc", **more: t.Any) -> dict[str, t.Any]:
@@ -95,7 +106,9 @@ def test_a_router_is_made_answers_and_is_left_alone_the_next_time(vcenter, playb
 def test_a_datastore_takes_the_image_too(vcenter, playbook, images):
     """The raw image goes into the VM's folder, is read back, and copied to a disk there; nothing of the upload stays."""
     vc = vcenter("old")
-    run = playbook([make(images, "datastore", running=False), {**make(images, "datastore"), "name": "start"}], hosts(vc))
+    run = playbook(
+        [make(images, "datastore", running=False), {**make(images, "datastore"), "name": "start"}], hosts(vc)
+    )
     assert run.rc == 0, run.output
     assert run.of("make")["result"]["state"] == "stopped"
     assert run.of("start")["result"] == {**run.of("start")["result"], "changed": True, "state": "running"}
@@ -113,31 +126,39 @@ def test_a_datastore_takes_the_image_too(vcenter, playbook, images):
 def test_an_esxi_host_takes_it_in_both_ways(vcenter, playbook, images):
     """A single host names itself ``*`` in a lease, and knows its datacenter without a name."""
     vc = vcenter("old", esx=True)
-    for method in ("nfc", "datastore"):
-        run = playbook([make(images, method), ABSENT], hosts(vc))
-        assert run.rc == 0, run.output
-        assert run.of("make")["result"]["image"] == sha256(images[method])
-        assert run.of("remove")["result"]["changed"]
-        assert vc.made("new") is None
+    ways = ("nfc", "datastore")
+    tasks = [{**task, "name": f"{task['name']} {way}"} for way in ways for task in (make(images, way), ABSENT)]
+    run = playbook(tasks, hosts(vc))
+    assert run.rc == 0, run.output
+    for way in ways:
+        assert run.of(f"make {way}")["result"]["image"] == sha256(images[way])
+        assert run.of(f"remove {way}")["result"]["changed"]
+    assert vc.made("new") is None
     assert [one["sha256"] for one in vc.uploads()] == [sha256(images["nfc"])]
 
 
-def test_check_mode_says_what_would_be_done_and_does_nothing(vcenter, playbook, images):
-    vc = vcenter("old")
-    run = playbook([make(images)], hosts(vc), "--check", "--diff")
-    assert run.rc == 0, run.output
-    result = run.of("make")["result"]
-    assert (result["changed"], result["id"], result["state"]) == (True, None, "running")
-    assert vc.made("new") is None and not vc.uploads()
-
-
-def test_absent_removes_it_once_with_its_files(vcenter, playbook, images):
+def test_check_mode_says_what_would_be_done_and_absent_does_it_once(vcenter, playbook, images):
+    """Check mode changes nothing; a removal takes the running VM and its files, and the second one finds nothing to do."""
     vc = vcenter("old")
     before = set(vc.files())
-    run = playbook([make(images), ABSENT, {**ABSENT, "name": "again"}], hosts(vc))
+    checked = {"check_mode": True}
+    tasks = [
+        {**make(images), **checked, "name": "would make"},
+        {**ABSENT, **checked, "name": "nothing"},
+        make(images),
+        {**ABSENT, **checked, "name": "would remove"},
+        ABSENT,
+        {**ABSENT, "name": "again"},
+    ]
+    run = playbook(tasks, hosts(vc), "--diff")
     assert run.rc == 0, run.output
-    assert run.of("remove")["result"] == {**run.of("remove")["result"], "changed": True, "state": "absent", "id": None}
-    assert not run.of("again")["result"]["changed"]
+    changed = {name for _host, name in run.changed()}
+    assert changed == {"would make", "make", "would remove", "remove"}
+    would = run.of("would make")["result"]
+    assert (would["id"], would["state"]) == (None, "running")
+    assert would["diff"]["before"] == "new: absent\n"
+    assert (run.of("remove")["result"]["id"], run.of("remove")["result"]["state"]) == (None, "absent")
+    assert len(vc.uploads()) == 1
     assert vc.made("new") is None and set(vc.files()) == before
 
 
@@ -151,40 +172,32 @@ def test_a_vm_of_somebody_else_is_not_touched(vcenter, playbook, images):
     assert vc.made("new")["power"] == "poweredOn" and not vc.uploads()
 
 
-def test_two_vms_of_the_name_are_not_touched(vcenter, playbook):
-    vc = vcenter("new", "new")
-    run = playbook([ABSENT], hosts(vc))
-    assert "has 2 VMs named 'new'" in run.of("remove")["result"]["msg"]
-
-
-@pytest.mark.parametrize("method", ["nfc", "datastore"])
-def test_a_run_that_was_killed_leaves_what_the_next_one_clears(vcenter, playbook, images, method):
-    """SIGKILL in the middle: what is there is marked as unfinished, and the next run removes it and begins anew."""
+def test_a_run_that_was_killed_is_cleared_and_done_anew_by_the_next(vcenter, playbook, images):
+    """SIGKILL before the lease was completed: the VM is marked as unfinished; the next run waits for VMware to let go of it."""
     vc = vcenter("old")
-    last = {"nfc": "HttpNfcLeaseComplete", "datastore": "CopyVirtualDisk_Task"}[method]
-    vc.fault(last, "3")
-    process = playbook.start([make(images, method)], hosts(vc))
-    wait_for(lambda: vc.counts().get(last))
+    vc.fault("HttpNfcLeaseComplete", "3")
+    process = playbook.start([make(images)], hosts(vc))
+    wait_for(lambda: vc.counts().get("HttpNfcLeaseComplete"))
     kill(process)
     left = vc.made("new")
-    assert f"image {sha256(images[method])} importing" in left["config"]["annotation"]
-    run = playbook([make(images, method)], hosts(vc))
+    assert left["config"]["annotation"] == f"outofband.chr: image {sha256(images['nfc'])} importing"
+    vc.fault("Destroy_Task", "TaskInProgress")
+    run = playbook([make(images)], hosts(vc))
     assert run.rc == 0, run.output
-    assert run.of("make")["result"]["changed"]
     made = vc.made("new")
     assert made["moid"] != left["moid"] and made["config"]["annotation"].endswith(" imported")
-    assert not [name for name in vc.files() if "import" in name]
+    assert len(vc.uploads()) == 2
 
 
-def test_what_a_killed_run_left_can_be_removed(vcenter, playbook, images):
-    """Also while VMware still holds it for the lease, and without naming the datastore again."""
+def test_what_a_killed_run_left_in_a_datastore_can_be_removed(vcenter, playbook, images):
+    """Also the disks that no VM has yet, and without naming the datastore again."""
     vc = vcenter("old")
     vc.fault("CopyVirtualDisk_Task", "1")
     process = playbook.start([make(images, "datastore")], hosts(vc))
     wait_for(lambda: vc.counts().get("CopyVirtualDisk_Task"))
     kill(process)
     wait_for(lambda: "[LocalDS_0] new/system.vmdk" in vc.files())
-    vc.fault("Destroy_Task", "TaskInProgress")
+    assert " importing" in vc.made("new")["config"]["annotation"]
     run = playbook([ABSENT], hosts(vc))
     assert run.rc == 0, run.output
     assert vc.made("new") is None and not [name for name in vc.files() if name.startswith("[LocalDS_0] new/")]
@@ -206,92 +219,220 @@ def wait_for(condition: t.Callable[[], t.Any]) -> None:
     raise AssertionError("it did not come within 30 s")
 
 
-# -- what goes wrong ---------------------------------------------------------------------------------------------------
+# -- without Ansible -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Importer:
+    """The platform's own functions, as the module calls them."""
+
+    vc: Vcenter
+    images: dict[str, Path]
+    folder: Path
+    said: list[str] = field(default_factory=list)
+
+    def platform(
+        self, method: t.Any = "nfc", thin: bool = True, image: str = "", name: str = "new", **more: t.Any
+    ) -> VmwarePlatform:
+        nics = more.pop("nics", (Nic(None, "vmxnet3"),))
+        options = more.pop("options", {})
+        image = image or {"datastore": "small"}.get(method, method)
+        spec = VmSpec(name, 1, 256, nics, inspect(self.images[image]))
+        return VmwarePlatform(spec, self.vsphere(**options), Choice(Wanted(**more), method, thin), self.said.append)
+
+    def vsphere(self, **options: t.Any) -> Vsphere:
+        about = self.vc.about
+        where = {"host": about["host"], "port": int(about["port"]), "user": USER, "password": PASSWORD}
+        checks = {"validate_certs": True, "ca_path": about["ca"], "connect_timeout": 10.0, "directory": self.folder}
+        return Vsphere(Access(**{**where, **checks, **options}))
+
+    def run(self, *arguments: t.Any, **more: t.Any) -> str:
+        """Have the VM: its id."""
+        outcome = ensure_present(self.platform(*arguments, **more), running=True, check_mode=False)
+        assert outcome.id
+        return outcome.id
+
+    def fail(self, *arguments: t.Any, **more: t.Any) -> str:
+        """Why it cannot be had."""
+        with pytest.raises(GuestError) as raised:
+            self.run(*arguments, **more)
+        assert PASSWORD not in str(raised.value)
+        return str(raised.value)
+
+
+@pytest.fixture
+def importer(vcenter, images, tmp_path) -> t.Callable[..., Importer]:
+    """``importer("old", esx=True)``: a simulator and what imports into it."""
+
+    def start(*names: str, **settings: t.Any) -> Importer:
+        return Importer(vcenter(*names, **settings), images, tmp_path / "run")
+
+    return start
+
+
+def test_it_is_made_where_it_was_asked_for(importer):
+    """Folder, resource pool, host and datastore by their names."""
+    made = importer("old", datastores="2")
+    vsphere = made.vsphere()
+    place = resolve(vsphere, Wanted(datastore="LocalDS_1", esxi_host="DC0_C0_H1"))
+    vim = library().vim
+    shares = vim.SharesInfo(level="normal", shares=0)
+    part = vim.ResourceAllocationInfo(reservation=0, limit=-1, expandableReservation=True, shares=shares)
+    spec = vim.ResourceConfigSpec(cpuAllocation=part, memoryAllocation=part)
+    pool = vsphere.call("CreateResourcePool", lambda: place.pool.CreateResourcePool("edge", spec))
+    routers = vsphere.call("CreateFolder", lambda: place.folder.CreateFolder("routers"))
+    site = vsphere.call("CreateFolder", lambda: routers.CreateFolder("site1"))
+    moid = made.run(
+        "datastore",
+        datastore="LocalDS_1",
+        esxi_host="DC0_C0_H1",
+        cluster="DC0_C0",
+        resource_pool="edge",
+        folder="/routers/site1",
+        datacenter="DC0",
+    )
+    vm = made.vc.made("new")
+    assert (vm["moid"], vm["folder"], vm["pool"]) == (moid, site._moId, pool._moId)
+    assert vm["config"]["files"]["vmPathName"].startswith("[LocalDS_1] new/")
+    assert vsphere.properties(moid, ["runtime.host"])["runtime.host"]._moId == place.host._moId
+
+
+def test_an_esxi_host_is_believed_by_the_thumbprint_that_the_vcenter_tells(importer):
+    """The disk goes to a host whose name its certificate does not have; another certificate than the one told gets nothing."""
+    made = importer("old")
+    address = f"localhost:{made.vc.about['port']}"
+    der = ssl.PEM_cert_to_DER_cert(Path(made.vc.about["ca"]).read_text())
+    made.vc.ask("lease", address=address)
+    assert f"certificate of {address} is not trusted" in made.fail()
+    made.vc.ask("lease", address=address, thumbprint=":".join(["AB"] * 20))
+    assert "something else answers there" in made.fail()
+    assert not made.vc.uploads() and made.vc.made("new") is None
+    shown = hashlib.sha1(der).hexdigest().upper()
+    made.vc.ask("lease", address=address, thumbprint=":".join(shown[i : i + 2] for i in range(0, 40, 2)))
+    assert made.run()
+    assert len(made.vc.uploads()) == 1
+
+
+def test_an_esxi_host_that_is_not_reached_is_explained(importer):
+    made = importer("old")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        made.vc.ask("lease", address=address)
+        text = made.fail()
+    assert f"{address} cannot be reached" in text and "method: datastore sends it through the server" in text
+    assert made.vc.made("new") is None
+
+
+def test_a_lease_is_kept_while_an_upload_takes_long(importer):
+    """A lease ends when nobody tells of progress for its timeout."""
+    made = importer("old")
+    made.vc.ask("lease", timeout="1")
+    made.vc.ask("transfer", stall="0.5")
+    assert made.run()
+    assert made.vc.counts()["HttpNfcLeaseProgress"] >= 2
+
+
+def test_a_server_without_a_manifest_is_told_of(importer):
+    """No checksum from the far side is no error, and no secret either."""
+    made = importer("old")
+    made.vc.fault("HttpNfcLeaseGetManifest", "NotSupported")
+    assert made.run()
+    (line,) = made.said
+    assert "does not tell the checksum of what arrived (NotSupported" in line
+
+
+def test_a_server_that_does_not_convert_copies_as_it_is(importer):
+    made = importer("old")
+    made.vc.fault("CopyVirtualDisk_Task", "NotSupported")
+    assert made.run("datastore")
+    assert made.vc.counts()["CopyVirtualDisk_Task"] == 2
+
+
+def test_two_vms_of_the_name_are_not_touched(importer):
+    made = importer("new", "new")
+    assert "has 2 VMs named 'new'" in made.fail()
 
 
 WRONG = {
-    "store": ({"datastore": "nope"}, "no datastore 'nope' in its cluster 'DC0_C0'"),
-    "no store": ({"cluster": "DC0_C0"}, "2 datastores in its cluster 'DC0_C0'"),
-    "network": ({"nics": [{"network": "nope"}]}, "has no network 'nope'"),
-    "uplinks": ({"nics": [{"vlan": 5}]}, "make a port group with that VLAN"),
-    "mac": ({"nics": [{"mac": "00:50:56"}]}, "no MAC address"),
-    "cluster": ({"cluster": "nope"}, "no cluster 'nope' in its datacenter 'DC0'"),
-    "host": ({"esxi_host": "nope"}, "no esxi host 'nope' in its datacenter 'DC0'"),
-    "pool": ({"resource_pool": "nope"}, "no resource pool 'nope'"),
-    "folder": ({"folder": "a/b"}, "no folder 'a/b'"),
-    "datacenter": ({"datacenter": "nope"}, "no datacenter 'nope'"),
-    "name": ({"name": "n" * 81}, "VMware takes 80 characters"),
+    "no datastore 'nope' in its cluster 'DC0_C0'": {"datastore": "nope"},
+    "2 datastores in its cluster 'DC0_C0'": {"datastore": None},
+    "has no network 'nope'": {"nics": (Nic("nope", "vmxnet3"),)},
+    "make a port group with that VLAN": {"nics": (Nic(None, "vmxnet3", vlan=5),)},
+    "no MAC address": {"nics": (Nic(None, "vmxnet3", mac="00:50:56"),)},
+    "no cluster 'nope' in its datacenter 'DC0'": {"cluster": "nope"},
+    "no esxi host 'nope' in its cluster 'DC0_C0'": {"esxi_host": "nope", "cluster": "DC0_C0"},
+    "no resource pool 'nope'": {"resource_pool": "nope"},
+    "no folder 'a/b'": {"folder": "a/b"},
+    "no datacenter 'nope'": {"datacenter": "nope"},
+    "VMware takes 80 characters": {"name": "n" * 81},
+    "subformat=streamOptimized": {"image": "datastore"},
+    "takes a raw one": {"method": "datastore", "image": "nfc"},
 }
 
 
-def test_what_cannot_be_right_is_said_before_anything_is_made(vcenter, playbook, images):
+def test_what_cannot_be_right_is_said_before_anything_is_made(importer):
     """Names of the inventory that mean nothing or too much, and formats that the way does not take."""
-    vc = vcenter("old", datastores="2")
-    fine = {"datastore": "LocalDS_1"}
-    tasks = [
-        {**make(images, **{**fine, **more}), "name": name, "ignore_errors": True} for name, (more, _text) in WRONG.items()
-    ]
-    tasks[1]["outofband.chr.vmware_vm"].pop("datastore")
-    for method, other in (("nfc", "datastore"), ("datastore", "nfc")):
-        tasks.append({**make(images, method, **fine), "name": method, "ignore_errors": True})
-        tasks[-1]["outofband.chr.vmware_vm"]["image"] = str(images[other])
-    run = playbook(tasks, hosts(vc))
-    expected = {name: text for name, (_more, text) in WRONG.items()}
-    expected |= {"nfc": "subformat=streamOptimized", "datastore": "takes a raw one"}
-    for name, text in expected.items():
-        assert text in run.of(name)["result"]["msg"], name
-    assert vc.made("new") is None
+    made = importer("old", datastores="2")
+    for text, more in WRONG.items():
+        assert text in made.fail(**{"datastore": "LocalDS_1", **more})
+    assert made.vc.made("new") is None and "CreateVM_Task" not in made.vc.counts()
 
 
-def test_what_the_server_says_before_keeps_anything_from_being_made(vcenter, playbook, images):
+def test_what_the_server_says_before_keeps_anything_from_being_made(importer):
     """No space, a datastore that is not accessible, a missing privilege: asked for before the import."""
-    vc = vcenter("old")
-    vc.ask("datastore", free=str(MIB))
-    assert "has 1 MiB free, and 'new' needs 6" in failure(playbook([make(images)], hosts(vc)))
-    vc.ask("datastore", free=str(100 * MIB), accessible="false")
-    assert "not accessible" in failure(playbook([make(images)], hosts(vc)))
-    vc.ask("datastore", free=str(100 * MIB))
-    assert "has 100 MiB free, and 'new' needs 128" in failure(playbook([make(images, thin=False)], hosts(vc)))
-    vc.ask("deny", privilege="VApp.Import")
-    text = failure(playbook([make(images)], hosts(vc)))
-    assert "missing are VApp.Import on the resource pool of cluster 'DC0_C0'" in text
-    assert vc.counts().get("ImportVApp") is None and vc.made("new") is None
+    made = importer("old")
+    made.vc.ask("datastore", free=str(MIB))
+    assert "has 1 MiB free, and 'new' needs 6" in made.fail()
+    made.vc.ask("datastore", free=str(100 * MIB), accessible="false")
+    assert "not accessible" in made.fail()
+    made.vc.ask("datastore", free=str(100 * MIB))
+    assert "has 100 MiB free, and 'new' needs 128" in made.fail(thin=False)
+    made.vc.ask("deny", privilege="VApp.Import")
+    assert "missing are VApp.Import on the resource pool of cluster 'DC0_C0'" in made.fail()
+    assert "ImportVApp" not in made.vc.counts() and made.vc.made("new") is None
 
 
-def failure(run: t.Any) -> str:
-    assert run.rc == 2, run.output
-    assert PASSWORD not in run.output
-    return t.cast("str", run.of("make")["result"]["msg"])
+def fault(method: str, kind: str) -> tuple[str, dict[str, str]]:
+    return "fault", {"method": method, "fault": kind, "count": "1"}
 
 
-FAILS = {
-    "privilege": ("fault", {"method": "ImportVApp", "fault": "NoPermission", "count": "1"}, "privilege VirtualMachine.Guest"),
-    "license": ("fault", {"method": "ImportVApp", "fault": "RestrictedVersion", "count": "1"}, "(the free one)"),
-    "full": ("lease", {"error": "NoDiskSpace"}, "NoDiskSpace"),
-    "corrupt": ("transfer", {"corrupt": "yes"}, "arrived at 127.0.0.1"),
-    "refused": ("transfer", {"status": "507"}, "The datastore has no space"),
-    "mark": ("fault", {"method": "ReconfigVM_Task", "fault": "InvalidState", "count": "1"}, "InvalidState"),
-    "power": ("fault", {"method": "PowerOnVM_Task", "fault": "NoDiskSpace", "count": "1"}, "did not switch on 'new'"),
+FAILS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
+    "nfc": {
+        "may not import 'new'": fault("ImportVApp", "NoPermission"),
+        "(the free one)": fault("ImportVApp", "RestrictedVersion"),
+        "NoDiskSpace. Make space": ("lease", {"error": "NoDiskSpace"}),
+        "with the sha1": ("transfer", {"corrupt": "yes"}),
+        "The datastore has no space": ("transfer", {"status": "507"}),
+        "InvalidState": fault("ReconfigVM_Task", "InvalidState"),
+    },
+    "datastore": {
+        "may not import 'new'": fault("CreateVM_Task", "NoPermission"),
+        "[LocalDS_0] new/import-flat.vmdk of 127.0.0.1": ("transfer", {"corrupt": "yes"}),
+        "HTTP 403": ("transfer", {"status": "403"}),
+        "did not copy the disk of 'new'": fault("CopyVirtualDisk_Task", "NoDiskSpace"),
+        "InvalidState": fault("ReconfigVM_Task", "InvalidState"),
+    },
 }
 
 
-@pytest.mark.parametrize("method", ["nfc", "datastore"])
-def test_an_import_that_fails_leaves_nothing(vcenter, playbook, images, method):
+@pytest.mark.parametrize("method", FAILS)
+def test_an_import_that_fails_leaves_nothing(importer, method):
     """Whatever fails, and in whatever step: the text says what, and there is no VM and no file of it."""
-    vc = vcenter("old")
-    before = set(vc.files())
-    own = {
-        "corrupt": ("transfer", {"corrupt": "yes"}, "[LocalDS_0] new/import-flat.vmdk"),
-        "copy": ("fault", {"method": "CopyVirtualDisk_Task", "fault": "NoDiskSpace", "count": "1"}, "did not copy the disk"),
-    }
-    cases = FAILS if method == "nfc" else own
-    for name, (what, query, text) in cases.items():
-        vc.ask(what, **query)
-        said = failure(playbook([make(images, method)], hosts(vc)))
-        assert text in said, name
-        if what == "lease":
-            vc.ask("lease")
-        if name != "power":
-            assert vc.made("new") is None and set(vc.files()) == before, name
-    if method == "nfc":
-        assert vc.counts()["HttpNfcLeaseAbort"] == 3
+    made = importer("old")
+    before = set(made.vc.files())
+    for text, (what, query) in FAILS[method].items():
+        made.vc.ask(what, **query)
+        assert text in made.fail(method)
+        made.vc.ask("lease")
+        assert made.vc.made("new") is None and set(made.vc.files()) == before, text
+    assert made.run(method)
+
+
+def test_a_router_that_cannot_be_switched_on_stays(importer):
+    """The import is complete, so the next run only switches it on."""
+    made = importer("old")
+    made.vc.fault("PowerOnVM_Task", "NoDiskSpace")
+    assert "did not switch on 'new'" in made.fail()
+    assert made.vc.made("new")["power"] == "poweredOff"
+    assert made.run() and len(made.vc.uploads()) == 1
