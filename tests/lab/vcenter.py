@@ -74,7 +74,10 @@ class Vcenter:
         self._command += ["-names", ",".join(names), "-vms", str(max(vms, len(names)))]
         self._command += [f"-events={str(events).lower()}"]
         for key, value in settings.items():
-            self._command += [f"-{key}", f"{value}s" if isinstance(value, (int, float)) else value]
+            if isinstance(value, bool):
+                self._command.append(f"-{key}={str(value).lower()}")
+            else:
+                self._command += [f"-{key}", f"{value}s" if isinstance(value, (int, float)) else value]
 
     def __enter__(self) -> Vcenter:
         self.routers.__enter__()
@@ -132,6 +135,24 @@ class Vcenter:
         """
         of = f"@{self.vm(name)['moid']}" if name else ""
         self.ask("fault", method=method + of, fault=fault, count=str(count))
+
+    def made(self, name: str) -> dict[str, t.Any] | None:
+        """The VM of that name as the simulator has it, with its ``moid``, ``config`` and ``power``; None: there is none."""
+        answer = self.ask("made", name=name)
+        return t.cast("dict[str, t.Any]", json.loads(answer)) if answer else None
+
+    def uploads(self) -> list[dict[str, t.Any]]:
+        """The disks that came through leases: ``type``, ``size``, ``sha256``."""
+        return json.loads(self.ask("uploads")) or []
+
+    def files(self) -> dict[str, Path]:
+        """What is in the datastores, by names such as ``[LocalDS_0] chr1/chr1.vmx``."""
+        return {
+            f"[{name}] {path.relative_to(folder)}": path
+            for name, folder in self.about["datastores"].items()
+            for path in Path(folder).rglob("*")
+            if path.is_file()
+        }
 
     def counts(self) -> dict[str, int]:
         """Calls so far, by method."""

@@ -7,10 +7,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"math"
 	"net"
@@ -46,6 +50,9 @@ type lab struct {
 	faults                 map[string]*fault
 	jobs                   map[string]map[int64]*types.GuestProcessInfo
 	next                   int64
+	sessions, denied       map[string]bool
+	lease, transfer        url.Values
+	uploads                []map[string]any
 }
 
 // guestProcesses takes the place of the simulator's own manager, which would run the text in a shell.
@@ -263,8 +270,18 @@ func (l *lab) script(vm *simulator.VirtualMachine, name string) bool {
 	return lines.Scan() && json.Unmarshal(lines.Bytes(), &reply) == nil && reply.Done
 }
 
+// defaults are VMware's, for a new VM.
+func defaults() *types.ToolsConfigInfo {
+	on := true
+	return &types.ToolsConfigInfo{AfterPowerOn: &on, AfterResume: &on, BeforeGuestStandby: &on,
+		BeforeGuestShutdown: &on, BeforeGuestReboot: &on}
+}
+
 // begins is what happens in a VM that was powered on or resumed.
 func (l *lab) begins(vm *simulator.VirtualMachine, script string) {
+	if vm.Config.Tools == nil || vm.Config.Tools.BeforeGuestReboot == nil {
+		vm.Config.Tools = defaults()
+	}
 	l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsNotRunning)
 	time.AfterFunc(l.boot, func() {
 		l.tools(vm, types.VirtualMachineToolsRunningStatusGuestToolsRunning)
@@ -416,6 +433,9 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		of = body.Vm.Value
 	}
 	l.Lock()
+	if ctx.Session != nil {
+		l.sessions[ctx.Session.Key] = true
+	}
 	l.counts[method.Name]++
 	var one *fault
 	for _, key := range []string{method.Name, method.Name + "@" + of} {
@@ -438,6 +458,10 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		}
 		vm, ok := ctx.Map.Get(method.This).(*simulator.VirtualMachine)
 		switch {
+		case method.Name == "ImportVApp":
+			ctx.Session.Put(&pool{ctx.Map.Get(method.This).(*simulator.ResourcePool), l})
+		case method.Name == "HasPrivilegeOnEntities":
+			ctx.Session.Put(&authorization{ctx.Map.Get(method.This).(*simulator.AuthorizationManager), l})
 		case !ok:
 		case strings.HasSuffix(method.Name, "Guest") || method.Name == "CreateSnapshot_Task":
 			ctx.Session.Put(&tooled{vm, l})
@@ -453,20 +477,30 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 		return nil, &types.NotAuthenticated{NoPermission: types.NoPermission{Object: &method.This, PrivilegeId: "System.View"}}
 	case "NoPermission":
 		return nil, &types.NoPermission{Object: &method.This, PrivilegeId: "VirtualMachine.GuestOperations.Execute"}
-	case "InvalidState":
-		return nil, &types.InvalidState{}
-	case "GuestOperationsUnavailable":
-		return nil, &types.GuestOperationsUnavailable{}
-	case "GuestPermissionDenied":
-		return nil, &types.GuestPermissionDenied{}
 	case "ManagedObjectNotFound":
 		return nil, &types.ManagedObjectNotFound{Obj: types.ManagedObjectReference{Type: "VirtualMachine", Value: of}}
+	}
+	if plain := plainFault(one.kind); plain != nil {
+		return nil, plain
 	}
 	if seconds, err := strconv.ParseFloat(one.kind, 64); err == nil { // a number: be silent for so long
 		time.Sleep(time.Duration(seconds * float64(time.Second)))
 		return nil, nil
 	}
 	return nil, &types.SystemError{Reason: one.kind}
+}
+
+// plainFault is the fault of that name, if it is one of those that need no content.
+func plainFault(kind string) types.BaseMethodFault {
+	return map[string]types.BaseMethodFault{
+		"GuestOperationsUnavailable": &types.GuestOperationsUnavailable{},
+		"GuestPermissionDenied":      &types.GuestPermissionDenied{},
+		"InvalidState":               &types.InvalidState{},
+		"NoDiskSpace":                &types.NoDiskSpace{Datastore: "LocalDS_0"},
+		"NotSupported":               &types.NotSupported{},
+		"RestrictedVersion":          &types.RestrictedVersion{},
+		"TaskInProgress":             &types.TaskInProgress{Task: types.ManagedObjectReference{Type: "Task", Value: "task-1"}},
+	}[kind]
 }
 
 // configure sets what is no text of a VM's configuration, or one of its keys.
@@ -490,6 +524,138 @@ func configure(vm *simulator.VirtualMachine, key, value string) bool {
 	return true
 }
 
+// pool lets imports go wrong, or their disks go elsewhere, as the lab's control says.
+type pool struct {
+	*simulator.ResourcePool
+	lab *lab
+}
+
+func (p *pool) ImportVApp(ctx *simulator.Context, req *types.ImportVApp) soap.HasFault {
+	p.lab.Lock()
+	wanted := p.lab.lease
+	p.lab.Unlock()
+	result := p.ResourcePool.ImportVApp(ctx, req)
+	body, ok := result.(*methods.ImportVAppBody)
+	if !ok || body.Res == nil || len(wanted) == 0 {
+		return result
+	}
+	lease := ctx.Session.Get(body.Res.Returnval).(*simulator.HttpNfcLease)
+	for lease.State == types.HttpNfcLeaseStateInitializing {
+		time.Sleep(time.Millisecond)
+	}
+	if problem := plainFault(wanted.Get("error")); problem != nil {
+		lease.State, lease.Error = types.HttpNfcLeaseStateError, &types.LocalizedMethodFault{Fault: problem}
+		return result
+	}
+	info := *lease.Info
+	for i := range info.DeviceUrl {
+		if one := wanted.Get("address"); one != "" {
+			target, _ := url.Parse(info.DeviceUrl[i].Url)
+			target.Host = one
+			info.DeviceUrl[i].Url = target.String()
+		}
+		info.DeviceUrl[i].SslThumbprint = wanted.Get("thumbprint")
+	}
+	if timeout, err := strconv.Atoi(wanted.Get("timeout")); err == nil {
+		info.LeaseTimeout = int32(timeout)
+	}
+	lease.Info = &info
+	return result
+}
+
+// authorization has privileges that nobody has.
+type authorization struct {
+	*simulator.AuthorizationManager
+	lab *lab
+}
+
+func (a *authorization) HasPrivilegeOnEntities(req *types.HasPrivilegeOnEntities) soap.HasFault {
+	body := a.AuthorizationManager.HasPrivilegeOnEntities(req).(*methods.HasPrivilegeOnEntitiesBody)
+	a.lab.Lock()
+	defer a.lab.Unlock()
+	for _, entity := range body.Res.Returnval {
+		for i := range entity.PrivAvailability {
+			entity.PrivAvailability[i].IsGranted = !a.lab.denied[entity.PrivAvailability[i].PrivId]
+		}
+	}
+	return body
+}
+
+// corrupted is a body in which one byte is another one.
+type corrupted struct{ io.Reader }
+
+func (c corrupted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if n > 0 {
+		p[n-1] ^= 1
+	}
+	return n, err
+}
+
+// trouble is what the lab's control wants to happen to this transfer: whether it was answered already.
+func (l *lab) trouble(w http.ResponseWriter, r *http.Request) bool {
+	l.Lock()
+	wanted := l.transfer
+	if r.Method != http.MethodGet {
+		l.transfer = nil
+	}
+	l.Unlock()
+	if r.Method == http.MethodGet {
+		return false
+	}
+	if seconds, err := strconv.ParseFloat(wanted.Get("stall"), 64); err == nil {
+		time.Sleep(time.Duration(seconds * float64(time.Second)))
+	}
+	if status, err := strconv.Atoi(wanted.Get("status")); err == nil {
+		io.Copy(io.Discard, r.Body)
+		http.Error(w, "as the lab wants it", status)
+		return true
+	}
+	if wanted.Get("corrupt") != "" {
+		r.Body = io.NopCloser(corrupted{r.Body})
+	}
+	return false
+}
+
+// nfc takes what an ESXi host takes, a streamOptimized disk, and remembers what it was.
+func (l *lab) nfc(w http.ResponseWriter, r *http.Request) {
+	if l.trouble(w, r) {
+		return
+	}
+	body := bufio.NewReader(r.Body)
+	head, _ := body.Peek(12)
+	if len(head) < 12 || string(head[:4]) != "KDMV" || binary.LittleEndian.Uint32(head[8:])&0x30000 != 0x30000 {
+		http.Error(w, "not a streamOptimized disk", http.StatusInternalServerError)
+		return
+	}
+	sum := sha256.New()
+	size := r.ContentLength
+	r.Body = io.NopCloser(io.TeeReader(body, sum))
+	simulator.ServeNFC(w, r)
+	l.Lock()
+	defer l.Unlock()
+	l.uploads = append(l.uploads, map[string]any{"type": r.Header.Get("Content-Type"), "size": size,
+		"sha256": fmt.Sprintf("%x", sum.Sum(nil))})
+}
+
+// folder gives the datastores' files to whoever has logged in.
+func (l *lab) folder(service *simulator.Service) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		cookie, err := r.Cookie("vmware_soap_session")
+		l.Lock()
+		known := err == nil && l.sessions[cookie.Value]
+		l.Unlock()
+		if !known {
+			io.Copy(io.Discard, r.Body)
+			http.Error(w, "not logged in", http.StatusUnauthorized)
+			return
+		}
+		if !l.trouble(w, r) {
+			service.ServeDatastore(w, r)
+		}
+	}
+}
+
 func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	switch r.URL.Path {
@@ -504,6 +670,38 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 		l.Unlock()
 	case "/report":
 		l.report()
+	case "/lease", "/transfer", "/deny":
+		l.Lock()
+		defer l.Unlock()
+		switch r.URL.Path {
+		case "/lease":
+			l.lease = query
+		case "/transfer":
+			l.transfer = query
+		default:
+			l.denied[query.Get("privilege")] = true
+		}
+	case "/uploads":
+		l.Lock()
+		defer l.Unlock()
+		json.NewEncoder(w).Encode(l.uploads)
+	case "/datastore":
+		for _, one := range l.ctx.Map.All("Datastore") {
+			free, _ := strconv.ParseInt(query.Get("free"), 10, 64)
+			l.ctx.WithLock(one, func() {
+				l.ctx.Update(one, []types.PropertyChange{{Name: "summary.freeSpace", Val: free},
+					{Name: "summary.accessible", Val: query.Get("accessible") != "false"}})
+			})
+		}
+	case "/made":
+		for _, one := range l.ctx.Map.All("VirtualMachine") {
+			if vm := one.(*simulator.VirtualMachine); vm.Name == query.Get("name") {
+				var text bytes.Buffer
+				types.NewJSONEncoder(&text).Encode(*vm.Config)
+				json.NewEncoder(w).Encode(map[string]any{"moid": vm.Self.Value, "power": vm.Runtime.PowerState,
+					"folder": vm.Parent.Value, "pool": vm.ResourcePool.Value, "config": json.RawMessage(text.Bytes())})
+			}
+		}
 	case "/forget":
 		l.Lock()
 		l.jobs = map[string]map[int64]*types.GuestProcessInfo{}
@@ -541,7 +739,8 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
-	l := &lab{counts: map[string]int{}, faults: map[string]*fault{}, jobs: map[string]map[int64]*types.GuestProcessInfo{}, next: 2000}
+	l := &lab{counts: map[string]int{}, faults: map[string]*fault{}, jobs: map[string]map[int64]*types.GuestProcessInfo{}, next: 2000,
+		sessions: map[string]bool{}, denied: map[string]bool{}}
 	flag.StringVar(&l.socket, "lab", "", "unix socket of the lab")
 	flag.StringVar(&l.accept, "accept", "inline", "program that runs script text: inline, console or both")
 	flag.StringVar(&l.refuse, "refuse", "InvalidArgument", "fault for another program: InvalidArgument or FileNotFound")
@@ -552,10 +751,16 @@ func main() {
 	password := flag.String("password", "", "API password")
 	count := flag.Int("vms", 1, "number of VMs")
 	names := flag.String("names", "", "names of the first VMs, with commas")
+	esx := flag.Bool("esx", false, "be an ESXi host, not a vCenter")
+	datastores := flag.Int("datastores", 1, "number of datastores")
 	flag.Parse()
 
 	model := simulator.VPX()
-	model.Host, model.Machine = 0, *count
+	model.Host = 0
+	if *esx {
+		model = simulator.ESX()
+	}
+	model.Machine, model.Datastore = *count, *datastores
 	defer model.Remove()
 	if err := model.Create(); err != nil {
 		log.Fatal(err)
@@ -583,12 +788,14 @@ func main() {
 			changes = append(changes, types.PropertyChange{Name: "name", Val: given[i]},
 				types.PropertyChange{Name: "summary.config.name", Val: given[i]}, types.PropertyChange{Name: "summary.config.vmPathName", Val: path})
 		}
-		on := true // VMware's defaults
-		vm.Config.Tools = &types.ToolsConfigInfo{AfterPowerOn: &on, AfterResume: &on, BeforeGuestStandby: &on,
-			BeforeGuestShutdown: &on, BeforeGuestReboot: &on}
+		vm.Config.Tools = defaults()
 		l.ctx.WithLock(vm, func() { l.ctx.Update(vm, changes) })
 		listed = append(listed, map[string]string{"moid": vm.Self.Value, "name": vm.Name, "uuid": vm.Config.Uuid,
 			"instance_uuid": vm.Config.InstanceUuid, "path": vm.Summary.Config.VmPathName})
+	}
+	folders := map[string]string{}
+	for _, one := range model.Map().All("Datastore") {
+		folders[one.(*simulator.Datastore).Name] = one.(*simulator.Datastore).Summary.Url
 	}
 	go func() {
 		for range time.Tick(30 * time.Second) {
@@ -597,6 +804,10 @@ func main() {
 	}()
 	model.Service.TLS = new(tls.Config)
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(*user, *password)}
+	model.Service.ServeMux = http.NewServeMux()
+	model.Service.ServeMux.HandleFunc("POST /nfc/", l.nfc)
+	model.Service.ServeMux.HandleFunc("PUT /folder/", l.folder(model.Service))
+	model.Service.ServeMux.HandleFunc("GET /folder/", l.folder(model.Service))
 	server := model.Service.NewServer()
 	certificate, err := server.CertificateFile()
 	if err != nil {
@@ -608,7 +819,7 @@ func main() {
 	}
 	go http.Serve(side, http.HandlerFunc(l.control))
 	json.NewEncoder(os.Stdout).Encode(map[string]any{"host": "127.0.0.1", "port": server.URL.Port(),
-		"control": "http://" + side.Addr().String(), "ca": certificate, "vms": listed})
+		"control": "http://" + side.Addr().String(), "ca": certificate, "vms": listed, "datastores": folders})
 	bufio.NewReader(os.Stdin).ReadString('\n') // until whoever started this is gone
 	server.Close()
 }

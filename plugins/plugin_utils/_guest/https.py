@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import select
 import socket
@@ -67,7 +68,8 @@ class Https:
     """Requests to one server. Safe to use from several threads. Times are in seconds.
 
     *where* names the server in messages, *authority* what chr_ca_path should be. A connection that was idle for *keep* is
-    not used again: the server may be closing it.
+    not used again: the server may be closing it. With *thumbprint*, the SHA-1 or SHA-256 of its certificate that a server which is
+    believed has told (hex, with or without colons), the server must have just that certificate, and no authority is asked.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Https:
         ca_path: str | None,
         authority: str,
         keep: float,
+        thumbprint: str | None = None,
     ) -> None:
         self.where = where
         self.round_trip = 0.0
@@ -87,6 +90,7 @@ class Https:
         self._validate_certs, self._ca_path = validate_certs, ca_path
         self._authority = authority
         self._keep = keep
+        self._thumbprint = (thumbprint or "").replace(":", "").lower() if validate_certs else ""
         self._idle: list[tuple[http.client.HTTPSConnection, float]] = []
         self._lock = threading.Lock()
 
@@ -104,7 +108,7 @@ class Https:
         """One request, which messages call *what*; connected to before *connect* and answered within *patience*.
 
         A *body* that can be read is sent block by block; *headers* then have its Content-Length, and *patience* is for each block.
-        A server that answers before it has all of it is believed. The body of an answer with status 200 is given *into* a
+        A server that answers before it has all of it is believed. The body of an answer that is no error is given *into* a
         function block by block where there is one, and *patience* is for each block.
 
         Raises AgentNotThere when it did not leave, Interrupted when it did and its fate is unknown, InvalidInput for a
@@ -119,7 +123,7 @@ class Https:
                     sending.enter_context(contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError))
                 connection.request(method, url, t.cast("t.Any", body), headers)
             answer = connection.getresponse()
-            if into is not None and answer.status == 200:
+            if into is not None and answer.status < 300:
                 while block := answer.read(_BLOCK):
                     into(block)
             content = answer.read()
@@ -150,7 +154,7 @@ class Https:
             self._host,
             self._port,
             timeout=max(deadline.remaining, 0.5),
-            context=tls.context(self._validate_certs, self._ca_path),
+            context=tls.context(self._validate_certs and not self._thumbprint, self._ca_path),
             blocksize=_BLOCK,
         )
         try:
@@ -165,9 +169,22 @@ class Https:
             raise AgentNotThere(
                 f"{self.where} cannot be reached: {_words(error, deadline.seconds)}. Check chr_api_host and chr_api_port."
             ) from None
+        self._check_thumbprint(connection)
         with contextlib.suppress(OSError):
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
+
+    def _check_thumbprint(self, connection: http.client.HTTPSConnection) -> None:
+        if not self._thumbprint:
+            return
+        kind = "sha1" if len(self._thumbprint) == 40 else "sha256"
+        shown = hashlib.new(kind, connection.sock.getpeercert(binary_form=True) or b"").hexdigest()
+        if shown != self._thumbprint:
+            connection.close()
+            raise InvalidInput(
+                f"The certificate of {self.where} has the {kind} {shown}, and it should be {self._thumbprint}: something else "
+                "answers there, or the certificate was replaced and the server that names it does not know yet. Nothing was sent."
+            )
 
 
 def _words(error: Exception, seconds: float) -> str:

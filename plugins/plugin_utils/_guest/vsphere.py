@@ -29,6 +29,13 @@ _API = "vim.version.version11"
 _IDLE = 5.0  # seconds until an idle connection is not used again: the server may have closed it meanwhile
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOID = re.compile(r"(vm-)?\d+")
+# Ways through the inventory: from what, by which of its properties.
+_STEPS = {
+    "folder": ("Folder", "childEntity"),
+    "datacenter": ("Datacenter", "vmFolder"),
+    "pool": ("ResourcePool", "resourcePool"),
+    "vapp": ("VirtualApp", "vm"),
+}
 # Also what pyvmomi makes of an answer that is no SOAP: an error of the XML parser, or a KeyError for an unknown element.
 _NO_ANSWER = (OSError, http.client.HTTPException, ExpatError, KeyError)
 
@@ -147,6 +154,19 @@ class Vsphere:
                     "and may go on; look at it in VMware."
                 )
             time.sleep(min(max(poll_interval(time.monotonic() - began), 0.1), max(deadline.remaining, 0.01)))
+
+    def content(self) -> t.Any:
+        """The server's managers, and what it says about itself."""
+        return self.call(
+            "RetrieveServiceContent",
+            lambda: library().vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent(),
+        )
+
+    @property
+    def cookie(self) -> str:
+        """What a request to the server's other interfaces carries to be one of this session."""
+        self._open()
+        return str(self._stub.cookie)
 
     def unreachable(self, error: Exception, what: str) -> GuestError:
         """A connection error as a sentence that says what to do."""
@@ -292,29 +312,50 @@ class Vsphere:
 
     def _list(self, prop: str) -> list[tuple[str, str]]:
         """(id, value of *prop*) of all VMs in the inventory, also those in vApps."""
+        listed = self.listing("VirtualMachine", [prop], through=("folder", "datacenter", "vapp"))
+        return [(moid, values[prop]) for moid, values in listed if isinstance(values.get(prop), str)]
+
+    def listing(
+        self, kind: str, names: list[str], start: t.Any = None, through: tuple[str, ...] = ("folder",)
+    ) -> list[tuple[str, dict[str, t.Any]]]:
+        """(id, properties *names*) of every *kind* that is reached from the object *start* (the root folder), in one call.
+
+        *through*: keys of _STEPS, the ways that are followed. Properties that are not set or may not be seen are left out.
+        """
+        vim = library().vim
+        collector = library().vmodl.query.PropertyCollector
+        self._open()
+        if start is None:
+            start = self.object("Folder", self._session["root"])
+        selections = [collector.SelectionSpec(name=one) for one in through]
+        steps = [
+            collector.TraversalSpec(name=one, type=getattr(vim, of), path=path, skip=False, selectSet=selections)
+            for one, (of, path) in _STEPS.items()
+            if one in through
+        ]
+        return self._found(kind, names, [collector.ObjectSpec(obj=start, skip=True, selectSet=steps)])
+
+    def several(self, kind: str, objects: list[t.Any], names: list[str]) -> list[tuple[str, dict[str, t.Any]]]:
+        """As ``listing``, for these *objects*."""
+        collector = library().vmodl.query.PropertyCollector
+        self._open()
+        return (
+            self._found(kind, names, [collector.ObjectSpec(obj=one, skip=False) for one in objects]) if objects else []
+        )
+
+    def _found(self, kind: str, names: list[str], objects: list[t.Any]) -> list[tuple[str, dict[str, t.Any]]]:
         vim, vmodl = library().vim, library().vmodl
         collector = vmodl.query.PropertyCollector
-
-        def step(name: str, kind: t.Any, path: str, then: tuple[str, ...]) -> t.Any:
-            selections = [collector.SelectionSpec(name=one) for one in then]
-            return collector.TraversalSpec(name=name, type=kind, path=path, skip=False, selectSet=selections)
-
-        def filter_spec() -> t.Any:
-            self._open()
-            every = ("folder", "datacenter", "vapp")
-            steps = [
-                step("folder", vim.Folder, "childEntity", every),
-                step("datacenter", vim.Datacenter, "vmFolder", every),
-                step("vapp", vim.VirtualApp, "vm", ()),
-            ]
-            root = self.object("Folder", self._session["root"])
-            return collector.FilterSpec(
-                propSet=[collector.PropertySpec(type=vim.VirtualMachine, pathSet=[prop], all=False)],
-                objectSet=[collector.ObjectSpec(obj=root, skip=True, selectSet=steps)],
-            )
-
-        spec = filter_spec()
-        return [(moid, values[prop]) for moid, values in self._retrieve(spec) if isinstance(values.get(prop), str)]
+        spec = collector.FilterSpec(
+            propSet=[collector.PropertySpec(type=operator.attrgetter(kind)(vim), pathSet=names, all=False)],
+            objectSet=objects,
+        )
+        try:
+            return list(self._retrieve(spec))
+        except vmodl.fault.ManagedObjectNotFound as error:
+            raise NotPossible(
+                f"The inventory of {self.endpoint.where} changed while it was looked at ({fault_words(error)}). Repeat the task."
+            ) from error
 
     def _retrieve(self, spec: t.Any) -> t.Iterator[tuple[str, dict[str, t.Any]]]:
         vmodl = library().vmodl
