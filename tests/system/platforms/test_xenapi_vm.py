@@ -271,7 +271,10 @@ BAD = {
     "space": ({"storage": "Small"}, "'Small'.*has 67 MB free, and the disk needs 134 MB"),
     "format": ({"image": "qcow2"}, "XenAPI takes a raw image, and .* is qcow2"),
     "memory": ({"memory": 64}, "64 MiB of memory: 256 are needed"),
-    "role": ({"user": "op"}, "does not let 'op' call (vm.create, vdi.create|VM.create .RBAC).* takes the role vm-admin"),
+    "role": (
+        {"user": "op"},
+        "does not let 'op' call (vm.create, vdi.create|VM.create .RBAC).* takes the role vm-admin",
+    ),
 }
 
 
