@@ -19,7 +19,7 @@ description:
   - The guest tools of the router need nothing of the VM but what every VM has there. Backend V(xenapi) hands a script over when
     the VM starts. So with O(running=false), the first script starts the router; on a running one it takes
     C(chr_exec_mode=reboot), or backend V(xenstore).
-  - Why not P(community.general.xenserver_guest#module), it makes VMs of templates only and cannot import a disk image. For later
+  - Why not M(community.general.xenserver_guest), it makes VMs of templates only and cannot import a disk image. For later
     changes of the VM it is the one to use.
 options:
   storage:

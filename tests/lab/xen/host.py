@@ -41,8 +41,8 @@ class Domain:
     def path(self) -> str:
         return f"/local/domain/{self.domid}"
 
-    def start(self) -> None:
-        """Power on."""
+    def start(self, paused: bool = False) -> None:
+        """Power on. *paused*: all but the guest, until ``unpause``."""
         with self._lock:
             domid = self.domid = next(self.host.domids)
             store = self.host.store
@@ -68,19 +68,26 @@ class Domain:
             port = 10 + domid
             store.introduce(domid, port)
             self.boots += 1
-            ring = Ring(self.host.daemon.folder, domid, port)
+            if not paused:
+                self.unpause()
+
+    def unpause(self) -> None:
+        with self._lock:
+            domid = t.cast("int", self.domid)
+            ring = Ring(self.host.daemon.folder, domid, 10 + domid)
             self.guest = XenGuest(ring, self.router, self.switches, self.log, self._power)
 
     def stop(self) -> None:
         """Power off, as at a power cut: the domain is gone from the store."""
         with self._lock:
-            if self.guest is None:
+            if self.domid is None:
                 return
-            self.guest.stop()
-            self.guest = None
+            if self.guest is not None:
+                self.guest.stop()
+                self.guest = None
             if self.toolstack == "xapi":
                 self.data = self.vm_data()
-            self.host.store.release(t.cast("int", self.domid))
+            self.host.store.release(self.domid)
             self.host.store.remove(self.path)
             self.host.store.remove(f"/vm/{self.uuid}")
             self.domid = None

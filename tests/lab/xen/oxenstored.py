@@ -20,7 +20,7 @@ from pathlib import Path
 
 SHIM = Path(__file__).with_name("shim.c")
 _LIBRARIES = ("libxenstore4", "libxentoolcore1", "libxentoollog1", "libxencall1", "libxendevicemodel1", "libxenevtchn1")
-_LIBRARIES += ("libxenforeignmemory1", "libxengnttab1", "libxenhypfs1")
+_LIBRARIES += ("libxenforeignmemory1", "libxengnttab1", "libxenhypfs1", "libyajl2")
 
 
 class NoXen(Exception):
@@ -32,6 +32,7 @@ class Programs:
     """What ``build_xen`` made."""
 
     daemon: Path
+    xl: Path
     commands: Path
     """The folder of ``xenstore-read`` and so on."""
     libraries: Path
@@ -54,7 +55,9 @@ def build_xen(cache: Path) -> Programs:
     libraries = sorted(target.glob("usr/lib/*/libxenstore.so.*"))
     if not daemons or not libraries:
         raise NoXen("xenstore: not run, the packages of this distribution have no oxenstored")
-    return Programs(daemons[0], target / "usr" / "bin", libraries[0].parent, target / "shim.so")
+    return Programs(
+        daemons[0], daemons[0].with_name("xl"), target / "usr" / "bin", libraries[0].parent, target / "shim.so"
+    )
 
 
 def _unpack(folder: Path) -> None:

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The outofband.chr authors
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What oxenstored needs of Xen, from files in the folder $LAB_XEN: preloaded into it where there is no Xen.
+ * What oxenstored needs of Xen, from files in the folder $LAB_XEN, and the little that "xl create -n" asks: preloaded into them
+ * where there is no Xen.
  * A guest's ring is the file ring-<domid>. Its event channel is a pair of FIFOs: the port number (4 bytes) into "events" for
  * oxenstored, one byte into "port-<port>" for the guest.
  */
@@ -70,6 +71,32 @@ void *xc_map_foreign_range(void *xch, uint32_t domid, int size, int prot, unsign
     page = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
     close(fd);
     return page == MAP_FAILED ? NULL : page;
+}
+
+int xc_get_max_cpus(void *xch)
+{
+    (void)xch;
+    return 4;
+}
+
+int xc_get_max_nodes(void *xch)
+{
+    (void)xch;
+    return 1;
+}
+
+/* -- libxenlight --------------------------------------------------------------------------------------------------- */
+
+const void *libxl_get_version_info(void *ctx)
+{
+    (void)ctx;
+    return NULL;
+}
+
+int libxl_get_physinfo(void *ctx, void *physinfo)
+{
+    (void)ctx, (void)physinfo;
+    return 0;
 }
 
 /* -- libxenevtchn -------------------------------------------------------------------------------------------------- */
