@@ -23,6 +23,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 
 from .addresses import mac_digits
 from .base import Found, Mark, Nic, Platform, VmSpec
+from .folders import Folder
 from .host import CommandFailed, Host
 
 KEY = "outofband.chr"
@@ -80,7 +81,7 @@ class VirtualBoxPlatform(Platform):
         if vm:
             mark = Mark.of(self._manage("getextradata", vm.uuid, KEY)) or unfinished
             return Found(vm.uuid, mark, vm.state not in _OFF)
-        if unfinished or self._host.run(["sh", "-c", 'ls -A "$1" 2>/dev/null || true', "sh", folder]).strip():
+        if unfinished or self._base_folder.holds(self.spec.name):
             return Found(folder, unfinished, running=False)
         return None
 
@@ -94,12 +95,7 @@ class VirtualBoxPlatform(Platform):
         for number, nic in enumerate(self.spec.nics, 1):
             self._nic(number, nic)
             self._check_network(nic)
-        free = self._free()
-        if free < image.size:
-            raise NotPossible(
-                f"{self._base_folder} on {self._host.name} has {free >> 20} MiB free, and the image {str(image.path)!r} has "
-                f"{image.size >> 20}. Nothing was made. Make room there, or choose another folder."
-            )
+        self._base_folder.check_room(image)
 
     def create(self) -> None:
         image, folder = self.spec.image, self._folder
@@ -109,7 +105,7 @@ class VirtualBoxPlatform(Platform):
         self._host.put(image.path, image.sha256, self._disk)
         self._manage(
             *("createvm", "--name", self.spec.name, "--ostype", "Linux26_64", "--register"),
-            *("--basefolder", self._base_folder),
+            *("--basefolder", str(self._base_folder)),
         )
         hardware = [
             *("--memory", str(self.spec.memory), "--cpus", str(self.spec.cpus), "--firmware", "bios", "--ioapic", "on"),
@@ -184,15 +180,16 @@ class VirtualBoxPlatform(Platform):
     # -- what is there ---------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _base_folder(self) -> str:
-        if self._base:
-            return self._base.rstrip("/")
-        found = re.search(
-            r"^Default machine folder:\s*(/.*?)\s*$", self._manage("list", "systemproperties"), re.MULTILINE
-        )
-        if not found:
-            raise NotPossible(f"{self.title} does not say where it makes VMs. Set folder.")
-        return found[1]
+    def _base_folder(self) -> Folder:
+        path = self._base
+        if path is None:
+            found = re.search(
+                r"^Default machine folder:\s*(/.*?)\s*$", self._manage("list", "systemproperties"), re.MULTILINE
+            )
+            if not found:
+                raise NotPossible(f"{self.title} does not say where it makes VMs. Set folder.")
+            path = found[1]
+        return Folder.look(self._host, path)
 
     @property
     def _folder(self) -> str:
@@ -201,13 +198,6 @@ class VirtualBoxPlatform(Platform):
     @property
     def _disk(self) -> str:
         return f"{self._folder}/{self.spec.name}.vdi"
-
-    def _free(self) -> int:
-        """Bytes free where the VM's folder will be, which VirtualBox makes with its first VM."""
-        for folder in (PurePosixPath(self._base_folder), *PurePosixPath(self._base_folder).parents):
-            if self._host.try_run(["test", "-d", str(folder)]).rc == 0:
-                return self._host.free(str(folder))
-        raise InvalidInput(f"folder {self._base_folder!r} is no absolute path.")
 
     def _vm(self) -> _Vm | None:
         try:
