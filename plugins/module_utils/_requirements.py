@@ -38,7 +38,7 @@ HYPERVISORS: dict[str, Hypervisor] = {
     "hyperv": Hypervisor("Hyper-V", ("synthetic", "legacy"), ("ide", "scsi"), ("ide",)),
     "kvm": Hypervisor("QEMU/KVM", ("virtio", "vmxnet3", "e1000"), ("virtio", "ide", "sata")),
     "xen": Hypervisor("Xen", ("netfront", "rtl8139", "e1000"), ("ide", "sata")),
-    "virtualbox": Hypervisor("VirtualBox", ("rtl8139", "e1000"), ("ide", "sata", "scsi", "sas")),
+    "virtualbox": Hypervisor("VirtualBox", ("e1000", "rtl8139"), ("ide", "sata", "scsi", "sas")),
 }
 """The manual's spelling rtl8193 means rtl8139."""
 _BETTER_THAN_E1000 = {"esx": "vmxnet3", "kvm": "virtio", "xen": "netfront"}

@@ -1,0 +1,294 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module workstation_vm: a router's VM on VMware Workstation or Fusion, whole or not at all.
+
+vmrun is the lab's, which reads a .vmx as strictly as VMware; images, files, OpenSSH and Ansible are real.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
+    GuestError,
+    InvalidInput,
+    NotPossible,
+    TransferFailed,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
+    NameTaken,
+    Nic,
+    VmSpec,
+    ensure_absent,
+    ensure_present,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.host import Host
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.workstation import WorkstationPlatform
+from ansible_collections.outofband.chr.tests.lab import vmrun
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
+
+ONE = (Nic(None, "vmxnet3"),)
+
+
+class Machine:
+    """A machine with Workstation, whose programs are in ``programs``; its user's home is ``home``."""
+
+    def __init__(self, folder):
+        self.home = folder / "home"
+        self.programs = folder / "bin"
+        for one in (self.home, self.programs):
+            one.mkdir()
+        self.base = self.home / "vmware"
+        self.program("vmrun", f'LAB_VMRUN={self.home} exec {sys.executable} -S {vmrun.__file__} "$@"')
+
+    def program(self, name, script):
+        (self.programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.programs / name).chmod(0o755)
+
+    @property
+    def running(self):
+        return (self.home / "running").read_text().splitlines()
+
+    def settings(self, name):
+        return vmrun.settings(self.base / name / f"{name}.vmx")
+
+
+@pytest.fixture
+def machine(short_path, monkeypatch):
+    machine = Machine(short_path)
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(machine.home))
+    return machine
+
+
+@pytest.fixture
+def tmp_path(short_path):
+    """Where ansible-playbook runs: ssh's control socket must fit below it."""
+    folder = short_path / "t"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def vmdk(tmp_path):
+    """Its name in itself is that of the file that it was made as."""
+    made = tmp_path / "other.vmdk"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", made, "128M"], check=True)
+    return made.rename(tmp_path / "chr.vmdk")
+
+
+def task(task_name, **options):
+    return {"name": task_name, "outofband.chr.workstation_vm": options}
+
+
+def present(task_name="go", **options):
+    return task(task_name, **{"image": "chr.vmdk", **options})
+
+
+def platform(image, nics=ONE, name="chr1", memory=256, **options):
+    """Without Ansible."""
+    login = GuestOptions(backend="", vm="", connect_timeout=5, exec_mode="auto", runtime_directory=image.parent)
+    spec = VmSpec(name=name, cpus=1, memory=memory, nics=nics, image=inspect(image))
+    return WorkstationPlatform(spec, Host(login, print), **options)
+
+
+def test_from_an_image_to_a_running_vm_and_back(machine, vmdk, playbook):
+    """Made, started, heard of, seen again, removed; and nothing in check mode."""
+    run = playbook(
+        [
+            {**present("would"), "check_mode": True},
+            present(wait_for_tools=60),
+            present("again"),
+            {**task("would go", state="absent"), "check_mode": True},
+            task("away", state="absent"),
+            task("still away", state="absent"),
+        ],
+        {"chr1": {}},
+        "--diff",
+    )
+    assert run.rc == 0, run.output
+    assert run.changed() == {("chr1", name) for name in ("would", "go", "would go", "away")}
+    assert [run.of(name)["result"]["state"] for name in ("would", "go", "again", "away")] == [
+        *["running"] * 3,
+        "absent",
+    ]
+    assert run.of("go")["result"]["id"] == str(machine.base / "chr1" / "chr1.vmx")
+    calls = (machine.home / "calls").read_text()
+    assert calls.count("checkToolsState") == 3
+    assert machine.running == []
+    assert not (machine.base / "chr1").exists()
+
+
+def test_two_vms_over_ssh_are_what_a_chr_needs(machine, vmdk, playbook, short_path):
+    with vmdk.open("r+b") as image:
+        image.seek(0, os.SEEK_END)
+        image.write(os.urandom(1 << 20))
+    server = Sshd(short_path)
+    server.start(f"SetEnv PATH={machine.programs}:{os.environ['PATH']}")
+    through = {"chr_ssh_host": "hypervisor", "chr_ssh_args": server.options, "chr_connect_timeout": 30}
+    nics = [
+        {},
+        {"network": "bridged", "mac": "02-00-5e-10-00-01", "model": "e1000"},
+        {"network": "vmnet2"},
+        {"network": "hostonly"},
+    ]
+    try:
+        run = playbook([present(nics=nics, cpus=2, folder=str(machine.base))], {"chr1": through, "chr2": through})
+    finally:
+        for master in (short_path / "t" / "home" / "cp").glob("chr-??????????"):
+            subprocess.run(["ssh", "-o", f"ControlPath={master}", "-O", "exit", "x"], capture_output=True, check=False)
+        server.stop()
+    assert run.rc == 0, run.output
+    assert sorted(machine.running) == [str(machine.base / name / f"{name}.vmx") for name in ("chr1", "chr2")]
+    for name in ("chr1", "chr2"):
+        expected = {
+            **{"firmware": "bios", "numvcpus": "2", "memsize": str(256 + 8 * 2 * 3), "ide0:0.fileName": f"{name}.vmdk"},
+            **{"annotation": f"outofband.chr: image {run.of('go', name)['result']['image']} imported"},
+            **{
+                "ethernet0.connectionType": "nat",
+                "ethernet0.virtualDev": "vmxnet3",
+                "ethernet0.addressType": "generated",
+            },
+            **{"ethernet1.connectionType": "bridged", "ethernet1.virtualDev": "e1000"},
+            **{"ethernet1.addressType": "static", "ethernet1.address": "02:00:5E:10:00:01"},
+            **{"ethernet2.connectionType": "custom", "ethernet2.vnet": "/dev/vmnet2"},
+            **{"ethernet3.connectionType": "hostonly"},
+        }
+        assert expected.items() <= machine.settings(name).items()
+        arrived, sent = (machine.base / name / f"{name}.vmdk").read_bytes(), vmdk.read_bytes()
+        assert arrived[:512] + arrived[21 * 512 :] == sent[:512] + sent[21 * 512 :]
+
+
+def test_imports_that_were_killed_are_finished_by_the_next_run(machine, vmdk, playbook):
+    """SIGKILL of everything while the disk arrives, and while its descriptor is written."""
+    for name in ("sha256sum", "dd"):
+        machine.program(name, f"touch {machine.home}/{name}.reached; sleep 60")
+        process = playbook.start([present()], {"chr1": {}})
+        wait_for(machine.home / f"{name}.reached")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        (machine.programs / name).unlink()
+    run = playbook([{**present("would"), "check_mode": True}, present()], {"chr1": {}}, "--diff")
+    assert run.rc == 0, run.output
+    assert run.of("would")["result"]["diff"]["before"] == "chr1: unfinished\n"
+    assert len(machine.running) == 1
+    assert not list(machine.base.glob("*/*.part"))
+
+
+def test_a_vm_or_a_folder_of_somebody_else_is_left_alone(machine, vmdk):
+    theirs = machine.base / "theirs" / "theirs.vmx"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text('displayName = "theirs"\n')
+    (machine.base / "folder").mkdir()
+    (machine.base / "folder" / "notes").write_text(f"outofband.chr: image {'0' * 64} imported")
+    for name in ("theirs", "folder"):
+        with pytest.raises(NameTaken, match="was not touched"):
+            ensure_present(platform(vmdk, name=name), running=True, check_mode=False)
+        with pytest.raises(NameTaken, match="was not touched"):
+            ensure_absent(platform(vmdk, name=name), check_mode=False)
+    assert theirs.exists()
+    assert (machine.base / "folder" / "notes").exists()
+
+
+def test_an_import_that_fails_leaves_nothing(machine, vmdk):
+    machine.program("sha256sum", 'echo "$(printf %064d 0)  $1"')
+    with pytest.raises(TransferFailed, match=f"arrived with the sha256 {'0' * 64}"):
+        ensure_present(platform(vmdk), running=True, check_mode=False)
+    assert list(machine.base.iterdir()) == []
+
+
+def test_a_vm_that_is_open_in_the_window_is_not_lost(machine, vmdk):
+    ensure_present(platform(vmdk), running=True, check_mode=False)
+    (machine.home / "open").touch()
+    with pytest.raises(GuestError, match="deleteVM.*failed: Error: Insufficient permissions"):
+        ensure_absent(platform(vmdk), check_mode=False)
+    (machine.home / "open").unlink()
+    assert ensure_absent(platform(vmdk), check_mode=False).before == "stopped"
+    assert not (machine.base / "chr1").exists()
+
+
+def test_a_router_whose_tools_do_not_call_is_an_error_and_runs(machine, vmdk, playbook):
+    (machine.home / "no-tools").touch()
+    run = playbook([present(wait_for_tools=0.5)], {"chr1": {}})
+    assert run.rc == 2
+    assert "its guest tools did not call within 0.5 s: checkToolsState says 'unknown'" in run.of("go")["result"]["msg"]
+    assert len(machine.running) == 1
+
+
+def test_a_folder_behind_a_link_is_the_one_that_vmrun_lists(machine, vmdk):
+    (machine.home / "disk").mkdir()
+    (machine.home / "link").symlink_to(machine.home / "disk")
+    for expected in (True, False):
+        outcome = ensure_present(
+            platform(vmdk, folder=f"{machine.home}/link/vms/", product="fusion", program="vmrun"),
+            running=True,
+            check_mode=False,
+        )
+        assert outcome.changed is expected
+    assert machine.running == [str(machine.home / "disk" / "vms" / "chr1" / "chr1.vmx")]
+
+
+BAD = {
+    "a network that is not there": (
+        {"nics": (Nic("vmnet9", "e1000"),)},
+        "no network vmnet9.*has vmnet0, vmnet1, vmnet2, vmnet8",
+    ),
+    "a kind of network that is not there": ({"nics": (Nic("br0", "e1000"),)}, "VMware has nat, bridged, hostonly"),
+    "a VLAN": ({"nics": (Nic(None, "e1000", vlan=5),)}, "Workstation on this machine has no VLANs"),
+    "no MAC address": ({"nics": (Nic(None, "e1000", "1:2"),)}, "'1:2' is no MAC address"),
+    "too many cards": ({"nics": ONE * 11}, "at most 10"),
+    "memory that VMware does not take": ({"memory": 257}, "multiples of 4"),
+    "a relative folder": ({"folder": "vms"}, "no absolute path"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_is_refused_before_anything_is_made(machine, vmdk, what):
+    options, text = BAD[what]
+    with pytest.raises(InvalidInput, match=text):
+        ensure_present(platform(vmdk, **options), running=True, check_mode=False)
+    assert not machine.base.exists()
+
+
+def test_a_disk_that_vmware_would_not_run_is_refused(machine, tmp_path):
+    for name, kind in (("a.vmdk", "streamOptimized"), ("b.qcow2", "qcow2")):
+        options = [] if kind == "qcow2" else ["-o", f"subformat={kind}"]
+        subprocess.run(["qemu-img", "create", "-q", "-f", name[2:], *options, tmp_path / name, "128M"], check=True)
+        with pytest.raises(InvalidInput, match=f"kind monolithicSparse.*is {kind}"):
+            platform(tmp_path / name).check()
+
+
+def test_too_little_room_is_seen_before_anything_is_made(machine, vmdk):
+    machine.program("df", f'[ "$2" = {machine.home} ] && echo "head\n/dev/x 9 9 0 9% /"')
+    with pytest.raises(NotPossible, match=f"{machine.base} on this machine has 0 MiB free"):
+        ensure_present(platform(vmdk), running=True, check_mode=False)
+    assert not machine.base.exists()
+
+
+def test_an_old_vmrun_that_lists_no_networks_will_do(machine, vmdk):
+    (machine.home / "old").touch()
+    ensure_present(platform(vmdk, (Nic("vmnet9", "e1000"),)), running=False, check_mode=False)
+    assert machine.settings("chr1")["ethernet0.vnet"] == "/dev/vmnet9"
+
+
+def test_a_machine_without_vmrun_says_so(machine, vmdk):
+    with pytest.raises(NotPossible, match="this machine has no /Applications/VMware Fusion.app/.*vmrun. Set vmrun"):
+        ensure_present(platform(vmdk, product="fusion"), running=True, check_mode=False)
+    with pytest.raises(NotPossible, match="this machine has no /opt/vmrun. Set vmrun"):
+        ensure_present(platform(vmdk, program="/opt/vmrun"), running=True, check_mode=False)
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
