@@ -56,6 +56,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt_conne
     words,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
+from ansible_collections.outofband.chr.plugins.plugin_utils._progress import MB, Progress
 
 from .base import Found, Mark, Platform, VmSpec
 from .libvirt_stream import digest, upload
@@ -70,7 +71,6 @@ from .libvirt_xml import (
     tags_vlans,
     volume_xml,
 )
-from .progress import MB, Progress
 
 _CALL = 60.0  # seconds for one call of libvirt
 _WORK = 300.0  # for one that writes or reads much on the host: a volume, a pool with many of them

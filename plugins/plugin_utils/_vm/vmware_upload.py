@@ -31,8 +31,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.https import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.streams import Readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vsphere import Vsphere, fault_words, library
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
-
-from .progress import Progress, Source
+from ansible_collections.outofband.chr.plugins.plugin_utils._progress import Progress, Source
 
 _READY = 120.0  # seconds until a lease is ready
 _STALL = 120.0  # seconds in which a transfer must move

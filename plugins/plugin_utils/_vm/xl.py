@@ -18,10 +18,10 @@ import uuid
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._progress import MB
 
 from .base import Found, Mark, NameTaken, Nic, Platform, VmSpec
 from .host import CommandFailed, Host
-from .progress import MB
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _PATH = re.compile(r"(/[A-Za-z0-9_.+-]+)+")
