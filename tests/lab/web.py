@@ -114,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", tag)
         if status == 206:
             self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+        elif status == 416:
+            self.send_header("Content-Range", f"bytes */{len(resource.body)}")
         for name, value in resource.headers.items():
             self.send_header(name, value)
         length = len(body) - begin if resource.length is None or status != 200 else resource.length

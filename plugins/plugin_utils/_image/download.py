@@ -153,7 +153,10 @@ class Download:
         validator = self._state.load().get("validator") if have else None
         if validator:
             headers |= {"Range": f"bytes={have}-", "If-Range": validator}
-        with contextlib.closing(self._open(headers)) as answer:
+        opened = self._open(headers)
+        if opened is None:
+            return
+        with contextlib.closing(opened) as answer:
             have = self._continues(answer, have) if answer.status == 206 else 0
             length = answer.headers.get("Content-Length", "")
             total = have + int(length) if length.isdigit() else 0
@@ -195,7 +198,9 @@ class Download:
                 if not progress.done:
                     self._refuse_web_page(block, answer)
                 try:
-                    part.write(block)
+                    rest = memoryview(block)
+                    while rest:
+                        rest = rest[part.write(rest) :]
                 except OSError as error:
                     self._discard()
                     raise not_written(self._part, error) from None
@@ -223,8 +228,8 @@ class Download:
             "browser, and look whether a proxy or a login page is in between."
         )
 
-    def _open(self, headers: dict[str, str]) -> http.client.HTTPResponse:
-        """The answer to a GET. Raises _Broken, TransferFailed, InvalidInput."""
+    def _open(self, headers: dict[str, str]) -> http.client.HTTPResponse | None:
+        """The answer to a GET; None when nothing is missing. Raises _Broken, TransferFailed, InvalidInput."""
         try:
             return t.cast(
                 "http.client.HTTPResponse",
@@ -242,6 +247,8 @@ class Download:
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 416:
+                    if error.headers.get("Content-Range") == f"bytes */{self._have()}":
+                        return None
                     self._discard()
                 if error.code in (*_LATER, 416):
                     raise _Broken(f"the server answered {error.code} {error.reason}") from None

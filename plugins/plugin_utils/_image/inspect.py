@@ -22,7 +22,7 @@ from . import checksum
 from .known import Known
 
 Format = t.Literal["raw", "qcow2", "vmdk", "vdi", "vhdx"]
-HEAD = 512
+HEAD = 0x8006
 """Bytes of a file that say what it is."""
 _SECONDS = 60
 # (offset, bytes) that name a format; a raw disk has none of them and ends its first sector with 55 AA.
@@ -33,17 +33,19 @@ _MAGIC: dict[Format, tuple[int, bytes]] = {
     "vdi": (0x40, b"\x7f\x10\xda\xbe"),
 }
 _ZIP = b"PK\x03\x04"
-# What people have in place of an image, and what they should do about it.
-_OTHERS: tuple[tuple[bytes, str], ...] = (
-    (_ZIP, "It is a ZIP archive: let outofband.chr.image make an image of it."),
-    (b"PK\x05\x06", "It is an empty ZIP archive."),
-    (b"\x1f\x8b", "It is compressed with gzip: unpack it."),
-    (b"\xfd7zXZ", "It is compressed with xz: unpack it."),
+# What people have in place of an image: where it says so, with which bytes, and what they should do about it.
+_OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0x8001, b"CD001", "It is a CD to install from: take the image of a Cloud Hosted Router (CHR), not the ISO one."),
+    (257, b"ustar", "It is a tar archive, perhaps an OVA: unpack it, and give the disk in it."),
+    (0, _ZIP, "It is a ZIP archive: let outofband.chr.image make an image of it."),
+    (0, b"PK\x05\x06", "It is an empty ZIP archive."),
+    (0, b"\x1f\x8b", "It is compressed with gzip: unpack it."),
+    (0, b"\xfd7zXZ", "It is compressed with xz: unpack it."),
     (
+        0,
         b"# Disk DescriptorFile",
-        "It is the description of a VMDK image whose data is in another file: give a VMDK image of one file.",
+        "It describes a VMDK image whose data is in another file: give a VMDK image of one file.",
     ),
-    (b"\x7fELF", "It is a program."),
 )
 
 
@@ -91,15 +93,15 @@ def format_of(head: bytes, what: str) -> Format:
     for kind, (offset, magic) in _MAGIC.items():
         if head[offset : offset + len(magic)] == magic:
             return kind
+    for offset, magic, text in _OTHERS:
+        if head[offset : offset + len(magic)] == magic:
+            raise InvalidInput(f"{what} is no disk image. {text}")
     if head[510:512] == b"\x55\xaa":
         return "raw"
     if not head:
         raise InvalidInput(f"{what} is no disk image: it is empty.")
     if (title := web_page(head)) is not None:
         raise InvalidInput(f"{what} is no disk image but a web page{title}, perhaps the error page of a server.")
-    for magic, text in _OTHERS:
-        if head.startswith(magic):
-            raise InvalidInput(f"{what} is no disk image. {text}")
     raise InvalidInput(
         f"{what} is no disk image: it begins neither like a disk (no boot signature) nor like {', '.join(_MAGIC)}."
     )

@@ -151,7 +151,12 @@ class Cache:
             path, source = self._downloaded(recipe, recipe.source, source, trust, deadline)
         entry = self._entry(recipe, source)
         with self._alone(entry, deadline):
-            return self._found(entry) or self._make(recipe, path, source, entry, deadline)
+            try:
+                return self._found(entry) or self._make(recipe, path, source, entry, deadline)
+            except InvalidInput:
+                if recipe.checksum is None and isinstance(recipe.source, str):
+                    self._download(recipe).forget()  # the server may have something better the next time
+                raise
 
     def _source_sha256(self, recipe: Recipe) -> str | None:
         """Of the source, where it is known without a download. Raises InvalidInput for a local file with another checksum."""

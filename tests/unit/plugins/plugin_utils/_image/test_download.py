@@ -149,6 +149,17 @@ def test_a_part_that_is_longer_than_the_file_is_begun_anew(web, get, target):
     assert target.read_bytes() == BODY[:1000]
 
 
+def test_a_run_that_was_killed_after_the_last_byte_is_continued_with_nothing(web, get, target):
+    begun(web, get, target)
+    with target.with_name("file.part").open("ab") as part:
+        part.write(BODY[1_000_000:])
+    web["/f"].break_after.clear()
+    sent = web["/f"].sent
+    get()
+    assert target.read_bytes() == BODY
+    assert web["/f"].sent == sent
+
+
 def test_another_part_than_the_one_asked_for_is_not_taken(web, get, target):
     begun(web, get, target)
     web["/f"] = Resource(BODY, status=206, headers={"Content-Range": "bytes 0-2999999/3000000"}, ranges=False)

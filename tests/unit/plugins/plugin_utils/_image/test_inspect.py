@@ -33,6 +33,8 @@ def test_a_raw_disk_needs_no_qemu_img(published, monkeypatch):
         (b"\x1f\x8b\x08", "gzip: unpack it"),
         (b"\xfd7zXZ\0", "xz: unpack it"),
         (b"# Disk DescriptorFile\n", "a VMDK image of one file"),
+        ((bytes(510) + b"\x55\xaa").ljust(0x8001, b"\0") + b"CD001", "a CD to install from"),
+        (b"chr.ovf".ljust(257, b"\0") + b"ustar", "perhaps an OVA: unpack it"),
         (b"anything" * 100, "it begins neither like a disk"),
     ],
 )

@@ -271,6 +271,15 @@ def test_a_download_that_is_known_by_something_else_is_made_once_too(prepare, we
     assert len(web["/chr.zip"].asked) == 1
 
 
+def test_what_came_without_a_checksum_and_is_no_image_is_downloaded_anew(prepare, web, archive):
+    web["/chr.zip"] = Resource(b'{"error": "try later"}')
+    recipe = Recipe(f"{web.url}/chr.zip", None, "qcow2")
+    with pytest.raises(InvalidInput, match="chr.zip is no disk image"):
+        prepare(recipe)
+    web["/chr.zip"] = Resource(archive.read_bytes())
+    assert prepare(recipe).source_sha256 == sha256(archive)
+
+
 def test_a_prepared_image_outlives_its_download(prepare, web, archive, cache):
     web["/chr.zip"] = Resource(archive.read_bytes())
     recipe = Recipe(f"{web.url}/chr.zip", Checksum("sha256", sha256(archive)), "qcow2")
