@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import typing as t
+from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.access import Access
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware import PORT
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vsphere import Vsphere, library
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.ova import extract_disk, is_ova
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.vmware import Choice, VmwarePlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.vmware_place import Wanted
@@ -26,6 +30,14 @@ class ActionModule(VmAction):
         "method": {"type": "str", "choices": ["nfc", "datastore"], "default": "nfc"},
         "thin": {"type": "bool", "default": True},
     }
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        with tempfile.TemporaryDirectory(prefix="chr-") as self._folder:
+            return super().run(tmp, task_vars)
+
+    def image(self, path: Path) -> Image:
+        """Also that in an OVA."""
+        return super().image(extract_disk(path, Path(self._folder)) if is_ova(path) else path)
 
     def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
         endpoint = Access.of(self.options(), PORT, "a vCenter or ESXi host")

@@ -44,10 +44,10 @@ options:
   method:
     description:
       - How the image gets there.
-      - V(nfc) takes a streamOptimized vmdk, as M(outofband.chr.image) makes it. It goes straight to an ESXi host, whose port 443 must
-        be open for the controller, and only what is in the image is sent. That host's certificate must be the one that the vCenter
-        names, or where it names none, trusted by C(chr_ca_path). What arrived is compared by the SHA-1 that VMware computes; a server
-        that tells none is told of in the output.
+      - V(nfc) takes a streamOptimized vmdk, as M(outofband.chr.image) makes it, or an OVA. It goes straight to an ESXi host, whose
+        port 443 must be open for the controller, and only what is in the image is sent. That host's certificate must be the one
+        that the vCenter names, or where it names none, trusted by C(chr_ca_path). What arrived is compared by the SHA-1 that
+        VMware computes; a server that tells none is told of in the output.
       - V(datastore) takes a raw image. It goes through the vCenter, is read back and compared, and copied to a disk as
         C(vmkfstools -i) does it. Every byte of the disk is sent, and for a while there is space for it twice.
     type: str
@@ -67,6 +67,8 @@ attributes:
     support: full
 notes:
   - The name must be one that no other VM in the whole inventory has, since the connection finds the router by it.
+  - With O(method=nfc), O(image) can be an OVA, as the vendor's newer manual lists one. Its disk is checked by the OVA's own manifest,
+    and the VM is made of it as of any other image; the description of a VM in it is not used.
   - A network card of VMware has no VLAN tag of its own. Name a port group that has it.
   - >-
     Privileges on the folder: C(VirtualMachine.Inventory.Create), C(VirtualMachine.Inventory.Delete),

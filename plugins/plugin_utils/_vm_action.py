@@ -31,7 +31,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     OutcomeUnknown,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.private import locked
-from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image, inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._no_log import hidden
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
     Nic,
@@ -168,7 +168,7 @@ class VmAction(HypervisorAction):
         base = arguments["memory_base"]
         cpus, memory = arguments["cpus"], arguments["memory"]
         if arguments["state"] == "present":
-            image = inspect(Path(self._loader.path_dwim(arguments["image"])))
+            image = self.image(Path(self._loader.path_dwim(arguments["image"])))
             try:
                 found = findings(
                     Machine(
@@ -191,3 +191,7 @@ class VmAction(HypervisorAction):
                 result["warnings"] = [f"{name}: {text}" for text in found.warnings]
         memory = memory_required(cpus, len(nics), base or 0) if memory is None else memory
         return VmSpec(name=name, cpus=cpus, memory=memory, nics=nics, image=image)
+
+    def image(self, path: Path) -> Image:
+        """What the option ``image`` names. Raises GuestError."""
+        return inspect(path)

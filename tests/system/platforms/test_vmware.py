@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tarfile
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -135,6 +136,22 @@ def test_an_esxi_host_takes_it_in_both_ways(vcenter, playbook, images):
         assert run.of(f"remove {way}")["result"]["changed"]
     assert vc.made("new") is None
     assert [one["sha256"] for one in vc.uploads()] == [sha256(images["nfc"])]
+
+
+def test_the_disk_of_an_ova_is_imported(vcenter, playbook, images, tmp_path):
+    """It arrives as it is in the archive, and the VM has BIOS and IDE whatever the archive's description asks for."""
+    ova = tmp_path / "chr.ova"
+    manifest = tmp_path / "chr.mf"
+    manifest.write_text(f"SHA256(disk.vmdk)= {sha256(images['nfc'])}\n")
+    with tarfile.open(ova, "w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.add(manifest, "chr.mf")
+        archive.add(images["nfc"], "disk.vmdk")
+    vc = vcenter("old")
+    run = playbook([make({"nfc": ova}), {**make(images), "name": "the same"}], hosts(vc))
+    assert run.rc == 0, run.output
+    assert run.of("make")["result"]["image"] == vc.uploads()[0]["sha256"] == sha256(images["nfc"])
+    assert vc.made("new")["config"]["firmware"] == "bios"
+    assert not run.of("the same")["result"]["changed"]
 
 
 def test_check_mode_says_what_would_be_done_and_absent_does_it_once(vcenter, playbook, images):
@@ -334,7 +351,7 @@ def test_a_lease_is_kept_while_an_upload_takes_long(importer):
 
 
 def test_a_server_without_a_manifest_is_told_of(importer):
-    """No checksum from the far side is no error, and no secret either."""
+    """No checksum from the far side is no error, and it is said."""
     made = importer("old")
     made.vc.fault("HttpNfcLeaseGetManifest", "NotSupported")
     assert made.run()

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The disk in an OVA, which is a tar of a VM's description, its disks, and a manifest with their checksums (DMTF DSP0243).
+
+Nothing else of it is used: what a CHR needs of its VM is known, and the description may ask for EFI or another disk bus. No name in
+the archive becomes a path here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tarfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+
+_MANIFEST = 1024**2  # bytes that one may have
+_LINE = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9a-fA-F]+)")
+
+
+def is_ova(path: Path) -> bool:
+    """Whether it begins like a tar. A file that cannot be read does not."""
+    try:
+        with path.open("rb") as file:
+            return file.read(262)[257:] == b"ustar"
+    except OSError:
+        return False
+
+
+def extract_disk(path: Path, folder: Path) -> Path:
+    """The one disk of the OVA *path*, in a file of *folder*. Raises InvalidInput."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = [one for one in archive if one.isfile() and not one.issparse()]
+            disks = [one for one in members if one.name.lower().endswith(".vmdk")]
+            if len(disks) != 1:
+                raise InvalidInput(f"The OVA {path} has {len(disks)} disks (*.vmdk), and a CHR has one.")
+            expected = _expected(archive, members, disks[0].name)
+            target = folder / f"{path.stem}.vmdk"
+            with t.cast("t.IO[bytes]", archive.extractfile(disks[0])) as source, target.open("wb") as dest:
+                shutil.copyfileobj(source, dest, 1024**2)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InvalidInput(f"The OVA {path} cannot be read: {error}. Was it downloaded whole?") from None
+    if target.stat().st_size != disks[0].size:
+        raise InvalidInput(f"The OVA {path} ends in the middle of its disk. Download it again.")
+    if expected:
+        kind, value = expected
+        with target.open("rb") as written:
+            found = hashlib.file_digest(written, kind).hexdigest()
+        if found != value:
+            raise InvalidInput(
+                f"The disk in the OVA {path} has the {kind} {found}, and its manifest says {value}. Download it again."
+            )
+    return target
+
+
+def _expected(archive: tarfile.TarFile, members: list[tarfile.TarInfo], disk: str) -> tuple[str, str] | None:
+    """(algorithm, digest) that the manifest has for the disk; None without one."""
+    manifest = next((one for one in members if one.name.lower().endswith(".mf") and one.size <= _MANIFEST), None)
+    if manifest is None:
+        return None
+    with t.cast("t.IO[bytes]", archive.extractfile(manifest)) as source:
+        lines = source.read().decode("utf-8", "replace").splitlines()
+    found = next((line for line in map(_LINE.fullmatch, map(str.strip, lines)) if line and line[2] == disk), None)
+    return (found[1].lower(), found[3].lower()) if found else None

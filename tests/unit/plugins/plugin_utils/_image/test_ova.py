@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is taken from an OVA, and what is not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.ova import extract_disk, is_ova
+
+DISK = b"KDMV" + bytes(5000)
+
+
+def ova(folder: Path, members: dict[str, bytes]) -> Path:
+    path = folder / "chr.ova"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["SHA1", "SHA256", "SHA512"])
+def test_the_disk_is_taken_when_the_manifest_agrees(tmp_path, kind):
+    digest = hashlib.new(kind.lower(), DISK).hexdigest()
+    path = ova(tmp_path, {"a.ovf": b"<x/>", "a.mf": f"{kind}(a.vmdk)= {digest}\n".encode(), "a.vmdk": DISK})
+    assert is_ova(path)
+    assert extract_disk(path, tmp_path).read_bytes() == DISK
+
+
+def test_no_name_in_it_becomes_a_path(tmp_path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    disk = extract_disk(ova(tmp_path, {"../../evil.vmdk": DISK}), inside)
+    assert disk.parent == inside
+    assert not list(tmp_path.parent.glob("evil*")) and not list(tmp_path.glob("evil*"))
+
+
+def test_another_checksum_than_the_manifests_is_refused(tmp_path):
+    path = ova(tmp_path, {"a.mf": b"SHA256(a.vmdk)= 00\n", "a.vmdk": DISK})
+    with pytest.raises(InvalidInput, match="its manifest says 00"):
+        extract_disk(path, tmp_path)
+
+
+@pytest.mark.parametrize("members", [{"a.ovf": b"<x/>"}, {"a.vmdk": DISK, "b.vmdk": DISK}])
+def test_it_must_have_one_disk(tmp_path, members):
+    with pytest.raises(InvalidInput, match="a CHR has one"):
+        extract_disk(ova(tmp_path, members), tmp_path)
+
+
+@pytest.mark.parametrize("size", [600, 2048])
+def test_a_part_of_one_is_refused(tmp_path, size):
+    path = ova(tmp_path, {"a.vmdk": DISK})
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(InvalidInput, match="Download|downloaded"):
+        extract_disk(path, tmp_path)
+
+
+def test_what_is_no_tar_is_no_ova(tmp_path):
+    (tmp_path / "chr.vmdk").write_bytes(DISK)
+    assert not is_ova(tmp_path / "chr.vmdk") and not is_ova(tmp_path / "nothing")
