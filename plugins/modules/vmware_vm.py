@@ -67,8 +67,8 @@ attributes:
     support: full
 notes:
   - The name must be one that no other VM in the whole inventory has, since the connection finds the router by it.
-  - With O(method=nfc), O(image) can be an OVA, as the vendor's newer manual lists one. Its disk is checked by the OVA's own manifest,
-    and the VM is made of it as of any other image; the description of a VM in it is not used.
+  - With O(method=nfc), O(image) can be an OVA, as the vendor's newer manual lists one. Its disk is checked by the OVA's own
+    manifest, and the VM is made of it as of any other image; the description of a VM in it is not used.
   - A network card of VMware has no VLAN tag of its own. Name a port group that has it.
   - >-
     Privileges on the folder: C(VirtualMachine.Inventory.Create), C(VirtualMachine.Inventory.Delete),

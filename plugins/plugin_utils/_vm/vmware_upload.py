@@ -16,6 +16,7 @@ import hashlib
 import io
 import time
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -106,7 +107,8 @@ def upload(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) 
     def keep(percent: int) -> None:
         vsphere.call("HttpNfcLeaseProgress", lambda: of.HttpNfcLeaseProgress(percent))
 
-    with image.path.open("rb") as file:
+    with image.path.open("rb") as file, ThreadPoolExecutor(1) as beside:
+        sha1 = beside.submit(_sha1, image)  # beside the upload, which it would slow down
         progress = Progress(say, f"{name}: uploading {image.path.name} to {where}", image.size)
         source = _Stream(file, progress, lambda: keep(99 * progress.done // max(progress.total, 1)), period)
         headers = {"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(image.size)}
@@ -121,7 +123,7 @@ def upload(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) 
             ) from None
     _accepted(reply, f"the upload of {image.path.name} for {name!r}", where)
     keep(100)
-    _compare(vsphere, granted, source.sha1.hexdigest(), say, name)
+    _compare(vsphere, granted, sha1.result(), say, name)
 
 
 def _target(vsphere: Vsphere, url: str) -> tuple[str, int, str]:
@@ -158,18 +160,21 @@ def _compare(vsphere: Vsphere, granted: Lease, sha1: str, say: Say, name: str) -
         )
 
 
+def _sha1(image: Image) -> str:
+    with image.path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+
+
 class _Stream(Source):
-    """A file that is sent: its SHA-1, and a sign of life of the upload every *period* seconds."""
+    """A file that is sent, with a sign of life of the upload every *period* seconds."""
 
     def __init__(self, file: t.BinaryIO, progress: Progress, keep: t.Callable[[], None], period: float) -> None:
         super().__init__(file, progress)
-        self.sha1 = hashlib.sha1(usedforsecurity=False)
         self._keep, self._period = keep, period
         self._kept = time.monotonic()
 
     def read(self, size: int = -1) -> bytes:
         data = super().read(size)
-        self.sha1.update(data)
         if time.monotonic() - self._kept >= self._period:
             self._keep()
             self._kept = time.monotonic()
