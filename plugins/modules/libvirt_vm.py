@@ -10,16 +10,17 @@ author: The outofband.chr authors (@outofband)
 short_description: Make a router of a disk image on libvirt (QEMU/KVM), or remove it
 version_added: 0.1.0
 description:
-  - Uploads a prepared disk image of a Cloud Hosted Router into a storage pool of libvirt, reads it back to compare its SHA-256, and
-    defines a domain that boots from it with BIOS. The channel of the guest agent is wired, so backend V(libvirt) of
+  - Uploads a prepared disk image of a Cloud Hosted Router into a storage pool of libvirt, reads it back to compare its SHA-256,
+    and defines a domain that boots from it with BIOS. The channel of the guest agent is wired, so backend V(libvirt) of
     P(outofband.chr.guest_agent#connection) reaches the router with the same variables.
-  - The libvirt is the one of C(chr_libvirt_uri), local or behind SSH (C(qemu+ssh://user@host/system)). Nothing is needed on that
-    host besides libvirt and QEMU; the controller needs libvirt-python.
+  - The libvirt is the one of C(chr_libvirt_uri), local or behind SSH (C(qemu+ssh://user@host/system)). Nothing is needed on
+    that host besides libvirt and QEMU; the controller needs libvirt-python.
   - Holes of the image stay holes. The volume has the image's format, raw or qcow2, and a name that begins with the VM's.
-  - The domain is of the type C(kvm) where the host has KVM, and otherwise C(qemu) with a warning, as RouterOS is only known to start
-    its guest agent under KVM.
-  - C(community.libvirt.virt_volume) creates volumes without content, and C(community.libvirt.virt) does not know an import that was
-    left unfinished; so this module has code of its own for the import. For later changes of the VM use C(community.libvirt.virt).
+  - The domain is of the type C(kvm) where the host has KVM, and otherwise C(qemu) with a warning, as RouterOS is only known to
+    start its guest agent under KVM.
+  - C(community.libvirt.virt_volume) makes volumes and uploads nothing into them, and neither that collection's modules nor
+    C(virt-install) recognise an import that was left unfinished; so this module has code of its own for the import. For later
+    changes of the VM use M(community.libvirt.virt).
 options:
   storage:
     description:
@@ -35,8 +36,8 @@ options:
     choices: [virtio, sata, ide]
   provision_socket:
     description:
-      - The absolute path of a unix socket on the host, where QEMU offers a second channel of the agent, C(chr.provision_agent), which
-        libvirt itself does not use. Backend V(qemu) reaches it with this path as C(chr_socket). Whoever may open it controls the
+      - The absolute path of a unix socket on the host, where QEMU offers a second channel of the agent, C(chr.provision_agent),
+        which libvirt itself does not use. Backend V(qemu) reaches it with this path as C(chr_socket). Whoever may open it controls the
         router. QEMU must be allowed to create it, also by SELinux or AppArmor. When left out, there is no such channel.
     type: str
   autostart:
@@ -56,16 +57,16 @@ requirements:
   - libvirt-python on the controller
   - libvirt 3.4 or newer on the host
 notes:
-  - O(nics[].network) is the name of a libvirt network (as V(default), or V(network:default)), V(bridge:br0) for a Linux bridge of the
-    host, V(ovs:br0) for one of Open vSwitch, or V(user) for QEMU's user-mode network. When left out, it is the network V(default).
-    Whether a bridge is there shows only when the VM is started.
+  - O(nics[].network) is the name of a libvirt network (as V(default), or V(network:default)), V(bridge:br0) for a Linux bridge of
+    the host, V(ovs:br0) for one of Open vSwitch, or V(user) for QEMU's user-mode network. When left out, it is V(default). Whether
+    a bridge is there shows only when the VM is started.
   - O(nics[].vlan) needs Open vSwitch, or libvirt 11 on the host.
   - 'Rights: a user who may write to libvirt (group C(libvirt), or root). With polkit access control these are the permissions
     C(domain.write), C(domain.save), C(domain.start), C(domain.stop), C(domain.delete), C(storage-pool.refresh),
     C(storage-vol.create), C(storage-vol.data-write), C(storage-vol.data-read), C(storage-vol.delete), and the right to read what
     is asked.'
-  - With O(state=absent) the overlays that external snapshots have put on the disk are removed with it. Disks that were added to the VM
-    later are not.
+  - With O(state=absent) the overlays that external snapshots have put on the disk are removed with it. Disks that were added to the
+    VM later are not.
 seealso:
   - module: outofband.chr.wait_for_agent
   - module: community.libvirt.virt

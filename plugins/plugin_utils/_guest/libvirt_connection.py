@@ -71,6 +71,10 @@ class NotYet(Exception):
         self.silent = silent
 
 
+class _TooSlow(NotYet):
+    """It was not refused: there was no time left."""
+
+
 def uris(uri: str) -> tuple[str, str]:
     """*uri* as libvirt is to get it, and as it is shown. Raises InvalidInput."""
     shown = re.sub(r"(://[^/@]*?):[^/@]*@", r"\1:***@", uri)
@@ -92,19 +96,22 @@ def open_once(uri: str, shown: str, vm: str, deadline: Deadline) -> t.Any:
     try:
         return bounded(lambda: found.open(uri), deadline.remaining)
     except Overrun:
-        raise NotYet("the connection was not made in time") from None
+        raise _TooSlow("the connection was not made in time") from None
     except found.libvirtError as error:
         raise _no_connection(error, shown, vm) from None
 
 
 def persist(deadline: Deadline, work: t.Callable[[], _T]) -> _T:
     """The value of *work*, which is repeated while it raises NotYet, until *deadline* is over; then NotYet is raised."""
+    last: NotYet | None = None
     for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
         try:
             return work()
-        except NotYet:
+        except NotYet as error:
+            if not (last and isinstance(error, _TooSlow)):  # the end of the time tells less than the attempt before
+                last = error
             if deadline.expired:
-                raise
+                raise last from None
             time.sleep(min(pause, deadline.remaining))
     raise AssertionError("no end of pauses")
 

@@ -10,7 +10,8 @@ metadata; then the volume is made, filled and read back; then the domain is defi
 is taken away goes in the opposite order, so that the mark is there as long as anything that it speaks of. The volume's name has a
 part of the domain's UUID in it: it is nobody else's, and a clone of the domain, which has the same metadata, has no claim to it.
 
-libvirt refuses to delete a volume while a stream is at it. So a second run cannot take away what a first one still imports.
+A run that was killed may have left a worker that still imports. The next run takes everything from under it, as libvirt deletes a
+volume also while a stream writes to it. The worker then finds its domain or its volume gone, and leaves the new ones alone.
 
 Sources: libvirt's API reference (libvirt-libvirt-domain, -storage, -network, -stream), and what libvirt 9.0 was seen to answer.
 """
@@ -38,12 +39,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt_connection import (
     ACCESS_DENIED,
     AUTH_FAILED,
+    INTERNAL_ERROR,
     NO_DOMAIN,
     NO_NETWORK,
     NO_STORAGE_POOL,
     NO_STORAGE_VOL,
     OPERATION_DENIED,
-    OPERATION_INVALID,
     NotYet,
     Overrun,
     alive,
@@ -75,7 +76,7 @@ from .libvirt_xml import (
 _CALL = 60.0  # seconds for one call of libvirt
 _WORK = 300.0  # for one that writes or reads much on the host: a volume, a pool with many of them
 _STALL = 60.0  # in which a transfer must move
-_IN_USE = 10.0  # in which libvirt lets go of a volume after its stream ended
+_BUSY = 30.0  # in which a pool gets ready while volumes are made there
 
 _INACTIVE = 2  # VIR_DOMAIN_XML_INACTIVE
 _RUNNING_POOL = 2  # VIR_STORAGE_POOL_RUNNING
@@ -115,8 +116,12 @@ class LibvirtPlatform(Platform):
         self._hardware = hardware
         self._autostart = autostart
         self._connection: t.Any = None
+        self._made: str | None = None
+        """The UUID of the domain that this run has defined."""
         for nic in spec.nics:
             Attachment.of(nic)
+        if hardware.provision_socket and not hardware.provision_socket.startswith("/"):
+            raise InvalidInput(f"provision_socket {hardware.provision_socket!r} is no absolute path on the host.")
 
     # -- what there is ---------------------------------------------------------------------------------------------------
 
@@ -157,7 +162,7 @@ class LibvirtPlatform(Platform):
                 return sorted(one.name() for one in connection.listAllStoragePools(0))
             if pool.info()[0] != _RUNNING_POOL:
                 return _pool_kind(pool), False, 0, 0
-            pool.refresh(0)  # what others wrote there is not counted otherwise
+            _refresh(pool)  # what others wrote there is not counted otherwise
             _state, capacity, _allocation, available = pool.info()
             return _pool_kind(pool), True, capacity, available
 
@@ -220,17 +225,20 @@ class LibvirtPlatform(Platform):
         image = self.spec.image
         assert image
         host = self._hypervisor()
-        identifier = str(uuid.uuid4())
-        volume = f"{self.spec.name}-{identifier[:8]}.img"
-        self._define(host, identifier, Origin(Mark(image.sha256, complete=False), self._storage, volume), None)
+        self._made = str(uuid.uuid4())
+        volume = f"{self.spec.name}-{self._made[:8]}.img"
+        self._define(host, self._made, Origin(Mark(image.sha256, complete=False), self._storage, volume), None)
         disk = self._make_volume(volume, image)
         self._fill_volume(disk.path, image)
-        self._define(host, identifier, Origin(Mark(image.sha256, complete=True), self._storage, volume), disk)
+        self._define(host, self._made, Origin(Mark(image.sha256, complete=True), self._storage, volume), disk)
 
     def _define(self, host: Hypervisor, identifier: str, origin: Origin, disk: Disk | None) -> None:
         xml = domain_xml(self.spec, identifier, origin, host, self._hardware, disk)
 
         def define(connection: t.Any) -> None:
+            if disk:  # another run may have taken both away meanwhile
+                connection.lookupByUUIDString(identifier)
+                connection.storageVolLookupByPath(disk.path)
             connection.defineXML(xml).setAutostart(int(self._autostart and disk is not None))
 
         self._ask(f"the VM {self.spec.name!r} was not defined", define, changes=True)
@@ -272,8 +280,8 @@ class LibvirtPlatform(Platform):
 
     def remove(self, found: Found) -> None:
         def stop(connection: t.Any) -> None:
-            domain = connection.lookupByUUIDString(found.id)
-            if domain.isActive():
+            domain = _or_none(NO_DOMAIN, connection.lookupByUUIDString, found.id)
+            if domain is not None and domain.isActive():
                 domain.destroy()
 
         def undefine(connection: t.Any) -> None:
@@ -282,6 +290,8 @@ class LibvirtPlatform(Platform):
                 domain.undefineFlags(_UNDEFINE | checkpoints)
 
         name = self.spec.name
+        if self._made not in (None, found.id):
+            raise NotPossible(f"the VM {name!r} of {self.title} is what another run makes now; it was left to that")
         paths = self._ask(
             f"the disk of {name!r} cannot be looked up, so the VM was left as it is",
             lambda connection: _system_disk(connection, found.id),
@@ -289,7 +299,7 @@ class LibvirtPlatform(Platform):
         )
         self._ask(f"the VM {name!r} was not stopped", stop, changes=True)
         for path in paths:
-            complaint = f"the volume {path} of {name!r} was not deleted (does another run import it just now?)"
+            complaint = f"the volume {path} of {name!r} was not deleted"
             self._ask(complaint, functools.partial(_delete_volume, path), changes=True)
         self._ask(f"the VM {name!r}, whose disk was deleted, was not removed", undefine, changes=True)
 
@@ -389,10 +399,10 @@ def _code(error: Exception) -> int | None:
     return getattr(error, "get_error_code", lambda: None)()
 
 
-def _or_none(missing: int, look_up: t.Callable[[str], t.Any], name: str) -> t.Any:
-    """What was looked up; None where libvirt's error is the number *missing*."""
+def _or_none(missing: int, call: t.Callable[[str], t.Any], name: str) -> t.Any:
+    """The value of *call* for what has that name; None where libvirt's error is the number *missing*."""
     try:
-        return look_up(name)
+        return call(name)
     except library().libvirtError as error:
         if _code(error) != missing:
             raise
@@ -413,12 +423,15 @@ def _system_disk(connection: t.Any, identifier: str) -> list[str]:
     They are the one that was imported, and the overlays that external snapshots have put on it since. Further disks that somebody
     gave to the domain are not among them.
     """
-    xml = _xml(connection.lookupByUUIDString(identifier))
+    domain = _or_none(NO_DOMAIN, connection.lookupByUUIDString, identifier)
+    if domain is None:
+        return []
+    xml = _xml(domain)
     origin = Origin.of(xml)
     if origin is None or not origin.volume:
         return []
     pool = connection.storagePoolLookupByName(origin.pool)
-    pool.refresh(0)  # it does not know the overlays otherwise
+    _refresh(pool)  # it does not know the overlays otherwise
     volume = _or_none(NO_STORAGE_VOL, pool.storageVolLookupByName, origin.volume)
     if volume is None:
         return []
@@ -440,14 +453,18 @@ def _chain(connection: t.Any, path: str | None) -> list[str]:
 
 
 def _delete_volume(path: str, connection: t.Any) -> None:
-    """Delete it, if it is there. A stream that has just ended keeps it for a moment."""
-    deadline = Deadline(_IN_USE)
-    volume = _or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)
-    while volume is not None:
+    """Have it deleted, by this run or by another one."""
+    _or_none(NO_STORAGE_VOL, lambda wanted: connection.storageVolLookupByPath(wanted).delete(0), path)
+
+
+def _refresh(pool: t.Any) -> None:
+    """Have libvirt look at the pool anew. It refuses while a volume is being made there, by another import for instance."""
+    deadline = Deadline(_BUSY)
+    while True:
         try:
-            volume.delete(0)
+            pool.refresh(0)
             return
         except library().libvirtError as error:
-            if _code(error) != OPERATION_INVALID or deadline.expired:
+            if _code(error) != INTERNAL_ERROR or deadline.expired:
                 raise
         time.sleep(0.1)

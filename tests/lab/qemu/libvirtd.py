@@ -187,6 +187,23 @@ class Libvirtd:
         self.virsh("define", "/dev/stdin", stdin=xml)
         return identifier
 
+    def pool(self, name: str, *, start: bool = True) -> Path:
+        """Define a storage pool, which is a folder; the folder."""
+        folder = self.folder / "home" / name
+        folder.mkdir()
+        if os.getuid() == 0:
+            os.chown(folder, _NOBODY, _NOBODY)
+        self.virsh("pool-define-as", name, "dir", "--target", str(folder))
+        if start:
+            self.virsh("pool-start", name)
+        return folder
+
+    @property
+    def pid(self) -> int:
+        """Of the daemon."""
+        assert self._process
+        return self._process.pid
+
     def _serves(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.socket)) == 0
