@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,6 +121,24 @@ class Playbook:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End a run as a crash of its machine would: all its processes at once. Ansible's workers have sessions of their own."""
+        tree = {process.pid}
+        parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
+        while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
+            tree |= more
+        for pid in tree:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError):
+        return 0
 
 
 @pytest.fixture
