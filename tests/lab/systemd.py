@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``systemd-run``, ``systemctl`` and ``journalctl`` of a node without systemd, as systemd 252 answers: transient services, and forking
-ones that have unit files.
+"""``systemd-run``, ``systemctl`` and ``journalctl`` of a node without systemd, as systemd 252 answers.
 
-The first argument is the program's name. Transient units are files in ``$LAB_UNITS``, where ``etc/systemd/system`` has the unit files;
-the services themselves are real processes.
+They know transient services, and forking ones that have unit files. The first argument is the program's name. Transient units are
+files in ``$LAB_UNITS``, whose ``etc/systemd/system`` has the unit files; the services themselves are real processes.
 """
 
 from __future__ import annotations
