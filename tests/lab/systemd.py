@@ -1,15 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``systemd-run``, ``systemctl`` and ``journalctl`` of a node without systemd: transient services, as systemd 252 answers for them.
+"""``systemd-run``, ``systemctl`` and ``journalctl`` of a node without systemd, as systemd 252 answers.
 
-The first argument is the program's name. Units are files in ``$LAB_UNITS``; the services themselves are real processes.
+They know transient services, and forking ones that have unit files. The first argument is the program's name. Transient units are
+files in ``$LAB_UNITS``, whose ``etc/systemd/system`` has the unit files; the services themselves are real processes.
 """
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -79,6 +82,73 @@ class Unit:
         return 0
 
 
+class UnitFile:
+    """A service of ``Type=forking`` with a file. systemd knows what the file said at the last ``daemon-reload``."""
+
+    def __init__(self, name: str) -> None:
+        units = Path(os.environ["LAB_UNITS"])
+        self.name = name
+        self._known = units / f"{name}.loaded"
+        self._wanted = units / f"{name}.enabled"
+
+    @staticmethod
+    def reload() -> int:
+        units = Path(os.environ["LAB_UNITS"])
+        for old in units.glob("*.loaded"):
+            old.unlink()
+        for file in (units / "etc/systemd/system").glob("*.service"):
+            shutil.copyfile(file, units / f"{file.name}.loaded")
+        return 0
+
+    def enable(self) -> int:
+        if not self._known.exists():
+            sys.stderr.write(f"Failed to enable unit: Unit file {self.name} does not exist.\n")
+            return 1
+        self._wanted.write_text(self._settings("Install")["WantedBy"])
+        return 0
+
+    def disable_now(self) -> int:
+        self._wanted.unlink(missing_ok=True)
+        if self._known.exists():
+            while pid := self._pid():
+                os.kill(pid, signal.SIGTERM)
+                time.sleep(0.05)
+        return 0
+
+    def start(self) -> int:
+        if not self._known.exists():
+            sys.stderr.write(f"Failed to start {self.name}: Unit {self.name} not found.\n")
+            return 5
+        if self._pid():
+            return 0
+        service = self._settings("Service")
+        if service["Type"] != "forking":
+            sys.stderr.write(f"the lab knows no {service['Type']} services\n")
+            return 1
+        with Path(f"{self._known}.log").open("ab") as log:
+            done = subprocess.run(
+                shlex.split(service["ExecStart"]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+            )
+        if done.returncode or not self._pid():
+            sys.stderr.write(f"Job for {self.name} failed because the control process exited with error code.\n")
+            return 1
+        return 0
+
+    def _settings(self, section: str) -> dict[str, str]:
+        parser = configparser.ConfigParser(interpolation=None, strict=True)
+        parser.optionxform = str  # type: ignore[assignment, method-assign]
+        parser.read_string(self._known.read_text())
+        return dict(parser[section])
+
+    def _pid(self) -> int:
+        try:
+            pid = int(Path(self._settings("Service")["PIDFile"]).read_text())
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return 0
+        return pid
+
+
 def main(program: str, arguments: list[str]) -> int:
     options = [word for word in arguments if word.startswith("-")]
     if program == "systemd-run":
@@ -88,6 +158,14 @@ def main(program: str, arguments: list[str]) -> int:
             sys.stderr.write("the lab forgets units that have ended, so --collect must be asked for\n")
             return 1
         return Unit(given["--unit"]).run(arguments[split + 1 :], given.get("--description", arguments[split + 1]))
+    if program == "systemctl" and arguments == ["daemon-reload"]:
+        return UnitFile.reload()
+    if program == "systemctl" and arguments[:-1] == ["enable", "--"]:
+        return UnitFile(arguments[-1]).enable()
+    if program == "systemctl" and arguments[:-1] == ["disable", "--now", "--"]:
+        return UnitFile(arguments[-1]).disable_now()
+    if program == "systemctl" and arguments[:-1] == ["start", "--"]:
+        return UnitFile(arguments[-1]).start()
     if program == "systemctl" and arguments[0] == "stop":
         return Unit(arguments[1]).stop()
     if program == "systemctl" and arguments[0] == "show":

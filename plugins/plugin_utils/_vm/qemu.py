@@ -61,14 +61,13 @@ all=$(ls -A -- "$1/") || exit 1
 if ours "$1"; then echo running; else echo stopped; fi
 [ ! -e "$1/notes" ] || cat "$1/notes"
 """
-# $2: the unit's file. Each line is a fact and its value.
+# $2: the unit's file; $3: the folder that is there where systemd is. Each line is a fact and its value.
 _ASK = """\
 for name in qemu-system-x86_64 qemu-kvm /usr/libexec/qemu-kvm; do
     if found=$(command -v "$name"); then echo "emulator $found"; break; fi
 done
 [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ] || echo "kvm yes"
-[ ! -d /run/systemd/system ] || echo "systemd yes"
-echo "user $(id -u)"
+[ ! -d "$3" ] || [ ! -w "${2%/*}" ] || echo "systemd yes"
 for file in /sys/class/net/*; do
     name=${file##*/}
     [ -d "$file/bridge" ] && echo "bridge $name"
@@ -115,7 +114,10 @@ class Hardware:
 
 
 class QemuPlatform(Platform):
-    """One VM of a host. *service*: started by systemd, also with the host; None: where that is possible."""
+    """One VM of a host. *service*: started by systemd, also with the host; None: where that is possible.
+
+    *root*: where systemd's folders are, if not at /.
+    """
 
     def __init__(
         self,
@@ -124,7 +126,7 @@ class QemuPlatform(Platform):
         directory: str,
         hardware: Hardware,
         service: bool | None,
-        units: str = "/etc/systemd/system",
+        root: str = "",
     ) -> None:
         super().__init__(spec)
         self.title = f"QEMU on {host.name}"
@@ -149,7 +151,8 @@ class QemuPlatform(Platform):
         self._hardware = hardware
         self._service = service
         self._unit = f"outofband-chr-{spec.name}.service"
-        self._unit_file = f"{units}/{self._unit}"
+        self._unit_file = f"{root}/etc/systemd/system/{self._unit}"
+        self._booted = f"{root}/run/systemd/system"  # sd_booted(3)
         self._facts: dict[str, list[str]] = {}
 
     def find(self) -> Found | None:
@@ -192,7 +195,7 @@ class QemuPlatform(Platform):
         disk = self._file(f"disk.{image.format}")
         self._host.put(image.path, image.sha256, disk)
         self._host.write(self._start_script(disk, image.format), self._file("start"))
-        if self._with_service():
+        if "systemd" in self._facts and self._service is not False:
             self._host.write(self._unit_text(), self._unit_file)
             self._host.run(["systemctl", "daemon-reload"])
             self._host.run(["systemctl", "enable", "--", self._unit])
@@ -230,7 +233,7 @@ class QemuPlatform(Platform):
 
     def _ask(self) -> dict[str, list[str]]:
         facts: dict[str, list[str]] = {}
-        for line in self._sh(_ASK, self._unit_file).splitlines():
+        for line in self._sh(_ASK, self._unit_file, self._booted).splitlines():
             name, _unused, value = line.partition(" ")
             facts.setdefault(name, []).append(value.strip())
         return facts
@@ -254,22 +257,16 @@ class QemuPlatform(Platform):
         self.warnings.append(f"{self.spec.name}: {'it is emulated' if wanted == 'tcg' else why}. {_AGENT}.")
 
     def _check_service(self) -> None:
-        if self._service and not self._may_serve():
+        if self._service and "systemd" not in self._facts:
             raise NotPossible(
-                f"service: {self._host.name} is not run by systemd, or the user there is not root, so no unit can be made. Set "
-                "service to false; the VM then stays off after a reboot of the host."
+                f"service: {self._host.name} is not run by systemd, or the user there may not write {self._unit_file}. Set service "
+                "to false; the VM then stays off after a reboot of the host."
             )
         if self._facts.get("unit") == ["0"]:
             raise NameTaken(
                 f"{self._host.name} has {self._unit_file} of another VM with this name, in another folder than {self.folder}. It "
                 "was not touched. Choose another name or the directory of that VM."
             )
-
-    def _may_serve(self) -> bool:
-        return "systemd" in self._facts and self._facts["user"] == ["0"]
-
-    def _with_service(self) -> bool:
-        return self._may_serve() if self._service is None else self._service
 
     def _network(self, nic: Nic) -> str:
         network = nic.network or "user"
