@@ -242,11 +242,15 @@ class Guest(ABC):
 
     def vmware_tools(self) -> VmwareTools:
         """What VMware lets its tools do. Raises NotPossible."""
-        raise NotPossible(f"{self.vm!r} has the backend {self.backend}: only VMware (chr_backend: vmware) has these settings.")
+        raise NotPossible(
+            f"{self.vm!r} has the backend {self.backend}: only VMware (chr_backend: vmware) has these settings."
+        )
 
     def vmware_network(self) -> VmwareNetwork:
         """The networks of its VM on VMware. Raises NotPossible."""
-        raise NotPossible(f"{self.vm!r} has the backend {self.backend}: only VMware (chr_backend: vmware) has these settings.")
+        raise NotPossible(
+            f"{self.vm!r} has the backend {self.backend}: only VMware (chr_backend: vmware) has these settings."
+        )
 
 
 def encoded(source: str) -> bytes:
