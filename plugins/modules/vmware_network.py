@@ -18,8 +18,8 @@ description:
     it is.
   - The API user needs the privileges C(Host.Config.Network) for standard switches, C(DVPortgroup.Modify) and C(DVSwitch.Modify) for
     distributed ones, and for O(add_again) C(VirtualMachine.Config.AddRemoveDevice).
-  - The modules of community.vmware for switches and port groups take the description of a whole object, and reset what is not named,
-    such as uplinks and VLAN. Use them to make networks; this module changes single settings of existing ones.
+  - The modules of community.vmware for switches and port groups take the description of a whole object, and reset what is not
+    named, such as uplinks and VLAN. Use them to make networks; this module changes single settings of existing ones.
 notes:
   - The settings hold for all VMs on a port group. With O(promiscuous), each of them can see the frames of all others on the switch.
     Give routers port groups of their own.

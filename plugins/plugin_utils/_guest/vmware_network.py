@@ -25,6 +25,7 @@ ALL = ((0, 4094),)
 """Every VLAN."""
 _GUEST_TAGS = 4095  # of a standard port group: the guest gets and sends all tags
 _TASK = 120.0  # seconds
+_GROUP = "dvs.DistributedVirtualPortgroup"
 _SECURITY = {
     "promiscuous": "allowPromiscuous",
     "mac_changes": "macChanges",
@@ -78,7 +79,7 @@ class VmwareNetwork:
         connected = self._vsphere.properties(self._moid, ["network"]).get("network") or []
         networks = {}
         for one in connected:
-            kind = type(one).__name__.rpartition(".")[2]
+            kind = _kind(one)
             name = unquote(str(self._vsphere.properties(one._moId, ["name"], kind).get("name")))
             networks[name] = (kind, one)
         if missing := [name for name in names or () if name not in networks]:
@@ -90,7 +91,7 @@ class VmwareNetwork:
             kind, network = networks[name]
             if kind == "OpaqueNetwork":
                 raise NotPossible(f"The network {name!r} is managed by NSX: set its segment profiles there.")
-            plan = self._distributed if kind == "DistributedVirtualPortgroup" else self._standard
+            plan = self._distributed if kind == _GROUP else self._standard
             for change in plan(name, network, wanted):
                 changes.setdefault(change.of, change)  # two port groups can have one switch
         return list(changes.values())
@@ -101,8 +102,8 @@ class VmwareNetwork:
         """On every host that has the port group, as the VM can move to it."""
         if wanted.trunk not in (None, ALL):
             raise NotPossible(
-                f"The port group {name!r} is one of a standard switch, which passes all VLANs or one: trunk can only be all. Ranges "
-                "need a distributed switch."
+                f"The port group {name!r} is one of a standard switch, which passes all VLANs or one: trunk can only be all. "
+                "Ranges need a distributed switch."
             )
         hosts = self._vsphere.properties(network._moId, ["host"], "Network").get("host") or []
         for host in hosts:
@@ -159,10 +160,9 @@ class VmwareNetwork:
 
     def _distributed(self, name: str, network: t.Any, wanted: Wanted) -> t.Iterator[Change]:
         dvs = library().vim.dvs
-        kind = "dvs.DistributedVirtualPortgroup"
-        config = self._vsphere.properties(network._moId, ["config"], kind)["config"]
+        config = self._vsphere.properties(network._moId, ["config"], _GROUP)["config"]
         if wanted.mtu is not None:
-            yield from self._dvs(config.distributedVirtualSwitch._moId, wanted.mtu)
+            yield from self._dvs(config.distributedVirtualSwitch, wanted.mtu)
         port = config.defaultPortConfig
         policy = getattr(port, "securityPolicy", None)
         now: dict[str, t.Any] = {
@@ -184,11 +184,11 @@ class VmwareNetwork:
             setting.vlan = vmware.TrunkVlanSpec(inherited=False, vlanId=spans)
         spec = dvs.DistributedVirtualPortgroup.ConfigSpec(configVersion=config.configVersion, defaultPortConfig=setting)
         of = f"distributed port group {name}"
-        update = functools.partial(self._task, of, kind, network._moId, "ReconfigureDVPortgroup_Task", spec)
+        update = functools.partial(self._task, of, _GROUP, network._moId, "ReconfigureDVPortgroup_Task", spec)
         yield Change(of, {key: now[key] for key in change}, change, update)
 
-    def _dvs(self, moid: str, mtu: int) -> t.Iterator[Change]:
-        kind = "dvs.VmwareDistributedVirtualSwitch"
+    def _dvs(self, switch: t.Any, mtu: int) -> t.Iterator[Change]:
+        kind, moid = _kind(switch), switch._moId
         state = self._vsphere.properties(moid, ["name", "config"], kind)
         config = state["config"]
         if config.maxMtu == mtu:
@@ -235,6 +235,11 @@ class VmwareNetwork:
         of = f"the network cards {', '.join(wanted)} of {self._vm!r}"
         update = functools.partial(self._task, of, "VirtualMachine", self._moid, "ReconfigVM_Task", spec)
         return [Change(of, {"added": "before"}, {"added": "again"}, update)]
+
+
+def _kind(thing: t.Any) -> str:
+    """The type of a managed object, as ``Vsphere.object`` takes it."""
+    return type(thing).__name__.removeprefix("vim.")
 
 
 def _trunk(vlan: t.Any) -> tuple[tuple[int, int], ...] | None:

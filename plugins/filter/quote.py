@@ -1,0 +1,53 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: quote
+short_description: A text as a string of RouterOS
+version_added: 0.1.0
+author:
+  - The outofband.chr authors (@outofband)
+description:
+  - Puts a text between quotation marks, with everything escaped that RouterOS would understand otherwise. Nothing in the text can
+    be run, whatever it is.
+options:
+  _input:
+    description: The text. It goes as UTF-8.
+    type: str
+    required: true
+seealso:
+  - plugin: outofband.chr.guest_agent
+    plugin_type: connection
+"""
+
+EXAMPLES = r"""
+- name: Set a note that has anything in it
+  outofband.chr.script:
+    source: /system note set note={{ text | outofband.chr.quote }}
+  vars:
+    text: 'The key is "$1?"'
+"""
+
+RETURN = r"""
+_value:
+  description: The string, with its quotation marks.
+  type: str
+"""
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.outofband.chr.plugins.module_utils._routeros import quoting
+
+
+def quote(text):
+    if not isinstance(text, str):
+        raise AnsibleFilterError(f"{text!r} is no text.")
+    return quoting.quote(text)
+
+
+class FilterModule:
+    def filters(self):
+        return {"quote": quote}
