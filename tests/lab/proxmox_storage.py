@@ -154,6 +154,8 @@ class Storages:
         """The switches of routers in new VMs."""
         self.broadcast_seconds = 10.0
         """So long the cluster's list does not know a new VM's name."""
+        self.gone: list[t.Any] = []
+        """VMs that were removed."""
         self._importing: set[int] = set()
         self._changing = threading.Lock()
         imports = {"import"} if self.number >= (8, 4) else set()
@@ -506,7 +508,7 @@ class Storages:
                     for volume in [one for one in storage.volumes if one.startswith(f"vm-{vm.vmid}-")]:
                         if everything or f"{storage.name}:{volume}" in referenced:
                             storage.volumes.pop(volume).unlink()
-            del self.vms[vm.vmid]
+            self.gone.append(self.vms.pop(vm.vmid))
 
         return self._begin(vm.node, vm.vmid, login, "qmdestroy", work)
 

@@ -26,7 +26,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     TransferFailed,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Nic, VmSpec, ensure_present
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
+    NameTaken,
+    Nic,
+    VmSpec,
+    ensure_absent,
+    ensure_present,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.proxmox import ProxmoxPlatform, Settings
 from ansible_collections.outofband.chr.tests.lab import qm
 from ansible_collections.outofband.chr.tests.lab.proxmox import EVERYTHING, LabProxmox
@@ -118,13 +124,39 @@ def vm(task, image=None, **options):
     return {"name": task, "outofband.chr.proxmox_vm": given | options}
 
 
-def run_one(playbook, pve, task, **more):
-    """The message of the one task, which must fail."""
-    run = playbook([task], {"chr1": host(pve, **more)}, "-vvv")
-    assert run.rc != 0, run.output
-    assert not any(secret in run.output for secret in SECRETS)
-    assert "Traceback" not in run.output
-    return run.of(task["name"])["result"]["msg"]
+def ensure(
+    pve,
+    folder,
+    image=None,
+    *,
+    name="chr1",
+    nics=({},),
+    node=None,
+    root=False,
+    absent=False,
+    check_mode=False,
+    **options,
+):
+    """What the module does, without Ansible around it. *through*: sshd of the node."""
+    chosen = {
+        **{"node": "pve1", "vmid": None, "storage": None, "import_mode": "auto", "import_storage": None, "pool": None},
+        **{
+            "node_folder": "/var/tmp",
+            "disk_bus": "virtio",
+            "tags": (),
+            "onboot": False,
+            "serial": False,
+            "timeout": 60.0,
+        },
+    }
+    connection = {key.removeprefix("chr_"): value for key, value in host(pve, through, root=root).items()}
+    connection |= {"vm": "x", "exec_mode": "auto", "runtime_directory": folder / "t" / "home" / "cp"}
+    cards = tuple(Nic(**{"network": None, "model": "virtio"} | nic) for nic in nics)
+    spec = VmSpec(name, 1, 256, cards, inspect(image) if image else None)
+    platform = ProxmoxPlatform(spec, GuestOptions(**connection), Settings(**chosen | options), lambda line: None)
+    if absent:
+        return ensure_absent(platform, check_mode=check_mode)
+    return ensure_present(platform, running=True, check_mode=check_mode)
 
 
 def nothing_left(pve):
@@ -170,19 +202,23 @@ def test_an_image_becomes_a_router_whose_agent_answers(cluster, node, playbook, 
             {"name": "wait", "outofband.chr.wait_for_agent": None},
             {"name": "script", "outofband.chr.script": {"source": "/system identity set name=chr1"}},
             {**there, "name": "again"},
+            {**vm("would go", state="absent", **options), "check_mode": True},
+            vm("go", state="absent", **options),
+            vm("gone", state="absent", **options),
         ],
         {"chr1": host(pve, node if mode != "upload" else None, root=root)},
         "--diff",
+        "-vvv",
     )
     assert run.rc == 0, run.output
-    assert run.changed() >= {("chr1", "would"), ("chr1", "make")}
-    assert ("chr1", "again") not in run.changed()
+    assert not any(secret in run.output for secret in SECRETS)
+    assert {task for _host, task in run.changed()} == {"would", "make", "script", "would go", "go"}
     made = run.of("make")["result"]
     assert (made["state"], made["import_mode"], made["id"]) == ("running", mode, "100")
     assert run.of("again")["result"]["import_mode"] is None
     assert run.of("again")["result"]["image"] == made["image"]
     assert pve.invalid == []
-    (one,) = pve.vms.values()
+    (one,) = pve.gone
     expected = {
         "name": "chr1",
         "ostype": "l26",
@@ -204,17 +240,8 @@ def test_an_image_becomes_a_router_whose_agent_answers(cluster, node, playbook, 
         "path": ["config"],
         "importdisk": ["config", "importdisk"],
     }[mode]
-    assert pve.storages["local-lvm"].volumes.keys() == {"vm-100-disk-0"}
-    assert not pve.storages["local"].volumes
-    assert not list(node.spool.iterdir())
-    away = playbook(
-        [{**vm("would", state="absent"), "check_mode": True}, vm("away", state="absent"), vm("gone", state="absent")],
-        {"chr1": host(pve, node if mode != "upload" else None, root=root)},
-    )
-    assert away.rc == 0, away.output
-    assert away.changed() == {("chr1", "would"), ("chr1", "away")}
     assert nothing_left(pve)
-    assert pve.invalid == []
+    assert not list(node.spool.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
@@ -270,7 +297,9 @@ def kill(process):
 
 
 @pytest.mark.parametrize("when", ["uploading", "importing"])
-def test_a_run_after_one_that_was_killed_begins_anew_and_leaves_nothing_of_it(cluster, playbook, raw, image, when):
+def test_a_run_after_one_that_was_killed_begins_anew_and_leaves_nothing_of_it(
+    cluster, playbook, short_path, raw, image, when
+):
     pve = cluster()
     reached, go = threading.Event(), threading.Event()
 
@@ -294,17 +323,13 @@ def test_a_run_after_one_that_was_killed_begins_anew_and_leaves_nothing_of_it(cl
     (killed,) = pve.vms.values()
     assert killed.config["description"].endswith(" importing")
     if when == "importing":
-        busy = run_one(playbook, pve, vm("busy", image, timeout=5))
-        assert "'chr1'" in busy
-        assert "was not removed: can't lock file" in busy
+        with pytest.raises(GuestError, match="'chr1' .* was not removed: can't lock file"):
+            ensure(pve, short_path, image)
     go.set()
     settled(pve)
-    run = playbook([vm("would", image), vm("make", image)], {"chr1": host(pve)}, "--check")
-    assert run.rc == 0, run.output
-    assert (run.of("would")["result"]["changed"], pve.vms) == (True, {100: killed})
-    run = playbook([vm("make", image)], {"chr1": host(pve)})
-    assert run.rc == 0, run.output
-    assert run.changed() == {("chr1", "make")}
+    assert ensure(pve, short_path, image, check_mode=True).before == "unfinished"
+    assert pve.vms == {100: killed}
+    assert ensure(pve, short_path, image).changed
     (one,) = pve.vms.values()
     assert one is not killed
     assert one.config["description"].endswith(" imported")
@@ -313,7 +338,7 @@ def test_a_run_after_one_that_was_killed_begins_anew_and_leaves_nothing_of_it(cl
     assert not list(pve.folder.glob("pveupload-*"))
 
 
-def test_what_a_killed_run_left_is_taken_away_by_absent(cluster, node, playbook, image):
+def test_what_a_killed_run_left_is_taken_away_by_absent(cluster, node, playbook, short_path, image):
     """Killed in qm importdisk: the image in the folder of the node, and a disk that no configuration names."""
     pve = cluster("7.4")
     options = {"node_folder": str(node.spool)}
@@ -332,9 +357,7 @@ def test_what_a_killed_run_left_is_taken_away_by_absent(cluster, node, playbook,
     kill(process)
     go.set()
     assert [len(list(node.spool.iterdir())), len(pve.storages["local-lvm"].volumes)] == [1, 1]
-    run = playbook([vm("away", state="absent", **options)], {"chr1": host(pve, node)})
-    assert run.rc == 0, run.output
-    assert run.changed() == {("chr1", "away")}
+    assert ensure(pve, short_path, through=node, absent=True, **options).changed
     assert nothing_left(pve)
     assert not list(node.spool.iterdir())
 
@@ -342,50 +365,42 @@ def test_what_a_killed_run_left_is_taken_away_by_absent(cluster, node, playbook,
 # -- what is somebody else's ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize("absent", [False, True])
 @pytest.mark.parametrize("kind", ["a VM", "a container", "a template"])
-def test_a_name_that_something_else_has_is_left_alone(cluster, playbook, image, state, kind):
+def test_a_name_that_something_else_has_is_left_alone(cluster, short_path, image, absent, kind):
     pve = cluster()
     other = pve.add(100, "chr1", "pve2")
     other.kind, other.template = "lxc" if kind == "a container" else "qemu", kind == "a template"
     before = dict(other.config)
-    message = run_one(playbook, pve, vm("make", image, state=state))
-    assert "already has 'chr1' (100), and this collection did not import it" in message
+    with pytest.raises(NameTaken, match=r"already has 'chr1' \(100\), and this collection did not import it"):
+        ensure(pve, short_path, image, absent=absent)
     assert (pve.vms, other.config, other.running) == ({100: other}, before, True)
-    assert not [one for one in pve.log if one[0] not in ("GET",)]
+    assert not [one for one in pve.log if one[0] != "GET"]
 
 
-def test_a_number_that_something_else_has_is_left_alone(cluster, playbook, image):
+def test_a_number_that_something_else_has_is_left_alone(cluster, short_path, image):
     """Also where the user does not see whose it is."""
     pve = cluster()
-    pve.add(105, "other")
+    other = pve.add(105, "other")
     pve.privileges["root@pam!chr"] = EVERYTHING - {"VM.Audit"}
-    assert "already has a VM 105 (vmid)" in run_one(playbook, pve, vm("make", image, vmid=105))
-    assert pve.vms.keys() == {105}
+    with pytest.raises(
+        NameTaken, match=r"already has a VM 105 \(vmid\), which may be one that token root@pam!chr does not see"
+    ):
+        ensure(pve, short_path, image, vmid=105)
+    assert pve.vms == {105: other}
+
+
+def test_a_failure_is_one_message_without_a_secret(cluster, playbook, image):
+    pve = cluster()
+    pve.add(100, "chr1")
+    run = playbook([vm("make", image)], {"chr1": host(pve, root=True)}, "-vvvv")
+    assert run.rc == 2, run.output
+    assert not any(secret in run.output for secret in SECRETS)
+    assert "Traceback" not in run.output
+    assert "It was not touched" in run.of("make")["result"]["msg"]
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------------
-
-
-def ensure(pve, folder, image, name="chr1", nics=({},), **options):
-    """What the module does, without Ansible around it."""
-    chosen = {
-        **{"node": "pve1", "vmid": None, "storage": None, "import_mode": "auto", "import_storage": None, "pool": None},
-        **{
-            "node_folder": "/var/tmp",
-            "disk_bus": "virtio",
-            "tags": (),
-            "onboot": False,
-            "serial": False,
-            "timeout": 60.0,
-        },
-    }
-    connection = {name.removeprefix("chr_"): value for name, value in host(pve).items()}
-    connection |= {"vm": "x", "exec_mode": "auto", "runtime_directory": folder / "run"}
-    cards = tuple(Nic(**{"network": None, "model": "virtio"} | nic) for nic in nics)
-    spec = VmSpec(name, 1, 256, cards, inspect(image))
-    platform = ProxmoxPlatform(spec, GuestOptions(**connection), Settings(**chosen | options), lambda line: None)
-    return ensure_present(platform, running=True, check_mode=False)
 
 
 def without(*privileges):
@@ -550,20 +565,17 @@ def test_a_vm_that_does_not_start_is_there_all_the_same(cluster, short_path, ima
     assert (ensure(pve, short_path, image).after, len(pve.vms)) == ("running", 1)
 
 
-def test_a_server_that_logs_out_during_an_upload_is_logged_in_to_again(cluster, playbook, image):
+def test_a_server_that_logs_out_during_an_upload_is_logged_in_to_again(cluster, short_path, image):
     """And the file begins again at its beginning."""
     pve = cluster()
-    run = playbook([vm("first", image, name="a"), vm("away", state="absent", name="a")], {"chr1": host(pve, root=True)})
-    assert run.rc == 0, run.output
     real = pve._login
 
     def once(method, headers):
-        if method == "POST" and "multipart" in headers.get("Content-Type", ""):
+        if "multipart" in headers.get("Content-Type", ""):
             pve._login = real
             pve.expire_tickets()
         return real(method, headers)
 
     pve._login = once
-    run = playbook([vm("make", image)], {"chr1": host(pve, root=True)})
-    assert run.rc == 0, run.output
+    assert ensure(pve, short_path, image, root=True).after == "running"
     assert pve.logins == 2
