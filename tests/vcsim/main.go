@@ -770,6 +770,7 @@ func main() {
 	manager := &guestProcesses{lab: l}
 	manager.Self = types.ManagedObjectReference{Type: "GuestProcessManager", Value: "guestOperationsProcessManager"}
 	model.Map().Put(manager)
+	connectHosts(model.Map())
 	vms := model.Map().All("VirtualMachine")
 	number := func(i int) int {
 		n, _ := strconv.Atoi(strings.TrimPrefix(vms[i].Reference().Value, "vm-"))

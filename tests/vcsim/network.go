@@ -6,9 +6,23 @@ package main
 import (
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
+
+// connectHosts gives each network of standard switches its hosts, which the simulator leaves out.
+func connectHosts(all *simulator.Registry) {
+	var hosts []types.ManagedObjectReference
+	for _, host := range all.All("HostSystem") {
+		hosts = append(hosts, host.Reference())
+	}
+	for _, one := range all.All("Network") {
+		if network, ok := one.(*mo.Network); ok {
+			network.Host = hosts
+		}
+	}
+}
 
 // hostNetwork has the calls to change a standard switch, which the simulator has not. As with a host, the whole is replaced.
 type hostNetwork struct{ *simulator.HostNetworkSystem }
@@ -23,13 +37,13 @@ func (n *hostNetwork) UpdatePortGroup(req *types.UpdatePortGroup) soap.HasFault 
 			return &methods.UpdatePortGroupBody{Fault_: simulator.Fault("", &types.InvalidArgument{InvalidProperty: "portgrp"})}
 		}
 		group.Spec = req.Portgrp
-		in_force := *n.vswitch(req.Portgrp.VswitchName).Spec.Policy.Security
+		inForce := *n.vswitch(req.Portgrp.VswitchName).Spec.Policy.Security
 		if own := req.Portgrp.Policy.Security; own != nil {
-			override(&in_force.AllowPromiscuous, own.AllowPromiscuous)
-			override(&in_force.MacChanges, own.MacChanges)
-			override(&in_force.ForgedTransmits, own.ForgedTransmits)
+			override(&inForce.AllowPromiscuous, own.AllowPromiscuous)
+			override(&inForce.MacChanges, own.MacChanges)
+			override(&inForce.ForgedTransmits, own.ForgedTransmits)
 		}
-		group.ComputedPolicy.Security = &in_force
+		group.ComputedPolicy.Security = &inForce
 		return &methods.UpdatePortGroupBody{Res: &types.UpdatePortGroupResponse{}}
 	}
 	return &methods.UpdatePortGroupBody{Fault_: simulator.Fault("", &types.NotFound{})}
@@ -53,9 +67,9 @@ func (n *hostNetwork) vswitch(name string) *types.HostVirtualSwitch {
 	return nil
 }
 
-func override(in_force **bool, own *bool) {
+func override(inForce **bool, own *bool) {
 	if own != nil {
-		*in_force = own
+		*inForce = own
 	}
 }
 
