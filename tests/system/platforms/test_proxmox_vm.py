@@ -131,7 +131,7 @@ def ensure(
     *,
     name="chr1",
     nics=({},),
-    node=None,
+    through=None,
     root=False,
     absent=False,
     check_mode=False,
