@@ -36,9 +36,10 @@ options:
     choices: [virtio, sata, ide]
   provision_socket:
     description:
-      - The absolute path of a unix socket on the host, where QEMU offers a second channel of the agent, C(chr.provision_agent),
-        which libvirt itself does not use. Backend V(qemu) reaches it with this path as C(chr_socket). Whoever may open it controls the
-        router. QEMU must be allowed to create it, also by SELinux or AppArmor. When left out, there is no such channel.
+      - The absolute path of a unix socket on the host, where QEMU offers a second channel of the agent,
+        C(chr.provision_agent), which libvirt itself does not use. Backend V(qemu) reaches it with this path as C(chr_socket).
+      - Whoever may open it controls the router. QEMU must be allowed to create it, also by SELinux or AppArmor. When left out,
+        there is no such channel.
     type: str
   autostart:
     description:
