@@ -16,7 +16,6 @@ import hashlib
 import io
 import time
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -108,8 +107,7 @@ def upload(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) 
     def keep(percent: int) -> None:
         vsphere.call("HttpNfcLeaseProgress", lambda: of.HttpNfcLeaseProgress(percent))
 
-    with image.path.open("rb") as file, ThreadPoolExecutor(1) as beside:
-        sha1 = beside.submit(_sha1, image)  # beside the upload, which it would slow down
+    with image.path.open("rb") as file:
         progress = Progress(say, f"{name}: uploading {image.path.name} to {where}", image.size)
         source = _Stream(file, progress, lambda: keep(99 * progress.done // max(progress.total, 1)), period)
         headers = {"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(image.size)}
@@ -124,7 +122,7 @@ def upload(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) 
             ) from None
     _accepted(reply, f"the upload of {image.path.name} for {name!r}", where)
     keep(100)
-    _compare(vsphere, granted, sha1.result(), say, name)
+    _compare(vsphere, granted, image, say, name)
 
 
 def _target(vsphere: Vsphere, url: str) -> tuple[str, int, str]:
@@ -139,7 +137,7 @@ def _target(vsphere: Vsphere, url: str) -> tuple[str, int, str]:
     return parts.hostname, parts.port or 443, parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-def _compare(vsphere: Vsphere, granted: Lease, sha1: str, say: Say, name: str) -> None:
+def _compare(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) -> None:
     """Raises TransferFailed where the manifest says that something else arrived."""
     of = vsphere.object("HttpNfcLease", granted.id)
     try:
@@ -154,7 +152,7 @@ def _compare(vsphere: Vsphere, granted: Lease, sha1: str, say: Say, name: str) -
             f"{name}: {vsphere.endpoint.where} does not tell the checksum of what arrived ({why}). That it arrived whole rests on "
             "TLS and on the checks in the streamOptimized format; method: datastore reads it back."
         )
-    elif arrived != sha1:
+    elif arrived != (sha1 := _sha1(image)):
         raise TransferFailed(
             f"The disk of {name!r} arrived at {vsphere.endpoint.where} with the sha1 {arrived}, not {sha1}. The import was "
             "given up."
