@@ -128,13 +128,14 @@ def upload(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) 
 def _target(vsphere: Vsphere, url: str) -> tuple[str, int, str]:
     """(host, port, path) of a lease's URL; where its host is ``*``, it is the one that we talk to (API reference)."""
     parts = urlsplit(url)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
     if parts.hostname == "*":
-        return vsphere.endpoint.host, vsphere.endpoint.port, parts.path
+        return vsphere.endpoint.host, parts.port or vsphere.endpoint.port, path
     if parts.scheme != "https" or not parts.hostname:
         raise NotPossible(
             f"{vsphere.endpoint.where} wants the disk at {url!r}, which is no address to send it to over TLS."
         )
-    return parts.hostname, parts.port or 443, parts.path + (f"?{parts.query}" if parts.query else "")
+    return parts.hostname, parts.port or 443, path
 
 
 def _compare(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) -> None:
@@ -226,6 +227,7 @@ class Files:
         return f"/folder/{quote(path)}?{self._query}"
 
     def _headers(self) -> dict[str, str]:
+        self._vsphere.now()  # a session that ended, as it does during a long upload, is replaced by this call
         return {"Cookie": self._vsphere.cookie}
 
 
