@@ -12,6 +12,7 @@ which is there first, so an import that broke off is found by the VM alone.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import time
 import typing as t
@@ -39,6 +40,7 @@ _LONGEST_NAME = 80
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _GUEST = "other3xLinux64Guest"  # known to vSphere 6.5 and every later one
 _IDE = -200  # keys of a device that is about to be made are negative (API reference)
+_SECTOR = 512  # bytes
 _STREAM = 1 << 16 | 1 << 17  # flags of a sparse vmdk: compressed grains, markers (VMware's Virtual Disk Format 5.0)
 _UPLOADED, _SYSTEM = "import.vmdk", "system.vmdk"  # of method datastore, in the VM's folder
 
@@ -135,6 +137,10 @@ class VmwarePlatform(Platform):
                 f"{image.path} is a {image.format} image, and method: datastore takes a raw one. Let outofband.chr.image "
                 f"prepare it as raw, or convert it: qemu-img convert -O raw {image.path.name} chr.img"
             )
+        if method == "datastore" and image.virtual_size % _SECTOR:
+            raise InvalidInput(
+                f"{image.path} has {image.virtual_size} bytes, which is no whole number of sectors. Was it downloaded whole?"
+            )
         if method == "nfc" and not _is_stream(image):
             raise InvalidInput(
                 f"{image.path} is no streamOptimized vmdk, which is the only format that vSphere's method nfc takes. Let "
@@ -149,56 +155,16 @@ class VmwarePlatform(Platform):
 
     def _check_privileges(self) -> None:
         """Raises NotPermitted for what the server says is missing; where it does not tell, the import itself will."""
-        method, place = self._choice.method, self._place
-        disk = "AddNewDisk" if method == "nfc" else "AddExistingDisk"
-        needed: list[tuple[str, t.Any, list[str]]] = [
-            (
-                "the VM folder",
-                place.folder,
-                ["VirtualMachine.Inventory.Create", "VirtualMachine.Inventory.Delete"]
-                + [
-                    f"VirtualMachine.Config.{disk}",
-                    "VirtualMachine.Config.Annotation",
-                    "VirtualMachine.Interact.PowerOn",
-                ],
-            ),
-            (
-                f"the resource pool of {place.compute}",
-                place.pool,
-                ["Resource.AssignVMToPool", *(["VApp.Import"] if method == "nfc" else [])],
-            ),
-            (
-                f"datastore {place.datastore.name!r}",
-                place.datastore.ref,
-                ["Datastore.AllocateSpace"]
-                + (["Datastore.FileManagement", "Datastore.Browse"] if method == "datastore" else []),
-            ),
-        ]
-        for nic in self.spec.nics:
-            needed.append(
-                (f"network {nic.network or 'of the card'!r}", network(place, nic.network), ["Network.Assign"])
-            )
         try:
             content = self._vsphere.content()
+            manager = self._vsphere.object("AuthorizationManager", content.authorizationManager._moId)
             session = self._vsphere.properties(content.sessionManager._moId, ["currentSession"], "SessionManager")
-            missing = [
-                f"{one.privId} on {what}"
-                for what, entity, privileges in needed
-                for answer in self._vsphere.call(
-                    "HasPrivilegeOnEntities",
-                    functools.partial(
-                        self._vsphere.object(
-                            "AuthorizationManager", content.authorizationManager._moId
-                        ).HasPrivilegeOnEntities,
-                        [entity],
-                        session["currentSession"].key,
-                        privileges,
-                    ),
-                )
-                or []
-                for one in answer.privAvailability or []
-                if not one.isGranted
-            ]
+            key = session["currentSession"].key
+            missing = []
+            for what, entity, privileges in self._needed():
+                ask = functools.partial(manager.HasPrivilegeOnEntities, [entity], key, privileges)
+                for answer in self._vsphere.call("HasPrivilegeOnEntities", ask) or []:
+                    missing += [f"{one.privId} on {what}" for one in answer.privAvailability or [] if not one.isGranted]
         except (library().vmodl.MethodFault, InvalidInput, KeyError):
             return
         if missing:
@@ -206,6 +172,19 @@ class VmwarePlatform(Platform):
                 f"{self._vsphere.endpoint.user!r} cannot import {self.spec.name!r} into {self.title}: missing are "
                 f"{', '.join(dict.fromkeys(missing))}. Nothing was made. Add them to the user's role there."
             )
+
+    def _needed(self) -> t.Iterator[tuple[str, t.Any, list[str]]]:
+        """(what, the object, privileges on it), as the API reference has them for the calls below."""
+        nfc, place = self._choice.method == "nfc", self._place
+        vm = ["Inventory.Create", "Inventory.Delete", "Config.AddNewDisk" if nfc else "Config.AddExistingDisk"]
+        vm += ["Config.Annotation", "Interact.PowerOn"]
+        yield "the VM folder", place.folder, [f"VirtualMachine.{one}" for one in vm]
+        pool = ["Resource.AssignVMToPool", *(["VApp.Import"] if nfc else [])]
+        yield f"the resource pool of {place.compute}", place.pool, pool
+        files = [] if nfc else ["Datastore.FileManagement", "Datastore.Browse"]
+        yield f"datastore {place.datastore.name!r}", place.datastore.ref, ["Datastore.AllocateSpace", *files]
+        for nic in self.spec.nics:
+            yield f"network {nic.network or 'of the card'!r}", network(place, nic.network), ["Network.Assign"]
 
     # -- making it -----------------------------------------------------------------------------------------------------
 
@@ -409,7 +388,7 @@ class VmwarePlatform(Platform):
         except InvalidInput:  # the server took it away itself, as it does after a lease was given up
             return
         deadline = Deadline(_BUSY)
-        while True:
+        for attempt in itertools.count():
             try:
                 self._vsphere.run("Destroy_Task", vm.Destroy_Task, deadline, repr(self.spec.name))
                 return
@@ -418,7 +397,9 @@ class VmwarePlatform(Platform):
             except (vim.fault.TaskInProgress, vim.fault.ConcurrentAccess) as error:
                 if deadline.expired:
                     raise self._explained(error, "remove") from error
-                time.sleep(1)  # a lease of a run that was killed still holds it
+                if not attempt:  # the lease of a run that was killed ends by itself, after some minutes
+                    self._say(f"{self.spec.name}: waiting for VMware to let go of it ({fault_words(error)})")
+                time.sleep(1)
             except vmodl.MethodFault as error:
                 raise self._explained(error, "remove") from error
 
@@ -461,7 +442,7 @@ def _flat(path: str) -> str:
 
 def _descriptor(size: int, extent: str) -> str:
     """The text of a disk whose bytes are in one file *extent*, as ESXi keeps its own (VMware's Virtual Disk Format 5.0)."""
-    sectors = -(-size // 512)
+    sectors = size // _SECTOR
     cylinders = -(-sectors // (16 * 63))
     return f"""\
 # Disk DescriptorFile

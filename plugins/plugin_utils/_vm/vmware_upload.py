@@ -16,7 +16,6 @@ import hashlib
 import io
 import time
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -107,8 +106,7 @@ def upload(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) 
     def keep(percent: int) -> None:
         vsphere.call("HttpNfcLeaseProgress", lambda: of.HttpNfcLeaseProgress(percent))
 
-    with image.path.open("rb") as file, ThreadPoolExecutor(1) as beside:
-        sha1 = beside.submit(_sha1, image)  # beside the upload, which it would slow down
+    with image.path.open("rb") as file:
         progress = Progress(say, f"{name}: uploading {image.path.name} to {where}", image.size)
         source = _Stream(file, progress, lambda: keep(99 * progress.done // max(progress.total, 1)), period)
         headers = {"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(image.size)}
@@ -123,22 +121,23 @@ def upload(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) 
             ) from None
     _accepted(reply, f"the upload of {image.path.name} for {name!r}", where)
     keep(100)
-    _compare(vsphere, granted, sha1.result(), say, name)
+    _compare(vsphere, granted, image, say, name)
 
 
 def _target(vsphere: Vsphere, url: str) -> tuple[str, int, str]:
     """(host, port, path) of a lease's URL; where its host is ``*``, it is the one that we talk to (API reference)."""
     parts = urlsplit(url)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
     if parts.hostname == "*":
-        return vsphere.endpoint.host, vsphere.endpoint.port, parts.path
+        return vsphere.endpoint.host, parts.port or vsphere.endpoint.port, path
     if parts.scheme != "https" or not parts.hostname:
         raise NotPossible(
             f"{vsphere.endpoint.where} wants the disk at {url!r}, which is no address to send it to over TLS."
         )
-    return parts.hostname, parts.port or 443, parts.path + (f"?{parts.query}" if parts.query else "")
+    return parts.hostname, parts.port or 443, path
 
 
-def _compare(vsphere: Vsphere, granted: Lease, sha1: str, say: Say, name: str) -> None:
+def _compare(vsphere: Vsphere, granted: Lease, image: Image, say: Say, name: str) -> None:
     """Raises TransferFailed where the manifest says that something else arrived."""
     of = vsphere.object("HttpNfcLease", granted.id)
     try:
@@ -153,7 +152,7 @@ def _compare(vsphere: Vsphere, granted: Lease, sha1: str, say: Say, name: str) -
             f"{name}: {vsphere.endpoint.where} does not tell the checksum of what arrived ({why}). That it arrived whole rests on "
             "TLS and on the checks in the streamOptimized format; method: datastore reads it back."
         )
-    elif arrived != sha1:
+    elif arrived != (sha1 := _sha1(image)):
         raise TransferFailed(
             f"The disk of {name!r} arrived at {vsphere.endpoint.where} with the sha1 {arrived}, not {sha1}. The import was "
             "given up."
@@ -227,6 +226,7 @@ class Files:
         return f"/folder/{quote(path)}?{self._query}"
 
     def _headers(self) -> dict[str, str]:
+        self._vsphere.now()  # a session that ended, as it does during a long upload, is replaced by this call
         return {"Cookie": self._vsphere.cookie}
 
 

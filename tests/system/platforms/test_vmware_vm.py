@@ -45,7 +45,9 @@ def images(tmp_path_factory) -> dict[str, Path]:
     subprocess.run(convert, check=True)
     small = folder / "small.img"
     small.write_bytes(content)
-    return {"nfc": stream, "datastore": raw, "small": small}
+    odd = folder / "odd.img"
+    odd.write_bytes(content[:-5])
+    return {"nfc": stream, "datastore": raw, "small": small, "odd": odd}
 
 
 def make(images: dict[str, Path], method: str = "nfc", **more: t.Any) -> dict[str, t.Any]:
@@ -384,6 +386,7 @@ WRONG = {
     "no datacenter 'nope'": {"datacenter": "nope"},
     "VMware takes 80 characters": {"name": "n" * 81},
     "subformat=streamOptimized": {"image": "datastore"},
+    "no whole number of sectors": {"method": "datastore", "image": "odd"},
     "takes a raw one": {"method": "datastore", "image": "nfc"},
 }
 
