@@ -48,6 +48,7 @@ class Inventory:
         """Disks that a host holds at the moment."""
         self.slow = threading.Event()
         """Set: uploads stop in their midst until it is cleared, or the sender goes away."""
+        self.redirects: list[str] = []
         self.uploads = 0
         self.downloads = 0
         storage = self.storage("Local storage", 512 * MIB)
@@ -198,7 +199,8 @@ class DiskHandler(http.server.BaseHTTPRequestHandler):
             self._headers(403, "Forbidden")
         elif (there := pool.inventory.seen_by.get(self._storage(disk))) and there != self._own_address():
             rest = "&".join(f"{key}={value}" for key, value in query.items())
-            self._headers(302, "Found", f"Location: https://{there}{parts.path}?{rest}")
+            pool.inventory.redirects.append(f"https://{there}{parts.path}?{rest}")
+            self._headers(302, "Found", f"Location: {pool.inventory.redirects[-1]}")
         else:
             move(disk, task)
 
@@ -236,6 +238,9 @@ class DiskHandler(http.server.BaseHTTPRequestHandler):
     def _receive(self, disk: str, task: str) -> None:
         inventory = self.pool.inventory
         fault = self.pool.fault("import_raw_vdi", "")
+        if fault == "vanish":
+            self._fail(task, "Caught exception: End_of_file")
+            return
         inventory.uploads += 1
         size = int(inventory.get("VDI", disk)["virtual_size"])
         left = int(self.headers["Content-Length"])

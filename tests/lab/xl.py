@@ -24,7 +24,9 @@ from .xen.host import Domain, XenHost
 
 # What a configuration of an HVM guest can have, of xl.cfg(5) of Xen 4.17; ``builder`` is its deprecated one.
 _KEYS = "name type builder uuid memory maxmem vcpus maxvcpus cpus boot disk vif viridian xen_platform_pci serial vnc sdl bios"
-_KEYS += " firmware on_poweroff on_reboot on_crash on_watchdog acpi apic pae hap nestedhvm localtime videoram vga keymap pci cpu_weight cap"
+_KEYS += (
+    " firmware on_poweroff on_reboot on_crash on_watchdog acpi apic pae hap nestedhvm localtime videoram vga keymap pci"
+)
 _CLIENT = """\
 #!{python} -SE
 import json, socket, sys

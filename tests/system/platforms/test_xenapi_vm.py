@@ -9,6 +9,7 @@ xen-api's code does: the good answer before the data, the verdict in the task, a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -23,7 +24,13 @@ import pytest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Nic, VmSpec, ensure_absent, ensure_present
+from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
+    NameTaken,
+    Nic,
+    VmSpec,
+    ensure_absent,
+    ensure_present,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.xenapi import XenapiPlatform
 from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.xapi import PASSWORD, USER, LabPool
@@ -171,20 +178,18 @@ def test_check_mode_says_what_would_be_and_does_nothing(pool, playbook, image):
     nothing_is_left(pool)
 
 
-def test_a_vm_of_somebody_else_is_not_touched(pool, playbook, image):
+def test_a_vm_of_somebody_else_is_not_touched(pool, platform):
     other = pool.vm("chr1")
-    tasks = [have(image=str(image)) | {"ignore_errors": True}, have("absent", state="absent")]
-    run = playbook(tasks, {"chr1": pool.variables()})
-    for task in ("have", "absent"):
-        assert (
-            f"already has 'chr1' ({other.uuid}), and this collection did not import it"
-            in (run.of(task)["result"]["msg"])
-        )
+    for change in (ensure_absent, functools.partial(ensure_present, running=True)):
+        with pytest.raises(
+            NameTaken, match=f"already has 'chr1' .{other.uuid}., and this collection did not import it"
+        ):
+            change(platform, check_mode=False)
     assert machines(pool) == ["chr1"]
     assert pool.inventory.uploads == 0
 
 
-def test_an_import_that_was_killed_is_begun_anew(pool, playbook, image):
+def test_an_import_that_was_killed_is_begun_anew(pool, playbook, platform, image):
     """SIGKILL in the midst of the upload, while the host still holds the disk."""
     pool.inventory.slow.set()
     process = playbook.start([have(image=str(image))], {"chr1": pool.variables()})
@@ -198,13 +203,12 @@ def test_an_import_that_was_killed_is_begun_anew(pool, playbook, image):
     assert "importing" in left.record()["other_config"]["outofband.chr"]
 
     def let_go() -> None:
-        time.sleep(1.5)  # the run below is to find the disk held
+        time.sleep(1)  # the import below is to find the disk held
         pool.inventory.slow.clear()
 
     threading.Thread(target=let_go).start()
-    run = playbook([have(image=str(image))], {"chr1": pool.variables()}, "--diff")
-    assert run.rc == 0, run.output
-    assert run.of("have")["result"]["diff"]["before"] == "chr1: unfinished\n"
+    outcome = ensure_present(platform, running=True, check_mode=False)
+    assert (outcome.before, outcome.after) == ("unfinished", "running")
     assert machines(pool) == ["chr1"]
     assert content(pool) == hashlib.sha256(image.read_bytes()).hexdigest()
     pool._tasks.clear()  # that of the killed one, which XenAPI removes after a day
@@ -225,6 +229,7 @@ def test_a_bare_disk_of_a_killed_import_is_removed_and_one_that_was_kept_is_not(
     ("call", "fault", "said"),
     [
         ("import_raw_vdi", "break", "failed in import_raw_vdi: the task ended with INTERNAL_ERROR .*Unix.EIO"),
+        ("import_raw_vdi", "vanish", "did not answer .*import_raw_vdi.* The task says: INTERNAL_ERROR .*End_of_file"),
         (
             "import_raw_vdi",
             "corrupt",
@@ -233,7 +238,7 @@ def test_a_bare_disk_of_a_killed_import_is_removed_and_one_that_was_kept_is_not(
         ("VM.create", "lost", "Whether VM.create was carried out is unknown"),
         ("VBD.create", "!SR_BACKEND_FAILURE_46 x", "refused VBD.create: SR_BACKEND_FAILURE_46"),
     ],
-    ids=["storage", "content", "answer", "refusal"],
+    ids=["storage", "connection", "content", "answer", "refusal"],
 )
 def test_an_import_that_fails_leaves_nothing(pool, platform, call, fault, said):
     pool.faults[call] = [fault]
@@ -252,13 +257,31 @@ def test_the_snapshots_of_a_vm_go_with_it(pool, platform):
     nothing_is_left(pool)
 
 
-def test_the_upload_goes_to_the_host_that_sees_the_storage(pool, playbook, image):
+def test_the_upload_goes_to_the_host_that_sees_the_storage(pool, platform, image):
     """A host that does not see it answers 302, and the session is not in that address."""
     pool.serve("127.0.0.2")
-    pool.inventory.storage("Local of xcp2", 256 * MIB, address="127.0.0.2")
-    run = playbook([have(image=str(image), storage="Local of xcp2")], {"chr1": pool.variables()})
-    assert run.rc == 0, run.output
+    pool.inventory.seen_by[next(iter(pool.inventory.objects["SR"]))] = "127.0.0.2"
+    ensure_present(platform, running=False, check_mode=False)
     assert content(pool) == hashlib.sha256(image.read_bytes()).hexdigest()
+    assert pool.inventory.redirects
+    assert not [session for session in pool.sessions if session in "".join(pool.inventory.redirects)]
+
+
+def test_a_host_that_sees_the_storage_and_cannot_be_reached_is_named(pool, platform):
+    here = next(iter(pool.inventory.objects["SR"]))
+    pool.inventory.seen_by[here] = "127.0.0.3"
+    with pytest.raises(GuestError, match="names 127.0.0.3 as the host that sees the storage.*cannot be reached"):
+        ensure_present(platform, running=True, check_mode=False)
+    nothing_is_left(pool)
+
+
+def test_of_two_vms_of_ours_with_one_name_none_is_touched(pool, platform):
+    for _number in range(2):
+        vm = pool.vm("chr1")
+        vm.fields["other_config"] = {"outofband.chr": f"outofband.chr: image {'0' * 64} imported"}
+    with pytest.raises(GuestError, match="has 2 VMs named 'chr1' that this collection imported"):
+        ensure_absent(platform, check_mode=False)
+    assert machines(pool) == ["chr1", "chr1"]
 
 
 BAD = {

@@ -173,19 +173,17 @@ def test_the_agent_finds_its_part_of_xenstore_when_it_boots(dom0, platform):
     assert [argv[0] for argv in dom0.log if argv[0] != "vm-list"] == ["create", "unpause"]
 
 
-def test_check_mode_says_what_would_be_and_does_nothing(dom0, playbook, image, short_path):
-    run = playbook([have(short_path, image=str(image))], {"chr1": {"chr_backend": "xenstore"}}, "--check", "--diff")
-    assert run.rc == 0, run.output
-    assert run.of("have")["result"]["diff"] == {"before": "chr1: absent\n", "after": "chr1: running\n"}
+def test_check_mode_says_what_would_be_and_does_nothing(platform, short_path):
+    outcome = ensure_present(platform(), running=True, check_mode=True)
+    assert (outcome.before, outcome.after) == ("absent", "running")
     assert (files(short_path), short_path.joinpath("images").exists()) == ([], False)
 
 
-def test_an_import_that_was_killed_is_begun_anew(dom0, playbook, image, short_path):
+def test_an_import_that_was_killed_is_begun_anew(dom0, playbook, platform, image, short_path):
     """SIGKILL while the disk is on its way; the folder for it is another one the next time."""
     shadow(dom0, "sha256sum", f'while [ -e {short_path}/hold ]; do sleep 0.05; done; exec /usr/bin/sha256sum "$@"')
     (short_path / "hold").touch()
-    hosts = {"chr1": {"chr_backend": "xenstore"}}
-    process = playbook.start([have(short_path, image=str(image))], hosts)
+    process = playbook.start([have(short_path, image=str(image))], {"chr1": {"chr_backend": "xenstore"}})
     part = short_path / "images" / "chr1.img.part"
     end = time.monotonic() + 60
     while not part.exists():
@@ -195,11 +193,9 @@ def test_an_import_that_was_killed_is_begun_anew(dom0, playbook, image, short_pa
     process.communicate()
     (short_path / "hold").unlink()
     assert "importing" in (short_path / "etc/chr1.cfg").read_text()
-    elsewhere = have(short_path, image=str(image)) | {}
-    elsewhere["outofband.chr.xl_vm"]["directory"] = f"{short_path}/images/other"
-    run = playbook([elsewhere], hosts, "--diff")
-    assert run.rc == 0, run.output
-    assert run.of("have")["result"]["diff"]["before"] == "chr1: unfinished\n"
+    elsewhere = platform(directory=f"{short_path}/images/other")
+    outcome = ensure_present(elsewhere, running=True, check_mode=False)
+    assert (outcome.before, outcome.after) == ("unfinished", "running")
     assert files(short_path) == ["etc/chr1.cfg", "images/other/chr1.img"]
     assert [one.name for one in dom0.running] == ["chr1"]
 

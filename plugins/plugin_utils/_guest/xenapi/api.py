@@ -159,7 +159,15 @@ class Xapi:
             sized = {**headers, "Content-Length": str(length)} if body else headers
             connect = Deadline(self.access.connect_timeout)
             url = f"{path}?{urllib.parse.urlencode(query)}"
-            reply = server.exchange(path, method, url, source, sized, connect, _STALL, into)
+            try:
+                reply = server.exchange(path, method, url, source, sized, connect, _STALL, into)
+            except (AgentNotThere, InvalidInput) as error:
+                if host == session["host"]:
+                    raise
+                raise type(error)(
+                    f"The pool behind {self.access.where} names {host} as the host that sees the storage, and the controller must "
+                    f"reach that one, too. {error}"
+                ) from None
             if reply.status == 200:
                 return
             if reply.status != 302:
