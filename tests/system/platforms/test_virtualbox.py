@@ -279,7 +279,7 @@ def platform(image, nics=ONE, name="chr1", **options):
 
 
 def wait_for(path):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
