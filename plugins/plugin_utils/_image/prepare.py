@@ -98,6 +98,11 @@ class Recipe:
         """The source, for messages."""
         return shown(self.source) if isinstance(self.source, str) else str(self.source)
 
+    @property
+    def sha256(self) -> str | None:
+        """Of the source, if that is the checksum."""
+        return self.checksum.digest if self.checksum and self.checksum.algorithm == "sha256" else None
+
     def name(self, source: str) -> str:
         """Of the file that is made when the source has this sha256."""
         wanted = [_LAYOUT, source, self.format, self.size, hashlib.sha256(self.script).hexdigest()]
@@ -148,7 +153,7 @@ class Cache:
             path = recipe.source
             assert source is not None
         else:
-            path, source = self._downloaded(recipe, recipe.source, source, trust, deadline)
+            path, source = self._downloaded(recipe, recipe.source, trust, deadline)
         entry = self._entry(recipe, source)
         with self._alone(entry, deadline):
             try:
@@ -162,22 +167,20 @@ class Cache:
         """Of the source, where it is known without a download. Raises InvalidInput for a local file with another checksum."""
         if isinstance(recipe.source, Path):
             return _local_sha256(recipe.source, recipe.checksum)
-        if recipe.checksum and recipe.checksum.algorithm == "sha256":
-            return recipe.checksum.digest
+        if recipe.sha256:
+            return recipe.sha256
         about = self._download(recipe).read()
         return about["sha256"] if about else None
 
-    def _downloaded(
-        self, recipe: Recipe, url: str, known: str | None, trust: Trust, deadline: Deadline
-    ) -> tuple[Path, str]:
-        """The downloaded source and its sha256, which may be *known* before."""
+    def _downloaded(self, recipe: Recipe, url: str, trust: Trust, deadline: Deadline) -> tuple[Path, str]:
+        """The downloaded source and its sha256."""
         entry = self._download(recipe)
         with self._alone(entry, deadline):
             about = entry.read()
             if about is None:
                 entry.forget()
                 Download(url, entry.path, recipe.checksum, trust, deadline, self._say).run()
-                about = {"sha256": known or sha256(entry.path), "url": shown(url)}
+                about = {"sha256": recipe.sha256 or sha256(entry.path), "url": shown(url)}
                 entry.write(about)
         return entry.path, about["sha256"]
 
