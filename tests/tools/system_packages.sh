@@ -30,6 +30,7 @@ if [ "${1:-test}" = test ]; then
     needs openssh-server "command -v sshd"
     needs socat "command -v socat"
     needs qemu-utils "command -v qemu-img"
+    needs e2fsprogs "command -v debugfs && command -v mke2fs && command -v e2fsck"
     needs shellcheck "command -v shellcheck"
     needs chromium "command -v chromium || command -v chromium-browser || command -v google-chrome"
 fi
