@@ -29,12 +29,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._progress import Pro
 
 _COMMAND = 120.0  # seconds for one command
 _STALL = 60.0  # seconds in which a transfer must move
-# Arguments: the file beside, the file, the sha256 that it must have. 4: it has another one, which is printed.
+# Arguments: the file beside, the file, its sha256, its size. What arrives is hashed while it is written, and the size tells whether it
+# was. 3: it was not; 4: it has another sha256, which is printed.
 _RECEIVE = """\
 umask 077
 trap 'rm -f "$1"' EXIT
-cat > "$1" || exit 3
-sum=$({ sha256sum "$1" 2>/dev/null || shasum -a 256 "$1"; } | cut -c 1-64)
+if command -v sha256sum >/dev/null; then hash=sha256sum; else hash='shasum -a 256'; fi
+sum=$(tee "$1" | $hash | cut -c 1-64)
+[ -e "$1" ] && [ "$(($(wc -c <"$1")))" = "$4" ] || exit 3
 [ "$sum" = "$3" ] || { echo "$sum"; exit 4; }
 mv -f "$1" "$2" && trap - EXIT
 """
@@ -107,11 +109,12 @@ class Host:
             return self._ended(command, lambda: run(command, Source(file, progress), _STALL))
 
     def put(self, source: Path, sha256: str, dest: str) -> None:
-        """Copy a file of the controller to *dest* (mode 0600), whole or not at all: its *sha256* is computed there, too.
+        """Copy a file of the controller to *dest* (mode 0600), whole or not at all: the *sha256* of what arrives is computed there.
 
         Raises TransferFailed, and as ``try_run``.
         """
-        done = self.feed(["sh", "-c", _RECEIVE, "sh", f"{dest}.part", dest, sha256], source, source.name)
+        script = ["sh", "-c", _RECEIVE, "sh", f"{dest}.part", dest, sha256, str(source.stat().st_size)]
+        done = self.feed(script, source, source.name)
         if done.rc == 4:
             raise TransferFailed(
                 f"{dest} on {self.name} arrived with the sha256 {done.stdout.strip()}, not {sha256}; it was removed."
