@@ -324,8 +324,8 @@ class Storages:
     # -- VMs that come and go ----------------------------------------------------------------------------------------
 
     def _create(self, node: str, login: str, values: dict[str, t.Any]) -> str:
-        vmid = int(values.pop("vmid"))
-        values.pop("pool", None)
+        vmid = int(values["vmid"])
+        values = {option: value for option, value in values.items() if option not in ("vmid", "pool")}
         if "VM.Allocate" not in self._privileges(login):
             raise Died(403, f"Permission check failed (/vms/{vmid}, VM.Allocate)")
         self._permit_options(login, vmid, values)

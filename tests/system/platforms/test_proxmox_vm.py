@@ -245,26 +245,29 @@ def test_an_image_becomes_a_router_whose_agent_answers(cluster, node, playbook, 
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
-def test_every_byte_of_the_disk_is_the_images(cluster, playbook, raw, image, kind):
+def test_every_byte_of_the_disk_is_the_images(cluster, short_path, raw, image, kind):
     """Upload verified: the SHA-256 that the far side was told to check, and that of the disk that was made."""
-    pve = cluster()
-    options = {"running": False, "disk_bus": "sata", "tags": ["chr", "lab"], "vmid": 4711, "pool": "routers"}
-    run = playbook([vm("make", raw if kind == "raw" else image, **options)], {"chr1": host(pve)})
-    assert run.rc == 0, run.output
-    assert (run.of("make")["result"]["state"], run.of("make")["result"]["id"]) == ("stopped", "4711")
-    disks = pve.storages["local-lvm"]
-    source = pve.storages["local"].folder / "raw"
-    pve.storages["local"].volumes["raw"] = source
-    source.symlink_to(raw)
-    assert disks.sha256("vm-4711-disk-0") == pve.storages["local"].sha256("raw")
+    pve, source = cluster(), inspect(raw if kind == "raw" else image)
+    options = {"disk_bus": "sata", "tags": ("chr", "lab"), "vmid": 4711, "pool": "routers"}
+    assert ensure(pve, short_path, source.path, **options).id == "4711"
+    assert pve.storages["local-lvm"].sha256("vm-4711-disk-0") == inspect(raw).sha256
     ((_method, _path, form),) = [one for one in pve.log if one[1].endswith("/upload")]
-    assert form["checksum-algorithm"] == "sha256"
-    assert form["checksum"] == run.of("make")["result"]["image"]
+    assert (form["checksum-algorithm"], form["checksum"]) == ("sha256", source.sha256)
     assert form["filename"].endswith(f".{kind}")
     assert pve.vms[4711].config["sata0"].startswith("local-lvm:")
     assert pve.vms[4711].config["tags"] == "chr;lab"
     ((_method, _path, created),) = [one for one in pve.log if one[:2] == ("POST", "/nodes/pve1/qemu")]
     assert created["description"].endswith(" importing")
+    assert created["pool"] == "routers"
+    assert pve.invalid == []
+
+
+def test_a_node_that_is_away_does_not_keep_another_from_getting_a_vm(cluster, short_path, image):
+    """Though nobody knows the name of what was made there a moment ago."""
+    pve = cluster()
+    pve.add(100, "other", "pve2").made = time.monotonic()
+    pve.offline.add("pve2")
+    assert ensure(pve, short_path, image).id == "101"
 
 
 def test_ten_routers_at_once_get_ten_numbers(cluster, playbook, image):
