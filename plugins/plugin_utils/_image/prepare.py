@@ -149,11 +149,9 @@ class Cache:
         if source and (found := self._found(self._entry(recipe, source))):
             return found
         self._make_folders()
-        if isinstance(recipe.source, Path):
-            path = recipe.source
-            assert source is not None
-        else:
-            path, source = self._downloaded(recipe, recipe.source, trust, deadline)
+        path = recipe.source
+        if source is None or isinstance(path, str):
+            path, source = self._downloaded(recipe, trust, deadline)
         entry = self._entry(recipe, source)
         with self._alone(entry, deadline):
             try:
@@ -172,13 +170,14 @@ class Cache:
         about = self._download(recipe).read()
         return about["sha256"] if about else None
 
-    def _downloaded(self, recipe: Recipe, url: str, trust: Trust, deadline: Deadline) -> tuple[Path, str]:
+    def _downloaded(self, recipe: Recipe, trust: Trust, deadline: Deadline) -> tuple[Path, str]:
         """The downloaded source and its sha256."""
         entry = self._download(recipe)
         with self._alone(entry, deadline):
             about = entry.read()
             if about is None:
                 entry.forget()
+                url = str(recipe.source)
                 Download(url, entry.path, recipe.checksum, trust, deadline, self._say).run()
                 about = {"sha256": recipe.sha256 or sha256(entry.path), "url": shown(url)}
                 entry.write(about)
