@@ -10,10 +10,12 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 import typing as t
+import zlib
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,30 @@ def absent(platform: QemuPlatform) -> Outcome:
 
 def vm(name: str, vms: Path, **more: t.Any) -> dict[str, t.Any]:
     return {"name": name, "outofband.chr.qemu_vm": {"directory": str(vms), "accelerator": "tcg", **more}}
+
+
+def test_the_disk_is_laid_out_as_that_of_a_chr(disk):
+    """Facts of the real image: size, hybrid MBR and GPT, an EFI system partition that is no FAT, an ext4 with autorun.scr."""
+    assert disk.stat().st_size == 134217728
+    data = disk.read_bytes()
+    assert data[510:512] == b"\x55\xaa"
+    assert [data[446 + 16 * row + 4] for row in range(4)] == [0xEF, 0x83, 0xEE, 0]
+    assert [struct.unpack_from("<II", data, 446 + 16 * row + 8) for row in range(2)] == [(2048, 65536), (67584, 192512)]
+    for header, other in ((512, 262143), (262143 * 512, 1)):
+        fields = struct.unpack_from("<8sIIIIQQ", data, header)
+        blank = data[header : header + 16] + bytes(4) + data[header + 20 : header + 92]
+        assert fields[:4] == (b"EFI PART", 0x10000, 92, zlib.crc32(blank))
+        assert fields[6] == other
+    for partition, names in ((2048, ("vmlinuz", "initramfs")), (67584, ("rw",))):
+        there = subprocess.run(
+            ["debugfs", "-R", "ls -p", f"{disk}?offset={partition * 512}"],
+            capture_output=True,
+            check=True,
+            text=True,
+            env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+        ).stdout
+        for name in names:
+            assert f"/{name}/" in there
 
 
 def test_from_an_image_to_a_licensed_router_that_survives_a_power_cycle(disk, accounts, vms, playbook):
