@@ -209,7 +209,7 @@ def test_a_domain_that_boots_is_waited_for(libvirtd):
 def test_a_domain_that_is_cut_off_in_a_job_has_an_unknown_outcome(libvirtd):
     libvirtd.define("cut")
     libvirtd.virsh("start", "cut")
-    cut = router(libvirtd.uri, "cut", 30)
+    cut = router(libvirtd.uri, "cut")
     job = cut.start(b":delay 300")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(cut.wait, job, 60)

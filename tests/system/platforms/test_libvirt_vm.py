@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,6 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import G
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
     AgentNotThere,
     GuestError,
+    InvalidInput,
     NotPossible,
     OutcomeUnknown,
     TransferFailed,
@@ -27,6 +29,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
     Nic,
+    Outcome,
     VmSpec,
     ensure_absent,
     ensure_present,
@@ -61,18 +64,33 @@ def blank(tmp_path_factory) -> Path:
 
 
 def platform(
-    uri: str, image: Path | None, name: str = "direct", *, kind=LibvirtPlatform, connect_timeout: float = 30, **hardware
-):
-    spec = VmSpec(name, 1, 128, (Nic("user", "virtio"),), inspect(image) if image else None)
-    options = GuestOptions("libvirt", name, connect_timeout, "auto", Path("/nonexistent"), libvirt_uri=uri)
+    uri: str,
+    image: Path | None,
+    name: str = "direct",
+    *,
+    nics: tuple[Nic, ...] = (Nic("user", "virtio"),),
+    kind: type[LibvirtPlatform] = LibvirtPlatform,
+    connect_timeout: float = 120,
+    disk_bus: str = "virtio",
+    provision_socket: str | None = None,
+) -> LibvirtPlatform:
     return kind(
-        spec,
-        options,
+        VmSpec(name, 2, 160, nics, inspect(image) if image else None),
+        GuestOptions("libvirt", name, connect_timeout, "auto", Path("/nonexistent"), libvirt_uri=uri),
         lambda line: None,
         storage="default",
-        hardware=Hardware(**{"disk_bus": "virtio", "provision_socket": None, **hardware}),
+        hardware=Hardware(disk_bus, provision_socket),
         autostart=True,
     )
+
+
+def made(libvirtd, image: Path, name: str = "direct", **more) -> Outcome:
+    """The module's ``state=present``, ``running=false``, without Ansible."""
+    return ensure_present(platform(libvirtd.uri, image, name, **more), running=False, check_mode=False)
+
+
+def removed(libvirtd, name: str = "direct") -> Outcome:
+    return ensure_absent(platform(libvirtd.uri, None, name), check_mode=False)
 
 
 def task(title, image, **options):
@@ -81,7 +99,7 @@ def task(title, image, **options):
 
 
 def host(libvirtd, **more):
-    return {"chr_backend": "libvirt", "chr_libvirt_uri": libvirtd.uri, "chr_connect_timeout": 120, **more}
+    return {"chr_backend": "libvirt", "chr_libvirt_uri": libvirtd.uri, "chr_connect_timeout": 240, **more}
 
 
 def domains(libvirtd) -> list[str]:
@@ -117,51 +135,49 @@ def test_an_image_becomes_a_licensed_router_and_goes_again(libvirtd, pool, image
         first = playbook(tasks, {"edge": host(libvirtd)})
         assert first.rc == 0, first.output
         assert first.changed() == {("edge", name) for name in ("would", "import", "id", "licence", "script")}
-        second = playbook([task("import", disk, running=False), *tasks[4:]], {"edge": host(libvirtd)}, "--diff")
-        assert (second.rc, second.changed()) == (0, set()), second.output
-        assert second.of("licence")["result"]["license"]["level"] == "p1"
+        gone = {"name": "remove", "outofband.chr.libvirt_vm": {"state": "absent"}}
+        again = [task("import", disk, running=False), *tasks[4:], {**gone, "name": "would", "check_mode": True}, gone]
+        second = playbook([*again, {**gone, "name": "gone"}], {"edge": host(libvirtd)}, "--diff")
+    assert (second.rc, second.changed()) == (0, {("edge", "would"), ("edge", "remove")}), second.output
+    assert second.of("licence")["result"]["license"]["level"] == "p1"
     assert first.of("would")["result"]["state"] == "running"
-    made = first.of("import")["result"]
-    assert made["id"] == libvirtd.virsh("domuuid", "edge").strip()
-    assert made["image"] == inspect(disk).sha256
-    assert "software emulation" in made["warnings"][0]
-    again = second.of("import")["result"]
-    assert (again["id"], again["state"], again["image"]) == (made["id"], "running", made["image"])
-
-    gone = {"name": "remove", "outofband.chr.libvirt_vm": {"state": "absent"}}
-    last = playbook(
-        [{**gone, "name": "would", "check_mode": True}, gone, {**gone, "name": "again"}], {"edge": host(libvirtd)}
-    )
-    assert (last.rc, last.changed()) == (0, {("edge", "would"), ("edge", "remove")}), last.output
+    new = first.of("import")["result"]
+    assert new["image"] == inspect(disk).sha256
+    assert "software emulation" in new["warnings"][0]
+    same = second.of("import")["result"]
+    assert (same["id"], same["state"], same["image"]) == (new["id"], "running", new["image"])
+    assert second.of("remove")["result"]["diff"] == {"before": "edge: running\n", "after": "edge: absent\n"}
     assert "edge" not in domains(libvirtd)
     assert list(pool.iterdir()) == []
 
 
-def test_the_domain_is_what_a_chr_requires(libvirtd, pool, blank, playbook):
+def test_the_domain_is_what_a_chr_requires(libvirtd, pool, blank):
     """Boots with BIOS from the first disk, has the agent's channels, and says whose it is."""
     socket = f"{libvirtd.folder}/home/p.sock"
-    nics = [{"network": "user"}, {"network": "user", "model": "e1000"}, {"network": "bridge:br7", "model": "vmxnet3"}]
-    wanted = {"provision_socket": socket, "disk_bus": "ide", "cpus": 2, "autostart": True, "running": False}
-    run = playbook([task("make", blank, nics=nics, **wanted)], {"chr1": host(libvirtd)}, "--diff")
-    assert run.rc == 0, run.output
-    assert run.of("make")["result"]["diff"]["after"] == "chr1: stopped\n"
+    nics = (Nic("user", "virtio"), Nic(None, "e1000", "02:00:5e:10:00:01"), Nic("bridge:br7", "vmxnet3"))
+    with pytest.raises(InvalidInput, match="no network 'default'"):
+        made(libvirtd, blank, "chr1", nics=nics)
+    nics = (nics[0], Nic("user", "e1000", "02:00:5e:10:00:01"), nics[2])
+    new = made(libvirtd, blank, "chr1", nics=nics, disk_bus="ide", provision_socket=socket)
     domain = ElementTree.fromstring(libvirtd.virsh("dumpxml", "chr1"))
     assert domain.find("os/type").get("machine").startswith("pc-i440fx")
     assert (domain.find("os").get("firmware"), domain.find("os/loader")) == (None, None)
     assert [disk.get("bus") for disk in domain.findall("devices/disk/target")] == ["ide"]
     assert [nic.get("type") for nic in domain.findall("devices/interface/model")] == ["virtio", "e1000", "vmxnet3"]
+    assert domain.find("devices/interface[2]/mac").get("address") == "02:00:5e:10:00:01"
     assert domain.find("devices/interface[3]/source").get("bridge") == "br7"
+    assert domain.findtext("uuid") == new.id
     channels = {one.find("target").get("name"): one.find("source") for one in domain.findall("devices/channel")}
     assert list(channels) == ["org.qemu.guest_agent.0", "chr.provision_agent"]
     assert channels["chr.provision_agent"].get("path") == socket
-    assert domain.findtext("memory") == str((128 + 8 * 2 * 2) * 1024)
+    assert (domain.findtext("memory"), domain.findtext("vcpu")) == (str(160 * 1024), "2")
     assert f"outofband.chr: image {inspect(blank).sha256} imported" == domain.findtext("description")
     assert "enable" in libvirtd.virsh("dominfo", "chr1").partition("Autostart:")[2]
     (volume,) = pool.iterdir()
     assert volume.name == f"chr1-{domain.findtext('uuid')[:8]}.img"
     assert volume.read_bytes() == blank.read_bytes()
     assert volume.stat().st_blocks * 512 < 45 * MIB
-    assert ensure_absent(platform(libvirtd.uri, None, "chr1"), check_mode=False).changed
+    assert removed(libvirtd, "chr1").changed
 
 
 def test_a_killed_import_is_recognised_and_finished_by_the_next_run(libvirtd, pool, blank, playbook):
@@ -178,14 +194,11 @@ def test_a_killed_import_is_recognised_and_finished_by_the_next_run(libvirtd, po
         os.kill(libvirtd.pid, signal.SIGCONT)
     (left,) = pool.iterdir()
     assert "importing" in libvirtd.virsh("desc", "chr1")
-    again = task("import", blank, running=False)
-    run = playbook([{**again, "name": "would", "check_mode": True}, again], {"chr1": host(libvirtd)}, "--diff")
-    assert (run.rc, run.changed()) == (0, {("chr1", "would"), ("chr1", "import")}), run.output
-    assert run.of("import")["result"]["diff"]["before"] == "chr1: unfinished\n"
+    assert made(libvirtd, blank, "chr1").before == "unfinished"
     (whole,) = pool.iterdir()
     assert whole != left
     assert whole.read_bytes() == blank.read_bytes()
-    assert ensure_absent(platform(libvirtd.uri, None, "chr1"), check_mode=False).before == "stopped"
+    assert removed(libvirtd, "chr1").before == "stopped"
 
 
 def test_what_cannot_be_right_is_refused_before_anything_is_made(libvirtd, pool, blank, tmp_path, playbook):
@@ -205,7 +218,6 @@ def test_what_cannot_be_right_is_refused_before_anything_is_made(libvirtd, pool,
         "vdi": ({"image": f"{tmp_path}/chr.vdi"}, "format vdi; for libvirt convert it to qcow2 or raw"),
         "network": ({"nics": [{"network": "nosuch"}]}, "no network 'nosuch'; it has off.*bridge:NAME"),
         "off": ({"nics": [{"network": "network:off"}]}, "'off' .*is not active.*virsh net-start off"),
-        "default": ({"nics": [{}]}, "no network 'default'"),
         "syntax": ({"nics": [{"network": "brigde:br0"}]}, "'brigde:br0' cannot be understood"),
         "vlan": ({"nics": [{"network": "bridge:br0", "vlan": 7}]}, "cannot tag a VLAN on bridge 'br0'.*ovs:NAME"),
         "tag": ({"nics": [{"network": "ovs:br0", "vlan": 4095}]}, "VLAN 4095 .*from 1 to 4094"),
@@ -229,7 +241,7 @@ def test_what_cannot_be_right_is_refused_before_anything_is_made(libvirtd, pool,
     assert domains(libvirtd) == before
     assert list(pool.iterdir()) == []
     with pytest.raises(GuestError, match="It was not touched"):
-        ensure_absent(platform(libvirtd.uri, None, "taken"), check_mode=False)
+        removed(libvirtd, "taken")
     libvirtd.virsh("undefine", "taken")
 
 
@@ -246,7 +258,7 @@ def test_a_volume_that_is_not_what_was_sent_is_noticed_and_removed(libvirtd, poo
     spoiler.start()
     try:
         with pytest.raises(TransferFailed, match=r"direct-.*\.img at libvirt .* was read back with the sha256"):
-            ensure_present(platform(libvirtd.uri, blank), running=False, check_mode=False)
+            made(libvirtd, blank)
     finally:
         done.set()
         spoiler.join()
@@ -255,7 +267,6 @@ def test_a_volume_that_is_not_what_was_sent_is_noticed_and_removed(libvirtd, poo
 
 
 def test_a_libvirt_that_dies_in_an_upload_leaves_what_the_next_run_removes(libvirtd, pool, blank):
-    broken = platform(libvirtd.uri, blank, connect_timeout=8)
 
     def kill() -> None:
         while not any(one.stat().st_blocks for one in pool.iterdir()):
@@ -268,12 +279,12 @@ def test_a_libvirt_that_dies_in_an_upload_leaves_what_the_next_run_removes(libvi
         OutcomeUnknown,
         match=r"lost in between.*could not be removed.*marked as unfinished, and the next run removes it",
     ):
-        ensure_present(broken, running=False, check_mode=False)
+        made(libvirtd, blank, connect_timeout=8)
     killer.join()
     libvirtd.stop()
     libvirtd.start()
     assert len(list(pool.iterdir())) == 1
-    assert ensure_absent(platform(libvirtd.uri, None), check_mode=False).before == "unfinished"
+    assert removed(libvirtd).before == "unfinished"
     assert "direct" not in domains(libvirtd)
     assert list(pool.iterdir()) == []
 
@@ -298,7 +309,7 @@ def test_a_worker_whose_run_was_killed_gives_way_to_the_next_run(libvirtd, pool,
 
     def worker() -> None:
         try:
-            ensure_present(platform(libvirtd.uri, blank, kind=FirstRun), running=False, check_mode=False)
+            made(libvirtd, blank, kind=FirstRun)
         except GuestError as error:
             errors.append(error)
 
@@ -306,28 +317,28 @@ def test_a_worker_whose_run_was_killed_gives_way_to_the_next_run(libvirtd, pool,
     thread.start()
     while not any(one.stat().st_blocks for one in pool.iterdir()):
         time.sleep(0.001)
-    again = platform(libvirtd.uri, blank, kind=NextRun)
-    made = ensure_present(again, running=False, check_mode=False)
+    again = made(libvirtd, blank, kind=NextRun)
     assert not thread.is_alive()
-    assert (made.before, made.after) == ("unfinished", "stopped")
+    assert (again.before, again.after) == ("unfinished", "stopped")
     assert "is what another run makes now; it was left to that" in str(errors[0])
     (whole,) = pool.iterdir()
     assert whole.read_bytes() == blank.read_bytes()
-    assert ensure_absent(platform(libvirtd.uri, None), check_mode=False).changed
+    assert removed(libvirtd).changed
 
 
-def test_many_are_imported_at_once(libvirtd, pool, blank, tmp_path, playbook):
+def test_many_are_imported_at_once(libvirtd, pool, blank, tmp_path):
     packed = tmp_path / "blank.qcow2"
-    subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", blank, packed], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", blank, packed], check=True)
     names = [f"chr{number}" for number in range(4)]
-    tasks = [task("make", packed, running=False), task("remove", packed, state="absent")]
-    run = playbook(tasks, {name: host(libvirtd) for name in names}, "-f4")
-    assert (run.rc, len(run.changed())) == (0, 2 * len(names)), run.output
+    with ThreadPoolExecutor(len(names)) as workers:
+        assert all(one.changed for one in workers.map(lambda name: made(libvirtd, packed, name), names))
+        assert libvirtd.virsh("vol-info", next(pool.iterdir()).name, "default").count("128.00 MiB") == 1
+        assert all(one.changed for one in workers.map(lambda name: removed(libvirtd, name), names))
     assert list(pool.iterdir()) == []
 
 
 def test_overlays_of_snapshots_go_with_the_disk_and_disks_of_others_stay(libvirtd, pool, blank):
-    assert ensure_present(platform(libvirtd.uri, blank), running=False, check_mode=False).changed
+    assert made(libvirtd, blank).changed
     other = pool / "data.img"
     libvirtd.virsh("vol-create-as", "default", "data.img", "1M")
     libvirtd.virsh("attach-disk", "direct", str(other), "vdb", "--config")
@@ -335,20 +346,20 @@ def test_overlays_of_snapshots_go_with_the_disk_and_disks_of_others_stay(libvirt
         libvirtd.virsh("snapshot-create-as", "direct", name, "--disk-only", "--diskspec", "vdb,snapshot=no")
     libvirtd.virsh("managedsave-remove", "direct")
     assert len(list(pool.iterdir())) == 4
-    assert ensure_absent(platform(libvirtd.uri, None), check_mode=False).changed
+    assert removed(libvirtd).changed
     assert list(pool.iterdir()) == [other]
     libvirtd.virsh("vol-delete", "data.img", "default")
 
 
 def test_a_clone_has_no_claim_to_the_disk_of_its_original(libvirtd, pool, blank):
-    assert ensure_present(platform(libvirtd.uri, blank), running=False, check_mode=False).changed
+    assert made(libvirtd, blank).changed
     xml = ElementTree.fromstring(libvirtd.virsh("dumpxml", "direct"))
     xml.find("name").text = "clone"
     xml.remove(xml.find("uuid"))
     libvirtd.virsh("define", "/dev/stdin", stdin=ElementTree.tostring(xml, encoding="unicode"))
-    assert ensure_absent(platform(libvirtd.uri, None, "clone"), check_mode=False).changed
+    assert removed(libvirtd, "clone").changed
     assert len(list(pool.iterdir())) == 1
-    assert ensure_absent(platform(libvirtd.uri, None), check_mode=False).changed
+    assert removed(libvirtd).changed
     assert list(pool.iterdir()) == []
 
 
@@ -356,10 +367,10 @@ def test_a_vm_that_cannot_be_started_is_there_and_says_why(libvirtd, pool, blank
     broken = platform(libvirtd.uri, blank, provision_socket="/nonexistent/p.sock")
     with pytest.raises(NotPossible, match=r"'direct' is there and was not started: .*p\.sock"):
         ensure_present(broken, running=True, check_mode=False)
-    assert ensure_absent(platform(libvirtd.uri, None), check_mode=False).before == "stopped"
+    assert removed(libvirtd).before == "stopped"
 
 
-def test_an_import_through_ssh(libvirtd, pool, blank, short_path, playbook):
+def test_an_import_through_ssh(libvirtd, pool, blank, short_path):
     server = Sshd(short_path)
     server.start()
     client = short_path / "client"
@@ -370,11 +381,8 @@ def test_an_import_through_ssh(libvirtd, pool, blank, short_path, playbook):
         program.chmod(0o755)
     uri = f"qemu+ssh://hypervisor/session?socket={libvirtd.socket}&command={client}&netcat={netcat}"
     try:
-        run = playbook(
-            [task("make", blank, running=False), task("remove", blank, state="absent")],
-            {"chr1": host(libvirtd, chr_libvirt_uri=uri)},
-        )
-        assert (run.rc, run.changed()) == (0, {("chr1", "make"), ("chr1", "remove")}), run.output
+        assert ensure_present(platform(uri, blank), running=False, check_mode=False).changed
+        assert ensure_absent(platform(uri, None), check_mode=False).before == "stopped"
         assert server.logins == 2
     finally:
         server.stop()
