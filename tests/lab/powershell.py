@@ -379,7 +379,8 @@ class Machine:
     def fits(kind: str, value: t.Any) -> bool:
         if kind in (VM, CARDS):
             return bool(value) and all(getattr(one, "kind", None) == kind for one in value)
-        return type(value) is {STRING: str, INTEGER: int, BOOLEAN: bool, SWITCH: bool}[kind]
+        wanted = {STRING: str, INTEGER: int, BOOLEAN: bool, SWITCH: bool}[kind]
+        return isinstance(value, wanted) and (wanted is bool) == isinstance(value, bool)
 
     # -- VMs
 

@@ -114,8 +114,9 @@ class VmwareNetwork:
             if group is None:
                 continue
             if wanted.mtu is not None:
-                switch = next(one for one in info.vswitch if one.name == group.spec.vswitchName)
-                yield from self._vswitch(about["name"], system, switch, wanted.mtu)
+                for switch in info.vswitch:
+                    if switch.name == group.spec.vswitchName:
+                        yield from self._vswitch(about["name"], system, switch, wanted.mtu)
             yield from self._port_group(about["name"], system, group, wanted)
 
     def _vswitch(self, host: str, system: str, switch: t.Any, mtu: int) -> t.Iterator[Change]:

@@ -114,6 +114,13 @@ class Platform(ABC):
         self.warnings: list[str] = []
         """What the operator should know of the VM although nothing fails; ``check`` may add to it."""
 
+    @property
+    def image(self) -> Image:
+        """What the VM is made of; there is none where it is only to be removed."""
+        if self.spec.image is None:
+            raise AssertionError("a VM without an image is only removed")
+        return self.spec.image
+
     @abstractmethod
     def find(self) -> Found | None:
         """What has the VM's name, or was left by an import of it that broke off (a VM, or only its disk). Changes nothing."""
@@ -148,8 +155,7 @@ def ensure_present(platform: Platform, *, running: bool, check_mode: bool) -> Ou
     """
     found = _ours(platform, platform.find())
     before = _state(found)
-    image = platform.spec.image
-    assert image is not None
+    image = platform.image
     if found is None or before == "unfinished":
         platform.check()
         if check_mode:

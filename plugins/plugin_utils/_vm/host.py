@@ -29,8 +29,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._progress import Pro
 
 _COMMAND = 120.0  # seconds for one command
 _STALL = 60.0  # seconds in which a transfer must move
-# Arguments: the file beside, the file, its sha256, its size. What arrives is hashed while it is written, and the size tells whether it
-# was. 3: it was not; 4: it has another sha256, which is printed.
+# Arguments: the file beside, the file, its sha256, its size. What arrives is hashed while it is written, and the size tells whether
+# it was. 3: it was not; 4: it has another sha256, which is printed.
 _RECEIVE = """\
 umask 077
 trap 'rm -f "$1"' EXIT

@@ -81,8 +81,7 @@ class HyperVPlatform(Platform):
         return None
 
     def check(self) -> None:
-        image = self.spec.image
-        assert image is not None
+        image = self.image
         if image.format != "vhdx":
             raise InvalidInput(f"Hyper-V takes images of the format vhdx; {str(image.path)!r} is {image.format}.")
         if self.spec.memory % _MEMORY_STEP:
@@ -116,8 +115,7 @@ class HyperVPlatform(Platform):
             )
 
     def create(self) -> None:
-        image = self.spec.image
-        assert image is not None
+        image = self.image
         self._run(
             Call("New-Item", {"ItemType": "Directory", "Path": self._folder, "Force": True}),
             Call("Set-Content", {"LiteralPath": self._mark, "Value": str(Mark(image.sha256, complete=False))}),

@@ -136,8 +136,7 @@ class LibvirtPlatform(Platform):
         return self._ask(f"the VM {self.spec.name!r} cannot be looked up", look)
 
     def check(self) -> None:
-        image = self.spec.image
-        assert image
+        image = self.image
         if image.format not in ("raw", "qcow2"):
             raise InvalidInput(f"The image has the format {image.format}; for libvirt convert it to qcow2 or raw.")
         self._check_host()
@@ -153,8 +152,7 @@ class LibvirtPlatform(Platform):
             )
 
     def _check_storage(self) -> None:
-        image = self.spec.image
-        assert image
+        image = self.image
 
         def look(connection: t.Any) -> tuple[str, bool, int, int] | list[str]:
             pool = _or_none(NO_STORAGE_POOL, connection.storagePoolLookupByName, self._storage)
@@ -222,8 +220,7 @@ class LibvirtPlatform(Platform):
     # -- what is made and taken away -------------------------------------------------------------------------------------
 
     def create(self) -> None:
-        image = self.spec.image
-        assert image
+        image = self.image
         host = self._hypervisor()
         self._made = str(uuid.uuid4())
         volume = f"{self.spec.name}-{self._made[:8]}.img"

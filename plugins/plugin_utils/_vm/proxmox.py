@@ -140,8 +140,7 @@ class ProxmoxPlatform(Platform):
 
     @functools.cached_property
     def _plan(self) -> _Plan:
-        settings, image = self._settings, self.spec.image
-        assert image is not None
+        settings, image = self._settings, self.image
         node = self._site.node(settings.node or self._options.node)
         storage = self._site.storage(node, settings.storage, "images")
         job = Job(
@@ -159,8 +158,7 @@ class ProxmoxPlatform(Platform):
 
     def check(self) -> None:
         self._check_input()
-        plan, image = self._plan, self.spec.image
-        assert image is not None
+        plan, image = self._plan, self.image
         vmid = self._site.vmid(self._settings.vmid)
         if vmid is None and str(self._settings.vmid) not in self._places:  # which is ours, and going to be removed
             raise NameTaken(self._taken())
@@ -226,8 +224,7 @@ class ProxmoxPlatform(Platform):
     # -- making it ---------------------------------------------------------------------------------------------------
 
     def create(self) -> None:
-        plan, image = self._plan, self.spec.image
-        assert image is not None
+        plan, image = self._plan, self.image
         vm = self._make(plan.node, Mark(image.sha256, complete=False))
         self.used = plan.way.name
         slot = f"{self._settings.disk_bus}0"
@@ -253,8 +250,7 @@ class ProxmoxPlatform(Platform):
         """The VM without a disk, under a number that nobody else has."""
         values = self._hardware() | {"name": self.spec.name, "description": str(mark)}
         for _unused in range(_TRIES):
-            vmid = self._settings.vmid or self._site.vmid(None)
-            assert vmid is not None
+            vmid = self._settings.vmid or t.cast("int", self._site.vmid(None))
             try:
                 upid = self._api.call("POST", f"/nodes/{node}/qemu", {"vmid": vmid, **values})
             except ApiError as error:

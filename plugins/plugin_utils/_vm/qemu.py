@@ -202,8 +202,7 @@ class QemuPlatform(Platform):
         self._mark(image.sha256, complete=True)
 
     def remove(self, found: Found) -> None:
-        assert found.image
-        self._mark(found.image, complete=False)  # what is left when this is stopped half way
+        self._mark(t.cast("str", found.image), complete=False)  # what is left when this is stopped half way
         self._sh(_REMOVE, self._unit, self._unit_file)
 
     def start(self, found: Found) -> None:
@@ -239,8 +238,7 @@ class QemuPlatform(Platform):
         return facts
 
     def _image(self) -> Image:
-        image = self.spec.image
-        assert image is not None
+        image = self.image
         if image.format not in ("raw", "qcow2"):
             raise InvalidInput(
                 f"The image is {image.format}, which QEMU does not run from for long: have outofband.chr.image convert it to qcow2."

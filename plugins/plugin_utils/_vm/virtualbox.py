@@ -86,8 +86,7 @@ class VirtualBoxPlatform(Platform):
         return None
 
     def check(self) -> None:
-        image = self.spec.image
-        assert image is not None
+        image = self.image
         if image.format != "vdi":
             raise InvalidInput(f"VirtualBox takes images of the format vdi; {str(image.path)!r} is {image.format}.")
         if len(self.spec.nics) > _MOST_NICS:
@@ -98,8 +97,7 @@ class VirtualBoxPlatform(Platform):
         self._base_folder.check_room(image)
 
     def create(self) -> None:
-        image, folder = self.spec.image, self._folder
-        assert image is not None
+        image, folder = self.image, self._folder
         self._host.run(["mkdir", "-p", folder])
         self._host.write(f"{Mark(image.sha256, complete=False)}\n", f"{folder}/{KEY}")
         self._host.put(image.path, image.sha256, self._disk)

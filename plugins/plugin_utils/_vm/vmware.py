@@ -104,11 +104,6 @@ class VmwarePlatform(Platform):
     def _place(self) -> Place:
         return resolve(self._vsphere, self._choice.wanted)
 
-    @property
-    def _image(self) -> Image:
-        assert self.spec.image is not None
-        return self.spec.image
-
     # -- before --------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -131,7 +126,7 @@ class VmwarePlatform(Platform):
         self._check_privileges()
 
     def _check_format(self) -> None:
-        image, method = self._image, self._choice.method
+        image, method = self.image, self._choice.method
         if method == "datastore" and image.format != "raw":
             raise InvalidInput(
                 f"{image.path} is a {image.format} image, and method: datastore takes a raw one. Let outofband.chr.image "
@@ -150,8 +145,8 @@ class VmwarePlatform(Platform):
 
     def _space(self) -> int:
         """Bytes that the import needs at least. A thin disk takes what is in the image, which nfc sends compressed."""
-        system = self._image.size if self._choice.thin else self._image.virtual_size
-        return system + (self._image.size if self._choice.method == "datastore" else 0)
+        system = self.image.size if self._choice.thin else self.image.virtual_size
+        return system + (self.image.size if self._choice.method == "datastore" else 0)
 
     def _check_privileges(self) -> None:
         """Raises NotPermitted for what the server says is missing; where it does not tell, the import itself will."""
@@ -190,7 +185,7 @@ class VmwarePlatform(Platform):
 
     def create(self) -> None:
         moid = self._by_lease() if self._choice.method == "nfc" else self._by_datastore()
-        config = library().vim.vm.ConfigSpec(annotation=str(Mark(self._image.sha256, True)))
+        config = library().vim.vm.ConfigSpec(annotation=str(Mark(self.image.sha256, True)))
         self._reconfigure(moid, config)
 
     def _by_lease(self) -> str:
@@ -201,7 +196,7 @@ class VmwarePlatform(Platform):
             with lease(
                 self._vsphere, lambda: place.pool.ImportVApp(spec=spec, folder=place.folder, host=place.host)
             ) as granted:
-                upload(self._vsphere, granted, self._image, self._say, self.spec.name)
+                upload(self._vsphere, granted, self.image, self._say, self.spec.name)
             return granted.vm
         except library().vmodl.MethodFault as error:
             raise self._explained(error, "import") from error
@@ -215,8 +210,8 @@ class VmwarePlatform(Platform):
         home = self._home(moid)
         files = Files(self._vsphere, place.datacenter_path, place.datastore.name)
         folder = home.partition("] ")[2]
-        files.put_image(self._image, f"{folder}{_flat(_UPLOADED)}", self._say, self.spec.name)
-        files.put_text(_descriptor(self._image.virtual_size, _flat(_UPLOADED)), f"{folder}{_UPLOADED}")
+        files.put_image(self.image, f"{folder}{_flat(_UPLOADED)}", self._say, self.spec.name)
+        files.put_text(_descriptor(self.image.virtual_size, _flat(_UPLOADED)), f"{folder}{_UPLOADED}")
         self._copy_disk(f"{home}{_UPLOADED}", f"{home}{_SYSTEM}")
         self._delete_disk(f"{home}{_UPLOADED}", place.datacenter)
         devices = self._vsphere.properties(moid, ["config.hardware.device"]).get("config.hardware.device") or []
@@ -236,7 +231,7 @@ class VmwarePlatform(Platform):
         ]
         return library().vim.vm.ConfigSpec(
             name=self.spec.name,
-            annotation=str(Mark(self._image.sha256, False)) + note,
+            annotation=str(Mark(self.image.sha256, False)) + note,
             guestId=_GUEST,
             firmware="bios",
             numCPUs=self.spec.cpus,
@@ -251,7 +246,7 @@ class VmwarePlatform(Platform):
             key=-300,
             controllerKey=controller,
             unitNumber=0,
-            capacityInKB=-(-self._image.virtual_size // 1024),
+            capacityInKB=-(-self.image.virtual_size // 1024),
             backing=device.VirtualDisk.FlatVer2BackingInfo(
                 fileName=path, diskMode="persistent", thinProvisioned=self._choice.thin
             ),
@@ -294,9 +289,10 @@ class VmwarePlatform(Platform):
             )
             port = vim.dvs.PortConnection(portgroupKey=group["key"], switchUuid=switch["uuid"])
             return cards.DistributedVirtualPortBackingInfo(port=port)
-        if type(found) is not vim.Network:
+        kind = type(found).__name__.rpartition(".")[2]
+        if kind != "Network":
             raise InvalidInput(
-                f"Network {nic.network!r} of {self.title} is a {type(found).__name__.rpartition('.')[2]}. This collection connects "
+                f"Network {nic.network!r} of {self.title} is a {kind}. This collection connects "
                 "cards to port groups of standard and distributed switches."
             )
         name = nic.network or next(name for name, there in self._place.networks.items() if found in there)

@@ -196,12 +196,11 @@ def network(place: Place, name: str | None) -> t.Any:
     """The network *name*; None: the only one, or the one that a new host has. Raises InvalidInput."""
     there = ", ".join(sorted(place.networks)) or "none"
     if name is None:
-        name = _DEFAULT_NETWORK if _DEFAULT_NETWORK in place.networks else next(iter(place.networks), None)
-        if name != _DEFAULT_NETWORK and len(place.networks) != 1:
+        if _DEFAULT_NETWORK not in place.networks and len(place.networks) != 1:
             raise InvalidInput(
                 f"A network card has no network, and {place.compute} has {len(place.networks)} of them: {there}. Name one."
             )
-        assert name is not None
+        name = _DEFAULT_NETWORK if _DEFAULT_NETWORK in place.networks else next(iter(place.networks))
     found = place.networks.get(name, [])
     if len(found) == 1:
         return found[0]

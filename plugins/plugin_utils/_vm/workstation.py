@@ -75,8 +75,7 @@ class WorkstationPlatform(Platform):
         return Found(self._vmx, Mark.of(notes[1] if notes else None), self._running())
 
     def check(self) -> None:
-        image = self.spec.image
-        assert image is not None
+        image = self.image
         _check_disk(image)
         if len(self.spec.nics) > _MOST_NICS:
             raise InvalidInput(f"{len(self.spec.nics)} network cards: a VM of VMware has at most {_MOST_NICS}.")
@@ -87,8 +86,7 @@ class WorkstationPlatform(Platform):
         self._base.check_room(image)
 
     def create(self) -> None:
-        image = self.spec.image
-        assert image is not None
+        image = self.image
         self._host.run(["mkdir", "-p", self._folder])
         self._host.write(self._settings(complete=False), self._vmx)
         self._host.put(image.path, image.sha256, self._disk)
@@ -125,14 +123,13 @@ class WorkstationPlatform(Platform):
 
     def _settings(self, *, complete: bool) -> str:
         """The .vmx. Raises InvalidInput for a network card that cannot be."""
-        assert self.spec.image is not None
         values: dict[str, object] = {
             ".encoding": "UTF-8",
             "config.version": 8,
             "virtualHW.version": self._hardware_version,
             "virtualHW.productCompatibility": "hosted",
             "displayName": self.spec.name,
-            "annotation": Mark(self.spec.image.sha256, complete=complete),
+            "annotation": Mark(self.image.sha256, complete=complete),
             "guestOS": "other3xlinux-64",
             "firmware": "bios",
             "bios.bootOrder": "hdd",

@@ -111,8 +111,7 @@ class XenapiPlatform(Platform):
     # -- what would be in the way ------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        assert self.spec.image is not None
-        image = self.spec.image
+        image = self.image
         if image.format != "raw":
             raise InvalidInput(
                 f"XenAPI takes a raw image, and {str(image.path)!r} is {image.format}. Prepare it with outofband.chr.image and "
@@ -213,8 +212,7 @@ class XenapiPlatform(Platform):
     # -- making it ---------------------------------------------------------------------------------------------------
 
     def create(self) -> None:
-        assert self.spec.image is not None
-        image, spec = self.spec.image, self.spec
+        image, spec = self.image, self.spec
         storage, _record = self._sr()
         networks = self._networks()
         mark = Mark(image.sha256, complete=False)
@@ -288,8 +286,7 @@ class XenapiPlatform(Platform):
         }
 
     def _upload(self, disk: str) -> None:
-        assert self.spec.image is not None
-        image = self.spec.image
+        image = self.image
         with image.path.open("rb") as file:
 
             def body() -> tuple[Source, int]:
@@ -305,8 +302,7 @@ class XenapiPlatform(Platform):
 
     def _read_back(self, disk: str) -> None:
         """XenAPI has no checksum, so what lies on the storage is read. A storage may have rounded the disk up; that is ignored."""
-        assert self.spec.image is not None
-        image = self.spec.image
+        image = self.image
         digest = hashlib.sha256()
         progress = Progress(self._say, f"{self.spec.name}: reading back the disk from {self.title}", image.size)
 

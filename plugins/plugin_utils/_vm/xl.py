@@ -88,8 +88,7 @@ class XlPlatform(Platform):
     # -- what would be in the way ------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        assert self.spec.image is not None
-        image = self.spec.image
+        image = self.image
         if image.format != "raw":
             raise InvalidInput(
                 f"xl gets a raw image, and {str(image.path)!r} is {image.format}. Prepare it with outofband.chr.image and "
@@ -131,8 +130,7 @@ class XlPlatform(Platform):
     # -- making it ---------------------------------------------------------------------------------------------------
 
     def create(self) -> None:
-        assert self.spec.image is not None
-        image = self.spec.image
+        image = self.image
         domain = self._domain()
         self._host.write(f"# {Mark(image.sha256, complete=False)}\n{domain}", self._config)
         self._host.run(["mkdir", "-p", self._directory])

@@ -309,7 +309,7 @@ class Networks:
 
     def switch_off(self) -> None:
         vm = self._vsphere.object("VirtualMachine", self._moid)
-        self._vsphere.call("PowerOffVM_Task", lambda: vm.PowerOffVM_Task())
+        self._vsphere.call("PowerOffVM_Task", vm.PowerOffVM_Task)
 
     def standard(self) -> list[tuple[t.Any, t.Any]]:
         """The port group "VM Network" and its switch, on each host."""

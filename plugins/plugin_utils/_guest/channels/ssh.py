@@ -199,9 +199,8 @@ def feed(command: list[str], source: Readable, stall: float) -> tuple[int, bytes
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors, bufsize=0)
-        assert process.stdin is not None
         try:
-            with process.stdin as pipe, contextlib.suppress(BrokenPipeError):
+            with t.cast("t.BinaryIO", process.stdin) as pipe, contextlib.suppress(BrokenPipeError):
                 os.set_blocking(pipe.fileno(), False)
                 while block := source.read(_BLOCK):
                     _write(pipe.fileno(), block, stall)
