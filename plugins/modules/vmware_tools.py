@@ -15,7 +15,7 @@ description:
     report. It works on VMware only, also while the router is off.
   - What is left out stays as it is. M(outofband.chr.guest_info) shows what is set.
   - The API user needs the privileges C(VirtualMachine.Config.Settings) and C(VirtualMachine.Config.AdvancedConfig) on the VM.
-  - The collections for VMware have a module for the keys of a VM's configuration, M(vmware.vmware.vm_advanced_settings#module), but
+  - The collections for VMware have a module for the keys of a VM's configuration, M(vmware.vmware.vm_advanced_settings), but
     none for time synchronization and power scripts.
 options:
   time_sync:
