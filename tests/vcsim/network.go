@@ -37,7 +37,7 @@ func (n *hostNetwork) UpdatePortGroup(req *types.UpdatePortGroup) soap.HasFault 
 			return &methods.UpdatePortGroupBody{Fault_: simulator.Fault("", &types.InvalidArgument{InvalidProperty: "portgrp"})}
 		}
 		group.Spec = req.Portgrp
-		inForce := *n.vswitch(req.Portgrp.VswitchName).Spec.Policy.Security
+		inForce := *group.ComputedPolicy.Security
 		if own := req.Portgrp.Policy.Security; own != nil {
 			override(&inForce.AllowPromiscuous, own.AllowPromiscuous)
 			override(&inForce.MacChanges, own.MacChanges)

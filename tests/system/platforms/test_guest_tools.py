@@ -122,10 +122,15 @@ def test_a_missing_privilege_and_a_bad_pattern_are_told_and_nothing_is_set(vcent
 
 
 def test_elsewhere_the_agent_is_asked_whether_it_can_freeze(lab, playbook):
-    router = lab("chr1")
-    hosts = {"chr1": {"chr_socket": router.address.removeprefix("unix:")}}
-    run = playbook(ROLE, hosts, vars={"guest_tools_time_sync": True})
-    assert run.rc == 0, run.output
+    routers = [lab("chr1"), lab("old", commands_off=("guest-fsfreeze-freeze",))]
+    hosts = {
+        name: {"chr_socket": router.address.removeprefix("unix:")}
+        for name, router in zip(("chr1", "old"), routers, strict=True)
+    }
+    module = {"name": "set", "outofband.chr.vmware_tools": {"time_sync": True}}
+    run = playbook([*ROLE, module], hosts, vars={"guest_tools_time_sync": True})
     assert run.changed() == set()
-    module = [{"name": "set", "outofband.chr.vmware_tools": {"time_sync": True}}]
-    assert "only VMware" in playbook(module, hosts).of("set")["result"]["msg"]
+    assert "only VMware" in run.of("set", "chr1")["result"]["msg"]
+    freeze = "outofband.chr.guest_tools : Make sure that it can freeze the file systems for a snapshot"
+    assert run.of(freeze, "chr1")["status"] == "ok"
+    assert "does not freeze file systems" in run.of(freeze, "old")["result"]["msg"]

@@ -350,8 +350,7 @@ def test_a_port_group_of_a_standard_switch_passes_everything_on_each_host(vcente
         security = group.computedPolicy.security
         assert (security.allowPromiscuous, security.macChanges, security.forgedTransmits) == (True, True, True)
         assert (group.spec.vlanId, group.spec.vswitchName, switch.mtu) == (4095, old.spec.vswitchName, 9000)
-        assert group.spec.policy.nicTeaming == old.spec.policy.nicTeaming
-        assert switch.spec.numPorts == _switch.spec.numPorts
+        assert repr(group.spec.policy.nicTeaming) == repr(old.spec.policy.nicTeaming)
     again = playbook(ROLE, hosts)
     assert (again.rc, again.changed()) == (0, set()), again.output
 
