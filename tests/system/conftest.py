@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import yaml
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.backends import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware import VmwareGuest
+from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.qemu.image import GuestImage, build_image
 from ansible_collections.outofband.chr.tests.lab.qemu.libvirtd import Libvirtd
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
@@ -123,22 +123,9 @@ class Playbook:
         )
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """End a run as a crash of its machine would: all its processes at once. Ansible's workers have sessions of their own."""
-        tree = {process.pid}
-        parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
-        while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
-            tree |= more
-        for pid in tree:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
-
-
-def _parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, ValueError):
-        return 0
+        """End a run as a crash of its machine would: all its processes at once."""
+        kill_tree(process.pid)
+        process.communicate()
 
 
 @pytest.fixture

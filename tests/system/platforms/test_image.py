@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -61,16 +59,6 @@ def task(web: WebServer, archive: Path, tmp_path: Path) -> t.Callable[..., dict[
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it has ended
-            name, _bracket, fields = path.read_text().rpartition(")")
-            if int(fields.split()[1]) == pid:
-                found.append(int(name.split()[0]))
-    return found
 
 
 def script_in(raw: Path) -> bytes:
@@ -132,9 +120,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(playbook, task, web, tmp_pat
         while sum(one.stat().st_size for one in (tmp_path / "cache").glob("downloads/*.part")) < 4_000_000:
             time.sleep(0.01)
     finally:
-        for pid in [process.pid, *children(process.pid)]:  # ansible-core's workers leave its process group
-            os.kill(pid, signal.SIGKILL)
-        process.communicate()
+        playbook.kill(process)
     assert not list((tmp_path / "cache" / "images").glob("*.json"))
     resource.stall_after = None
     run = playbook([task()], {"chr1": {}})

@@ -106,12 +106,6 @@ def domains(libvirtd) -> list[str]:
     return libvirtd.virsh("list", "--all", "--name").split()
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has made, and theirs; Ansible's workers are in no process group of its."""
-    own = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*own, *(one for child in own for one in children(child))]
-
-
 def test_an_image_becomes_a_licensed_router_and_goes_again(libvirtd, pool, image, tmp_path, playbook):
     with AccountServer() as accounts:
         accounts.add_account(*ACCOUNT)
@@ -187,9 +181,7 @@ def test_a_killed_import_is_recognised_and_finished_by_the_next_run(libvirtd, po
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.001)
         os.kill(libvirtd.pid, signal.SIGSTOP)  # so that the upload cannot be over
-        for pid in [process.pid, *children(process.pid)]:
-            os.kill(pid, signal.SIGKILL)
-        process.wait()
+        playbook.kill(process)
     finally:
         os.kill(libvirtd.pid, signal.SIGCONT)
     (left,) = pool.iterdir()

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -286,19 +284,6 @@ def test_ten_routers_at_once_get_ten_numbers(cluster, playbook, image):
 # -- a run that was killed ------------------------------------------------------------------------------------------------
 
 
-def descendants(pid):
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield int(child)
-        yield from descendants(child)
-
-
-def kill(process):
-    """With its workers, each of which has a session of its own."""
-    for pid in [process.pid, *descendants(process.pid)]:
-        os.kill(pid, signal.SIGKILL)
-    process.communicate()
-
-
 @pytest.mark.parametrize("when", ["uploading", "importing"])
 def test_a_run_after_one_that_was_killed_begins_anew_and_leaves_nothing_of_it(
     cluster, playbook, short_path, raw, image, when
@@ -322,7 +307,7 @@ def test_a_run_after_one_that_was_killed_begins_anew_and_leaves_nothing_of_it(
         pve.gates["import"] = Gate()
     process = playbook.start([vm("make", raw)], {"chr1": host(pve)})
     assert reached.wait(LONG)
-    kill(process)
+    playbook.kill(process)
     (killed,) = pve.vms.values()
     assert killed.config["description"].endswith(" importing")
     if when == "importing":
@@ -357,7 +342,7 @@ def test_what_a_killed_run_left_is_taken_away_by_absent(cluster, node, playbook,
     pve._convert = slow
     process = playbook.start([vm("make", image, **options)], {"chr1": host(pve, node)})
     assert reached.wait(LONG)
-    kill(process)
+    playbook.kill(process)
     go.set()
     assert [len(list(node.spool.iterdir())), len(pve.storages["local-lvm"].volumes)] == [1, 1]
     assert ensure(pve, short_path, through=node, absent=True, **options).changed

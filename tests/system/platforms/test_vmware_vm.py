@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import signal
 import socket
 import ssl
 import subprocess
@@ -197,7 +196,7 @@ def test_a_run_that_was_killed_is_cleared_and_done_anew_by_the_next(vcenter, pla
     vc.fault("HttpNfcLeaseComplete", "3")
     process = playbook.start([make(images)], hosts(vc))
     wait_for(lambda: vc.counts().get("HttpNfcLeaseComplete"))
-    kill(process)
+    playbook.kill(process)
     left = vc.made("new")
     assert left["config"]["annotation"] == f"outofband.chr: image {sha256(images['nfc'])} importing"
     vc.fault("Destroy_Task", "TaskInProgress")
@@ -214,20 +213,12 @@ def test_what_a_killed_run_left_in_a_datastore_can_be_removed(vcenter, playbook,
     vc.fault("CopyVirtualDisk_Task", "1")
     process = playbook.start([make(images, "datastore")], hosts(vc))
     wait_for(lambda: vc.counts().get("CopyVirtualDisk_Task"))
-    kill(process)
+    playbook.kill(process)
     wait_for(lambda: "[LocalDS_0] new/system.vmdk" in vc.files())
     assert " importing" in vc.made("new")["config"]["annotation"]
     run = playbook([ABSENT], hosts(vc))
     assert run.rc == 0, run.output
     assert vc.made("new") is None and not [name for name in vc.files() if name.startswith("[LocalDS_0] new/")]
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL for ansible-playbook and its workers, which are in sessions of their own."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for pid in (process.pid, *map(int, children)):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate()
 
 
 def wait_for(condition: t.Callable[[], t.Any]) -> None:

@@ -32,7 +32,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
     ensure_present,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.xenapi import XenapiPlatform
-from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.xapi import PASSWORD, USER, LabPool
 from ansible_collections.outofband.chr.tests.lab.xapi_storage import MIB
 
@@ -197,8 +196,7 @@ def test_an_import_that_was_killed_is_begun_anew(pool, playbook, platform, image
     while not pool.inventory.busy:
         assert time.monotonic() < end
         time.sleep(0.02)
-    kill_tree(process.pid)
-    process.communicate()
+    playbook.kill(process)
     (left,) = [vm for vm in pool.vms if vm.kind is None]
     assert "importing" in left.record()["other_config"]["outofband.chr"]
 

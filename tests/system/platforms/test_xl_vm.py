@@ -29,7 +29,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
     ensure_present,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.xl import XlPlatform
-from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.xl import XlHost
 
@@ -189,8 +188,7 @@ def test_an_import_that_was_killed_is_begun_anew(dom0, playbook, platform, image
     while not part.exists():
         assert time.monotonic() < end
         time.sleep(0.02)
-    kill_tree(process.pid)
-    process.communicate()
+    playbook.kill(process)
     (short_path / "hold").unlink()
     assert "importing" in (short_path / "etc/chr1.cfg").read_text()
     elsewhere = platform(directory=f"{short_path}/images/other")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -194,8 +193,7 @@ def test_imports_that_were_killed_are_finished_by_the_next_run(machine, vdi, pla
     process = playbook.start([present()], dict.fromkeys(points, {}))
     for host in points:
         wait_for(machine.home / host)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    playbook.kill(process)
     program.write_text(whole)
     run = playbook([{**present("would"), "check_mode": True}, present()], dict.fromkeys(points, {}), "--diff")
     assert run.rc == 0, run.output

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -173,8 +172,7 @@ def test_imports_that_were_killed_are_finished_by_the_next_run(machine, vmdk, pl
     process = playbook.start([present()], dict.fromkeys(points, {}))
     for host in points:
         wait_for(machine.home / host)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    playbook.kill(process)
     for program in points.values():
         (machine.programs / program).unlink()
     run = playbook([{**present("would"), "check_mode": True}, present()], dict.fromkeys(points, {}), "--diff")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -168,8 +167,7 @@ def test_an_import_that_was_killed_is_finished_by_the_next_run(machine, hyperv1,
     while not (machine.home / "there").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    playbook.kill(process)
     machine.write(whole)
     run = playbook([{**go, "name": "would", "check_mode": True}, go], hosts, "--diff", "--limit=chr1")
     assert run.rc == 0, run.output
