@@ -26,6 +26,7 @@ test-all: packages-test $(TOOLS) ## Run every check with every supported ansible
 .PHONY: benchmark
 benchmark: $(TOOLS) ## Measure what a task and a file cost, against their floors
 	@$(BIN)/python tests/benchmark/run.py
+	@$(BIN)/python tests/benchmark/uploads.py
 
 .PHONY: lint
 lint: $(TOOLS) ## Check format, style, types, licences, changelog and documentation
