@@ -192,13 +192,13 @@ def test_a_domain_that_boots_is_waited_for(libvirtd):
     ) as caught:
         late.ping()
     assert caught.value.silent
-    assert router(libvirtd.uri, "late").run(b":put 1", 30).output == b"1\r\n"
+    assert router(libvirtd.uri, "late", 120).run(b":put 1", 30).output == b"1\r\n"
     libvirtd.virsh("suspend", "late")
     with pytest.raises(AgentNotThere, match=r"within 1 s: .*is paused: resume it"):
         late.ping()
     libvirtd.virsh("resume", "late")
     late.shutdown("powerdown")
-    for _unused in range(60):
+    for _unused in range(240):
         if libvirtd.virsh("domstate", "late").strip() == "shut off":
             break
         time.sleep(0.5)
