@@ -29,6 +29,7 @@ if [ "${1:-test}" = test ]; then
     needs qemu-guest-agent "command -v qemu-ga"
     needs openssh-server "command -v sshd"
     needs socat "command -v socat"
+    needs iproute2 "command -v ip"
     needs qemu-utils "command -v qemu-img"
     needs shellcheck "command -v shellcheck"
     needs chromium "command -v chromium || command -v chromium-browser || command -v google-chrome"
