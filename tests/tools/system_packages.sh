@@ -32,6 +32,7 @@ if [ "${1:-test}" = test ]; then
     needs qemu-guest-agent "command -v qemu-ga"
     needs openssh-server "command -v sshd"
     needs socat "command -v socat"
+    needs iproute2 "command -v ip"
     needs qemu-utils "command -v qemu-img"
     needs e2fsprogs "command -v debugfs && command -v mke2fs && command -v e2fsck"
     needs shellcheck "command -v shellcheck"

@@ -122,15 +122,11 @@ def test_a_missing_privilege_and_a_bad_pattern_are_told_and_nothing_is_set(vcent
 
 
 def test_elsewhere_the_agent_is_asked_whether_it_can_freeze(lab, playbook):
-    routers = [lab("chr1"), lab("old", commands_off=("guest-fsfreeze-freeze",))]
-    hosts = {
-        name: {"chr_socket": router.address.removeprefix("unix:")}
-        for name, router in zip(("chr1", "old"), routers, strict=True)
-    }
+    """The settings of VMware are ignored by the role, so that one group can hold routers of several hypervisors."""
+    hosts = {"chr1": {"chr_socket": lab("chr1").address.removeprefix("unix:")}}
     module = {"name": "set", "outofband.chr.vmware_tools": {"time_sync": True}}
     run = playbook([*ROLE, module], hosts, vars={"guest_tools_time_sync": True})
-    assert run.changed() == set()
-    assert "only VMware" in run.of("set", "chr1")["result"]["msg"]
     freeze = "outofband.chr.guest_tools : Make sure that it can freeze the file systems for a snapshot"
-    assert run.of(freeze, "chr1")["status"] == "ok"
-    assert "does not freeze file systems" in run.of(freeze, "old")["result"]["msg"]
+    assert run.of(freeze)["status"] == "ok"
+    assert "only VMware" in run.of("set")["result"]["msg"]
+    assert run.changed() == set()

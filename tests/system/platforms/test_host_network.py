@@ -18,6 +18,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[3]
 ROLE = [{"name": "role", "ansible.builtin.include_role": {"name": "outofband.chr.host_network"}}]
@@ -60,18 +61,6 @@ class Host:
     def run(self, *command: str) -> str:
         done = subprocess.run([*self.entering, *command], capture_output=True, text=True, check=True, timeout=30)
         return done.stdout.strip()
-
-
-def check_twice(playbook: t.Any, host: Host, hosts: dict[str, t.Any], changes: list[list[str]]) -> None:
-    """Check mode changes nothing; the run does what is to be done; the next has nothing to do."""
-    checked = playbook(ROLE, hosts, "--check")
-    assert checked.rc == 0, checked.output
-    assert host.state.get("changes", []) == []
-    run = playbook(ROLE, hosts)
-    assert run.rc == 0, run.output
-    assert host.state["changes"] == changes
-    again = playbook(ROLE, hosts)
-    assert (again.rc, again.changed()) == (0, set()), again.output
 
 
 # -- Linux bridges ---------------------------------------------------------------------------------------------------
@@ -171,62 +160,78 @@ def test_the_program_and_its_service_are_sound(tmp_path):
 # -- one hypervisor after the other ----------------------------------------------------------------------------------
 
 
-def test_proxmox_gets_no_mac_filter_and_vlans(tmp_path, playbook):
-    cards = {
-        "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1",
-        "net1": "e1000=BC:24:11:00:00:02,bridge=vmbr1,trunks=5",
-    }
-    host = Host(
-        tmp_path,
-        {"vms": {"101": {"firewall/options": {}, "config": {"name": "chr1", **cards}}}},
-        ("pvesh",),
-    )
-    config, trunks = "/nodes/localhost/qemu/101/config", "trunks=2-100;200"
-    check_twice(
-        playbook,
-        host,
-        host.hosts(platform="proxmox", vms=[101], trunk=["2-100", "200"]),
-        [
-            ["/nodes/localhost/qemu/101/firewall/options", "--macfilter", "0"],
-            [config, "--net0", f"virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1,{trunks}"],
-            [config, "--net1", f"e1000=BC:24:11:00:00:02,bridge=vmbr1,{trunks}"],
-        ],
-    )
-    run = playbook(ROLE, host.hosts(platform="proxmox", vms=[101], nics=[2], trunk=["7"]))
-    assert run.rc == 0, run.output
-    assert host.state["vms"]["101"]["config"]["net1"].endswith("vmbr1,trunks=7")
-    assert host.state["vms"]["101"]["config"]["net0"].endswith(trunks)
+UUIDS = [f"0000000{number}-0000-0000-0000-000000000000" for number in range(5)]
+PVE_CARDS = {
+    "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1",
+    "net1": "e1000=BC:24:11:00:00:02,bridge=vmbr1,trunks=5",
+}
+HYPERVISORS: dict[str, tuple[str, dict[str, t.Any], dict[str, t.Any]]] = {
+    "proxmox": (
+        "pvesh",
+        {"101": {"firewall/options": {}, "config": {"name": "chr1", **PVE_CARDS}}},
+        {"platform": "proxmox", "vms": [101], "trunk": ["2-100", "200"]},
+    ),
+    "one_card": (
+        "pvesh",
+        {"101": {"firewall/options": {"macfilter": 0}, "config": {"name": "chr1", **PVE_CARDS}}},
+        {"platform": "proxmox", "vms": [101], "trunk": ["7"], "nics": [2]},
+    ),
+    "xen": (
+        "xe",
+        {
+            UUIDS[0]: {
+                "name": "chr1",
+                "vifs": {UUIDS[3]: {"locking-mode": "network_default"}, UUIDS[4]: {"locking-mode": "unlocked"}},
+            }
+        },
+        {"platform": "xe", "vms": ["chr1"]},
+    ),
+    "virtualbox": (
+        "VBoxManage",
+        {
+            "on": {"running": True, "cards": {"1": "deny", "2": "allow-all"}},
+            "off": {"running": False, "cards": {"1": "allow-vms"}},
+        },
+        {"platform": "virtualbox", "vms": ["on", "off"]},
+    ),
+    "twins": (
+        "xe",
+        {UUIDS[1]: {"name": "twin", "vifs": {}}, UUIDS[2]: {"name": "twin", "vifs": {}}},
+        {"platform": "xe", "vms": ["twin"]},
+    ),
+    "nobody": ("xe", {}, {"platform": "xe", "vms": ["none"]}),
+}
+CONFIG = "/nodes/localhost/qemu/101/config"
+CHANGES = {
+    "proxmox": [
+        ["/nodes/localhost/qemu/101/firewall/options", "--macfilter", "0"],
+        [CONFIG, "--net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1,trunks=2-100;200"],
+        [CONFIG, "--net1", "e1000=BC:24:11:00:00:02,bridge=vmbr1,trunks=2-100;200"],
+    ],
+    "one_card": [[CONFIG, "--net1", "e1000=BC:24:11:00:00:02,bridge=vmbr1,trunks=7"]],
+    "xen": [[UUIDS[3], "unlocked"]],
+    "virtualbox": [["on", "nicpromisc1", "allow-all"], ["off", "--nicpromisc1", "allow-all"]],
+}
+"""By hypervisor, each call that changes something."""
 
 
-def test_xen_unlocks_the_cards_of_the_one_vm_of_that_name(tmp_path, playbook):
-    uuids = [f"0000000{n}-0000-0000-0000-000000000000" for n in range(5)]
-    vifs = {uuids[3]: {"locking-mode": "network_default"}, uuids[4]: {"locking-mode": "unlocked"}}
-    state = {
-        "vms": {
-            uuids[0]: {"name": "chr1", "vifs": vifs},
-            uuids[1]: {"name": "twin", "vifs": {}},
-            uuids[2]: {"name": "twin", "vifs": {}},
-        }
-    }
-    host = Host(tmp_path, state, ("xe",))
-    check_twice(playbook, host, host.hosts(platform="xe", vms=["chr1"]), [[uuids[3], "unlocked"]])
-    run = playbook(ROLE, host.hosts(platform="xe", vms=["twin"]))
-    assert "The pool has 2 VMs named twin." in run.output
-    assert "The pool has 0 VMs named none." in playbook(ROLE, host.hosts(platform="xe", vms=["none"])).output
-
-
-def test_virtualbox_lets_running_and_stopped_vms_get_every_frame(tmp_path, playbook):
-    vms = {
-        "on": {"running": True, "cards": {"1": "deny", "2": "allow-all"}},
-        "off": {"running": False, "cards": {"1": "allow-vms"}},
-    }
-    host = Host(tmp_path, {"vms": vms}, ("VBoxManage",))
-    check_twice(
-        playbook,
-        host,
-        host.hosts(platform="virtualbox", vms=["on", "off"]),
-        [["on", "nicpromisc1", "allow-all"], ["off", "--nicpromisc1", "allow-all"]],
-    )
+def test_what_is_missing_is_set_once_with_the_hypervisors_own_program(tmp_path, playbook):
+    """Manual 6.3, MAC addresses, VLAN tags: in check mode nothing, then what differs, then nothing; a name means one VM."""
+    machines, hosts = {}, {}
+    for name, (program, vms, variables) in HYPERVISORS.items():
+        (tmp_path / name).mkdir()
+        machines[name] = Host(tmp_path / name, {"vms": vms}, (program,))
+        hosts[name] = machines[name].hosts(**variables)["hypervisor"]
+    checked = playbook(ROLE, hosts, "--check")
+    assert [machine.state.get("changes", []) for machine in machines.values()] == [[]] * len(machines)
+    run = playbook(ROLE, hosts)
+    for one in (checked, run):
+        assert "The pool has 2 VMs named twin." in one.output
+        assert "The pool has 0 VMs named none." in one.output
+    for name, machine in machines.items():
+        assert machine.state.get("changes", []) == CHANGES.get(name, []), run.output
+    again = playbook(ROLE, {name: hosts[name] for name in CHANGES})
+    assert (again.rc, again.changed()) == (0, set()), again.output
 
 
 DOMAIN = """<domain type="qemu"><name>{name}</name><memory unit="MiB">32</memory><os><type arch="x86_64">hvm</type></os>
@@ -268,7 +273,8 @@ CMDLETS = {
 
 def test_hyper_v_is_asked_only_what_its_cmdlets_take():
     """There is no PowerShell here: cmdlets, parameters and brackets are compared with the documentation."""
-    script = (ROOT / "roles" / "host_network" / "files" / "hyperv.ps1").read_text()
+    (task,) = yaml.safe_load((ROOT / "roles" / "host_network" / "tasks" / "platforms" / "hyperv.yml").read_text())
+    script = task["ansible.windows.win_powershell"]["script"]
     code = re.sub(r"#.*|'[^'\n]*'", "", script)
     for opening, closing in ("()", "{}", "[]"):
         assert code.count(opening) == code.count(closing)
@@ -276,9 +282,9 @@ def test_hyper_v_is_asked_only_what_its_cmdlets_take():
     assert {cmdlet for cmdlet, _rest in used} == CMDLETS.keys()
     for cmdlet, rest in used:
         assert set(re.findall(r" -([A-Z]\w*)", re.sub(r"-join.*", "", rest))) <= CMDLETS[cmdlet]
-    tasks = (ROOT / "roles" / "host_network" / "tasks" / "platforms" / "hyperv.yml").read_text()
-    declared = set(re.findall(r"\] \$(\w+)(?= =|,|\n)", re.search(r"(?s)param \(.*?\n\)", script)[0]))
-    assert declared == set(re.findall(r"(?m)^      (\w+):", tasks))
+    (parameters,) = re.findall(r"(?s)param \(.*?\n\)", script)
+    declared = set(re.findall(r"\] \$(\w+)(?= =|,|\n)", parameters))
+    assert declared == task["ansible.windows.win_powershell"]["parameters"].keys()
 
 
 # -- VMware ----------------------------------------------------------------------------------------------------------
