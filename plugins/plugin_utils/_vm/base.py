@@ -16,7 +16,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
 
 _MARK = re.compile(r"outofband\.chr: image ([0-9a-f]{64}) (importing|imported)")
@@ -49,7 +49,18 @@ class Nic:
     model: str
     """A name of ``module_utils/_requirements.py``."""
     mac: str | None = None
+    """As ``02:00:5e:10:00:01``, however it was spelt."""
     vlan: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidInput for an address or a VLAN that no card can have."""
+        if self.mac is not None:
+            digits = re.sub(r"[:.-]", "", self.mac).lower()
+            if not re.fullmatch(r"[0-9a-f][02468ace][0-9a-f]{10}", digits):
+                raise InvalidInput(f"mac {self.mac!r} is no MAC address of a network card, such as 02:00:5e:10:00:01.")
+            object.__setattr__(self, "mac", ":".join(re.findall("..", digits)))
+        if self.vlan is not None and not 1 <= self.vlan <= 4094:
+            raise InvalidInput(f"vlan {self.vlan}: a VLAN is a number from 1 to 4094.")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
     VmNotThere,
 )
 
-from .addresses import mac_digits
 from .base import Found, Mark, Nic, Platform, VmSpec
 from .powershell import Call, Of, PowerShellFailed, Row, WindowsHost
 
@@ -89,11 +88,6 @@ class HyperVPlatform(Platform):
         for model, most in _MOST.items():
             if (count := sum(nic.model == model for nic in self.spec.nics)) > most:
                 raise InvalidInput(f"{count} network cards {model}: a VM of generation 1 has at most {most}.")
-        for nic in self.spec.nics:
-            if nic.mac:
-                mac_digits(nic.mac)
-            if nic.vlan is not None and not 1 <= nic.vlan <= 4094:
-                raise InvalidInput(f"vlan {nic.vlan}: a VLAN is a number from 1 to 4094.")
         drive = ntpath.splitdrive(self._folder)[0]
         volume = (
             [Call("Get-PSDrive", {"Name": drive[0]}, ("Free",), label="drive")]
@@ -238,7 +232,7 @@ def _nic(name: str, nic: Nic) -> list[Call]:
     if nic.network is not None:
         given["SwitchName"] = nic.network
     if nic.mac:
-        given["StaticMacAddress"] = mac_digits(nic.mac)
+        given["StaticMacAddress"] = nic.mac.replace(":", "").upper()
     calls = [Call("Add-VMNetworkAdapter", given, label=name)]
     if nic.vlan is not None:
         calls.append(

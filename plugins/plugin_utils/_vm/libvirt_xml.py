@@ -108,8 +108,6 @@ class Attachment:
                     f"The network {text!r} cannot be understood: it is the name of a libvirt network (or network:NAME), "
                     "bridge:NAME for a Linux bridge, ovs:NAME for one of Open vSwitch, or user."
                 )
-        if nic.vlan is not None and not 1 <= nic.vlan <= 4094:
-            raise InvalidInput(f"The VLAN {nic.vlan} of a network card is none: it is a number from 1 to 4094.")
         if nic.vlan is not None and kind == "user":
             raise InvalidInput("QEMU's user-mode network has no VLANs: leave out vlan, or choose a bridge.")
         return cls(kind, name)

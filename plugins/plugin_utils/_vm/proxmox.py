@@ -46,7 +46,6 @@ MODES = ("auto", "upload", "path", "importdisk")
 BUSES = ("virtio", "sata", "ide")
 BRIDGE = "vmbr0"
 _NAME = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
-_MAC = re.compile(r"[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}")
 _TRIES = 100  # numbers that others may take before us: a play with as many forks asks for all of them at once
 _VM_PRIVILEGES = (
     *("VM.Allocate", "VM.Audit", "VM.Config.CPU", "VM.Config.Disk", "VM.Config.Memory", "VM.Config.Network"),
@@ -179,11 +178,6 @@ class ProxmoxPlatform(Platform):
                 f"Proxmox VE imports no {image.format} image ({image.path.name}), but {', '.join(FORMATS)}. Convert it with "
                 "outofband.chr.image."
             )
-        for nic in self.spec.nics:
-            if nic.mac is not None and not _MAC.fullmatch(nic.mac):
-                raise InvalidInput(f"mac {nic.mac!r} is no MAC address of one card, such as BC:24:11:00:00:01.")
-            if nic.vlan is not None and not 1 <= nic.vlan <= 4094:
-                raise InvalidInput(f"vlan {nic.vlan} is none: it is 1 to 4094.")
         if not PurePosixPath(self._settings.node_folder).is_absolute():
             raise InvalidInput(f"node_folder {self._settings.node_folder!r} must begin with a slash.")
 

@@ -38,7 +38,6 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _FOLDER = re.compile(r"(/[A-Za-z0-9_.+@-]+)+")
 _PORT = re.compile(r"[A-Za-z0-9_.-]+")
 _NETWORK = re.compile(r"user|none|(?:bridge|tap):[A-Za-z0-9_.-]{1,15}")
-_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _SOCKET = 107  # bytes of a unix socket's path
 _SLACK = 1 << 20  # bytes for what is beside the disk
 _MODELS = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
@@ -270,8 +269,6 @@ class QemuPlatform(Platform):
         network = nic.network or "user"
         if not _NETWORK.fullmatch(network):
             raise InvalidInput(f"Network {network!r} is none of bridge:NAME, tap:NAME, user, none.")
-        if nic.mac and not _MAC.fullmatch(nic.mac):
-            raise InvalidInput(f"MAC address {nic.mac!r} is none, such as 52:54:00:12:34:56.")
         if nic.vlan is not None:
             raise InvalidInput(
                 f"vlan {nic.vlan}: QEMU itself does not tag. Use a bridge of that VLAN, or a VLAN interface in the router."

@@ -21,7 +21,6 @@ from pathlib import PurePosixPath
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, poll_interval
 from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotPossible
 
-from .addresses import mac_digits
 from .base import Found, Mark, Nic, Platform, VmSpec
 from .folders import Folder
 from .host import CommandFailed, Host
@@ -160,7 +159,7 @@ class VirtualBoxPlatform(Platform):
         options = [f"--nic{number}", kind, f"--nictype{number}", model]
         if kind in _NETWORKS:
             options += [f"{_NETWORKS[kind][0]}{number}", name]
-        return [*options, f"--macaddress{number}", mac_digits(nic.mac) if nic.mac else "auto"]
+        return [*options, f"--macaddress{number}", nic.mac.replace(":", "").upper() if nic.mac else "auto"]
 
     def _check_network(self, nic: Nic) -> None:
         """Raise InvalidInput for a network that is not there: modifyvm only warns of it, and the VM would not start."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 import time
 import typing as t
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ _TASK = 300.0  # seconds for a task that moves little
 _COPY = 3600.0  # seconds to copy a disk inside VMware
 _BUSY = 360.0  # seconds for what holds a VM: a lease whose client has gone ends after 300
 _LONGEST_NAME = 80
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _GUEST = "other3xLinux64Guest"  # known to vSphere 6.5 and every later one
 _IDE = -200  # keys of a device that is about to be made are negative (API reference)
 _SECTOR = 512  # bytes
@@ -266,7 +264,7 @@ class VmwarePlatform(Platform):
             connectable=device.VirtualDevice.ConnectInfo(startConnected=True, connected=True, allowGuestControl=True),
         )
         if nic.mac:
-            card.macAddress = nic.mac.lower()
+            card.macAddress = nic.mac
         return card
 
     def _backing(self, nic: Nic) -> t.Any:
@@ -276,8 +274,6 @@ class VmwarePlatform(Platform):
                 f"vlan {nic.vlan} cannot be set on a network card of VMware: make a port group with that VLAN, and name it in "
                 "network."
             )
-        if nic.mac and not _MAC.fullmatch(nic.mac):
-            raise InvalidInput(f"mac {nic.mac!r} is no MAC address such as 00:50:56:01:02:03.")
         vim, found = library().vim, network(self._place, nic.network)
         cards = vim.vm.device.VirtualEthernetCard
         if isinstance(found, vim.dvs.DistributedVirtualPortgroup):

@@ -26,7 +26,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image, qemu_img
 
-from .addresses import mac_digits
 from .base import Found, Mark, Nic, Platform, VmSpec
 from .folders import Folder
 from .host import Host
@@ -172,9 +171,8 @@ class WorkstationPlatform(Platform):
                 f"network {nic.network!r}: VMware has {', '.join(_NETWORKS)}, and vmnet0, vmnet1 and so on."
             )
         if nic.mac:
-            address = mac_digits(nic.mac)
             values[f"{card}.addressType"] = "static"
-            values[f"{card}.address"] = ":".join(address[at : at + 2] for at in range(0, 12, 2))
+            values[f"{card}.address"] = nic.mac
             values[f"{card}.checkMACAddress"] = False  # else it must begin with VMware's 00:50:56
         else:
             values[f"{card}.addressType"] = "generated"

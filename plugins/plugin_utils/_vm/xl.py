@@ -26,7 +26,6 @@ from .host import CommandFailed, Host
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _PATH = re.compile(r"(/[A-Za-z0-9_.+-]+)+")
 _BRIDGE = re.compile(r"[A-Za-z0-9_.:-]+")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _UUID = re.compile(r'^uuid = "([0-9a-f-]{36})"$', re.MULTILINE)
 _RUNNING = re.compile(r"([0-9a-f-]{36})\s+(\d+)\s+(.*\S)\s*")
 _START = 300.0  # seconds
@@ -116,8 +115,6 @@ class XlPlatform(Platform):
                 f"A network card of {self.spec.name!r} has the vlan {nic.vlan}, which xl cannot set in each version: make a bridge "
                 "on the tagged interface (or with Open vSwitch name bridge.tag), and name it as the card's network."
             )
-        if nic.mac is not None and not _MAC.fullmatch(nic.mac):
-            raise InvalidInput(f"{nic.mac!r} is no MAC address such as 00:16:3e:00:00:01.")
         if nic.network is None:
             return
         names = {nic.network, nic.network.partition(".")[0]}  # Open vSwitch: bridge.tag

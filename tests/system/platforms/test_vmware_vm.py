@@ -369,7 +369,6 @@ WRONG = {
     "2 datastores in its cluster 'DC0_C0'": {"datastore": None},
     "has no network 'nope'": {"nics": (Nic("nope", "vmxnet3"),)},
     "make a port group with that VLAN": {"nics": (Nic(None, "vmxnet3", vlan=5),)},
-    "no MAC address": {"nics": (Nic(None, "vmxnet3", mac="00:50:56"),)},
     "no cluster 'nope' in its datacenter 'DC0'": {"cluster": "nope"},
     "no esxi host 'nope' in its cluster 'DC0_C0'": {"esxi_host": "nope", "cluster": "DC0_C0"},
     "no resource pool 'nope'": {"resource_pool": "nope"},

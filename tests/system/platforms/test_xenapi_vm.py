@@ -286,7 +286,6 @@ BAD = {
     "vlan": ({"nics": [{"vlan": 5}]}, "On XenServer and XCP-ng the tag belongs to the network"),
     "models": ({"nics": [{"model": "e1000"}, {"model": "rtl8139"}]}, "are e1000 and rtl8139: .*of one kind"),
     "network": ({"nics": [{"network": "nowhere"}]}, "has no network with the name, uuid or bridge 'nowhere'.*'Lan'"),
-    "mac": ({"nics": [{"mac": "02:00"}]}, "'02:00' is no MAC address"),
     "storage": ({"storage": "nowhere"}, "has no storage \\(SR\\) 'nowhere'. VMs can have disks on: .*'Local storage'"),
     "content": ({"storage": "ISOs"}, "'ISOs'.* takes no disks"),
     "space": ({"storage": "Small"}, "'Small'.*has 67 MB free, and the disk needs 134 MB"),

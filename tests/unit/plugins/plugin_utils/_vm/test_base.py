@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
 from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import (
     Found,
     Mark,
     NameTaken,
+    Nic,
     Platform,
     VmSpec,
     ensure_absent,
@@ -71,6 +72,23 @@ def image(tmp_path: Path) -> Image:
 
 def imported(image, complete=True):
     return f"Notes of the operator.\n{Mark(image.sha256, complete)}\nMore of them."
+
+
+@pytest.mark.parametrize("spelt", ["02:00:5E:10:00:01", "02-00-5e-10-00-01", "0200.5e10.0001"])
+def test_a_mac_address_is_taken_as_it_is_spelt_and_kept_in_one_form(spelt):
+    assert Nic("lan", "virtio", spelt, 4094).mac == "02:00:5e:10:00:01"
+
+
+@pytest.mark.parametrize("mac", ["1:2", "52:54", "02:00:5e:10:00:0g", "01:00:5e:00:00:01", ""])
+def test_an_address_that_no_card_can_have_is_refused(mac):
+    with pytest.raises(InvalidInput, match="is no MAC address of a network card"):
+        Nic("lan", "virtio", mac)
+
+
+@pytest.mark.parametrize("vlan", [0, 4095, -1])
+def test_a_vlan_that_there_is_not_is_refused(vlan):
+    with pytest.raises(InvalidInput, match="from 1 to 4094"):
+        Nic("lan", "virtio", vlan=vlan)
 
 
 def test_a_mark_is_read_back_from_among_other_notes(image):
