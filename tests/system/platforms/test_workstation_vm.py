@@ -154,7 +154,7 @@ def test_the_vm_is_what_a_chr_needs_also_over_ssh(machine, vmdk, playbook, short
         **{"annotation": f"outofband.chr: image {run.of('go')['result']['image']} imported"},
         **{"ethernet0.connectionType": "nat", "ethernet0.virtualDev": "vmxnet3", "ethernet0.addressType": "generated"},
         **{"ethernet1.connectionType": "bridged", "ethernet1.virtualDev": "e1000"},
-        **{"ethernet1.addressType": "static", "ethernet1.address": "02:00:5E:10:00:01"},
+        **{"ethernet1.addressType": "static", "ethernet1.address": "02:00:5e:10:00:01"},
         **{"ethernet2.connectionType": "custom", "ethernet2.vnet": "/dev/vmnet2"},
         **{"ethernet3.connectionType": "hostonly"},
     }
@@ -165,7 +165,7 @@ def test_the_vm_is_what_a_chr_needs_also_over_ssh(machine, vmdk, playbook, short
 
 def test_imports_that_were_killed_are_finished_by_the_next_run(machine, vmdk, playbook):
     """SIGKILL of everything, while one disk arrives and another one's descriptor is written."""
-    points = {"chr1": "sha256sum", "chr2": "dd"}
+    points = {"chr1": "tee", "chr2": "dd"}
     for host, program in points.items():
         hang = f'case "$*" in *{host}*) touch {machine.home}/{host}; sleep 60;; esac'
         machine.program(program, f'{hang}\nexec {shutil.which(program)} "$@"')
@@ -199,7 +199,7 @@ def test_a_vm_or_a_folder_of_somebody_else_is_left_alone(machine, vmdk):
 
 
 def test_an_import_that_fails_leaves_nothing(machine, vmdk):
-    machine.program("sha256sum", 'echo "$(printf %064d 0)  $1"')
+    machine.program("sha256sum", 'cat >/dev/null; echo "$(printf %064d 0)  -"')
     with pytest.raises(TransferFailed, match=f"arrived with the sha256 {'0' * 64}"):
         ensure_present(platform(vmdk), running=True, check_mode=False)
     assert list(machine.base.iterdir()) == []
