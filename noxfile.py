@@ -131,7 +131,7 @@ def run_pytest(session: nox.Session, *tests: str) -> None:
     root = collection.parents[2]
     session.chdir(collection)
     session.run(
-        *("pytest", "-p", "no:cacheprovider", *(session.posargs or tests)),
+        *("pytest", "-p", "no:cacheprovider", "--durations=12", *(session.posargs or tests)),
         env=ansible_environment(root) | {"PYTHONPATH": str(root)},
     )
 

@@ -128,7 +128,7 @@ def test_raw_ping_wait_for_connection_and_reset_connection_work(lab, playbook):
 
 
 def test_wait_for_connection_and_wait_for_agent_wait_for_a_router_that_boots(lab, playbook):
-    chr1 = lab("chr1", boot_seconds=3.0)
+    chr1 = lab("chr1", boot_seconds=8.0)
     for name, module in (("own", "outofband.chr.wait_for_agent"), ("core", "ansible.builtin.wait_for_connection")):
         chr1.router.on_power("reboot")
         run = playbook([{"name": name, module: {"timeout": 30}}], hosts(chr1))

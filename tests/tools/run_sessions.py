@@ -35,7 +35,7 @@ CHECKS = (
 )  # the longest first, so that the lanes end together
 NEWEST_ONLY = ("system", "hypervisors", "platforms", "molecule")  # which cost most; --all takes them with each
 LANES = 3  # more than the two processors of a small machine, as the tests wait a lot
-SESSION_TIMEOUT = 20 * 60  # seconds
+SESSION_TIMEOUT = 40 * 60  # seconds
 
 # What pytest and ansible-test print about tests that they leave out.
 LEFT_OUT = re.compile(r"(?:SKIPPED \[\d+\]|WARNING: (?=(?:Excluding|Skipping) .*tests )) *(?P<what>.*)")
