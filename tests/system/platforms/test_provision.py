@@ -102,6 +102,7 @@ def test_one_run_makes_a_licensed_router_of_an_archive_and_a_second_one_changes_
 WRONG = {
     "card": ({"image_import_nics": [{"model": "netfront"}]}, "Network card netfront: under QEMU/KVM a CHR can use"),
     "memory": ({"image_import_memory": 128}, "128 MiB of memory: 256 are needed"),
+    "disk": ({"image_import_version": "6.49.18", "image_import_size": "17GiB"}, "RouterOS 6 takes at most 16384"),
     "version": ({"image_import_version": "6.33"}, "RouterOS 6.33 has no CHR"),
     "checksum": ({"image_import_checksum": "sha256:" + "0" * 64}, "sha256"),
     "storage": ({"image_import_libvirt_storage": "nowhere"}, "nowhere"),
