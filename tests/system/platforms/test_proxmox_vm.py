@@ -429,7 +429,6 @@ def without(*privileges):
         (lambda pve: None, {"node": None}, "has the nodes pve1, pve2: say with node, or chr_node"),
         (lambda pve: pve.offline.add("pve1"), {}, "Node 'pve1' of Proxmox VE at localhost"),
         (lambda pve: None, {"nics": [{"network": "vmbr9"}]}, "no bridge 'vmbr9', but vmbr0"),
-        (lambda pve: None, {"nics": [{"vlan": 5000}]}, "vlan 5000 is none"),
         (lambda pve: None, {"name": "chr_1"}, "takes no VM with the name 'chr_1'"),
         (
             without("VM.Config.Disk", "Datastore.Allocate"),
