@@ -40,9 +40,11 @@ _BLOCK = 256 * 1024
 class Incoming(t.Protocol):
     """The rest of a request."""
 
-    def read(self, size: int = ..., /) -> bytes: ...
+    def read(self, size: int = ..., /) -> bytes:
+        """The next bytes."""
 
-    def readline(self, size: int = ..., /) -> bytes: ...
+    def readline(self, size: int = ..., /) -> bytes:
+        """The next bytes, up to the end of a line."""
 
 
 @dataclass

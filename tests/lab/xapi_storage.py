@@ -160,9 +160,14 @@ class Tasks(t.Protocol):
     inventory: Inventory
     sessions: dict[str, str]
 
-    def fault(self, method: str, vm: str) -> str: ...
-    def may_move_disks(self, user: str) -> bool: ...
-    def end_task(self, ref: str, **fields: t.Any) -> None: ...
+    def fault(self, method: str, vm: str) -> str:
+        """The fault that this call is to have; empty for none."""
+
+    def may_move_disks(self, user: str) -> bool:
+        """Whether the user's role lets it."""
+
+    def end_task(self, ref: str, **fields: t.Any) -> None:
+        """Let a task be over."""
 
 
 class DiskHandler(http.server.BaseHTTPRequestHandler):

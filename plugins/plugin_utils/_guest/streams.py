@@ -13,4 +13,5 @@ import typing as t
 class Readable(t.Protocol):
     """A binary file, or something that can be read like one."""
 
-    def read(self, size: int = ..., /) -> bytes: ...
+    def read(self, size: int = ..., /) -> bytes:
+        """The next bytes, at most *size*; none at the end."""
