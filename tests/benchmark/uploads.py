@@ -136,11 +136,16 @@ def over_ssh(folder: Path, image: Path, rounds: int) -> None:
         sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
         ssh = f"ssh {sshd.options} -S {folder}/master -o ControlMaster=auto -o ControlPersist=30 hypervisor"
         dd = f"{ssh} dd of={folder}/dd.img bs=1M iflag=fullblock status=none <{image}"
+        sha = f"{ssh} openssl dgst -sha256 {folder}/dd.img"
         compare(
             "over ssh",
             image,
             rounds,
             ("dd", lambda: subprocess.run(dd, shell=True, check=True)),
+            (
+                "dd, then its sha256",
+                lambda: subprocess.run(f"{dd} && {sha}", shell=True, check=True, stdout=subprocess.DEVNULL),
+            ),
             ("put, verified", lambda: host.put(image, sha256, f"{folder}/put.img")),
         )
     finally:

@@ -29,14 +29,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._progress import Pro
 
 _COMMAND = 120.0  # seconds for one command
 _STALL = 60.0  # seconds in which a transfer must move
-# Arguments: the file beside, the file, its sha256, its size. What arrives is hashed while it is written, and the size tells whether
-# it was. 3: it was not; 4: it has another sha256, which is printed.
+# Arguments: the file beside, the file, the sha256 that it must have. 3: it cannot be written; 4: it has another sha256, which is
+# printed. openssl comes first, as it is five times as fast where the processor helps.
 _RECEIVE = """\
 umask 077
 trap 'rm -f "$1"' EXIT
-if command -v sha256sum >/dev/null; then hash=sha256sum; else hash='shasum -a 256'; fi
-sum=$(tee "$1" | $hash | cut -c 1-64)
-[ -e "$1" ] && [ "$(($(wc -c <"$1")))" = "$4" ] || exit 3
+cat > "$1" || exit 3
+for hash in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do command -v ${hash%% *} >/dev/null && break; done
+sum=$($hash "$1" | cut -c 1-64)
 [ "$sum" = "$3" ] || { echo "$sum"; exit 4; }
 mv -f "$1" "$2" && trap - EXIT
 """
@@ -109,12 +109,11 @@ class Host:
             return self._ended(command, lambda: run(command, Source(file, progress), _STALL))
 
     def put(self, source: Path, sha256: str, dest: str) -> None:
-        """Copy a file of the controller to *dest* (mode 0600), whole or not at all: the *sha256* of what arrives is computed there.
+        """Copy a file of the controller to *dest* (mode 0600), whole or not at all: its *sha256* is computed there, too.
 
         Raises TransferFailed, and as ``try_run``.
         """
-        script = ["sh", "-c", _RECEIVE, "sh", f"{dest}.part", dest, sha256, str(source.stat().st_size)]
-        done = self.feed(script, source, source.name)
+        done = self.feed(["sh", "-c", _RECEIVE, "sh", f"{dest}.part", dest, sha256], source, source.name)
         if done.rc == 4:
             raise TransferFailed(
                 f"{dest} on {self.name} arrived with the sha256 {done.stdout.strip()}, not {sha256}; it was removed."

@@ -307,8 +307,8 @@ def test_a_number_of_another_process_is_not_taken_for_the_router(vms, planned):
 def test_an_image_that_arrives_damaged_is_refused_and_taken_away(vms, short_path, planned, monkeypatch):
     programs = short_path / "bin"
     programs.mkdir()
-    (programs / "sha256sum").write_text(f"#!/bin/sh\ncat >/dev/null\necho {'0' * 64}\n")
-    (programs / "sha256sum").chmod(0o755)
+    (programs / "openssl").write_text(f"#!/bin/sh\ncat >/dev/null\necho {'0' * 64}\n")
+    (programs / "openssl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     with pytest.raises(TransferFailed, match="arrived with the sha256 0000"):
         present(planned())

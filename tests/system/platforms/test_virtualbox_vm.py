@@ -213,7 +213,7 @@ def test_what_an_interrupted_import_left_can_be_removed(machine, vdi):
 
 
 def test_an_import_that_fails_leaves_nothing(machine, vdi):
-    machine.program("sha256sum", 'cat >/dev/null; echo "$(printf %064d 0)  -"')
+    machine.program("openssl", 'cat >/dev/null; echo "$(printf %064d 0)  -"')
     with pytest.raises(TransferFailed, match=f"arrived with the sha256 {'0' * 64}"):
         ensure_present(platform(vdi), running=True, check_mode=False)
     assert machine.vms == {}

@@ -165,7 +165,7 @@ def test_the_vm_is_what_a_chr_needs_also_over_ssh(machine, vmdk, playbook, short
 
 def test_imports_that_were_killed_are_finished_by_the_next_run(machine, vmdk, playbook):
     """SIGKILL of everything, while one disk arrives and another one's descriptor is written."""
-    points = {"chr1": "tee", "chr2": "dd"}
+    points = {"chr1": "openssl", "chr2": "dd"}
     for host, program in points.items():
         hang = f'case "$*" in *{host}*) touch {machine.home}/{host}; sleep 60;; esac'
         machine.program(program, f'{hang}\nexec {shutil.which(program)} "$@"')
@@ -199,7 +199,7 @@ def test_a_vm_or_a_folder_of_somebody_else_is_left_alone(machine, vmdk):
 
 
 def test_an_import_that_fails_leaves_nothing(machine, vmdk):
-    machine.program("sha256sum", 'cat >/dev/null; echo "$(printf %064d 0)  -"')
+    machine.program("openssl", 'cat >/dev/null; echo "$(printf %064d 0)  -"')
     with pytest.raises(TransferFailed, match=f"arrived with the sha256 {'0' * 64}"):
         ensure_present(platform(vmdk), running=True, check_mode=False)
     assert list(machine.base.iterdir()) == []

@@ -180,7 +180,7 @@ def test_check_mode_says_what_would_be_and_does_nothing(platform, short_path):
 
 def test_an_import_that_was_killed_is_begun_anew(dom0, playbook, platform, image, short_path):
     """SIGKILL while the disk is on its way; the folder for it is another one the next time."""
-    shadow(dom0, "sha256sum", f'while [ -e {short_path}/hold ]; do sleep 0.05; done; exec /usr/bin/sha256sum "$@"')
+    shadow(dom0, "openssl", f'while [ -e {short_path}/hold ]; do sleep 0.05; done; exec /usr/bin/openssl "$@"')
     (short_path / "hold").touch()
     process = playbook.start([have(short_path, image=str(image))], {"chr1": {"chr_backend": "xenstore"}})
     part = short_path / "images" / "chr1.img.part"
@@ -199,7 +199,7 @@ def test_an_import_that_was_killed_is_begun_anew(dom0, playbook, platform, image
 
 
 def test_a_disk_that_arrives_as_another_one_is_removed(dom0, platform, short_path):
-    shadow(dom0, "sha256sum", "cat > /dev/null; echo 0000000000000000000000000000000000000000000000000000000000000000")
+    shadow(dom0, "openssl", "cat > /dev/null; echo 0000000000000000000000000000000000000000000000000000000000000000")
     with pytest.raises(GuestError, match="arrived with the sha256 0{64}, not [0-9a-f]{64}; it was removed"):
         ensure_present(platform(), running=True, check_mode=False)
     assert files(short_path) == []

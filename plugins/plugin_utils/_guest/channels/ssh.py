@@ -13,6 +13,7 @@ count against sshd's MaxSessions, however many routers one hypervisor has. The u
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import select
@@ -202,6 +203,8 @@ def feed(command: list[str], source: Readable, stall: float) -> tuple[int, bytes
         try:
             with t.cast("t.BinaryIO", process.stdin) as pipe, contextlib.suppress(BrokenPipeError):
                 os.set_blocking(pipe.fileno(), False)
+                with contextlib.suppress(OSError, AttributeError):  # Linux only, and as far as the user may
+                    fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _BLOCK)
                 while block := source.read(_BLOCK):
                     _write(pipe.fileno(), block, stall)
             status = process.wait(stall)
