@@ -35,7 +35,7 @@ class ActionModule(HypervisorAction):
         disk = BlockDevice(Host(options, self.say), arguments["device"])
         found = disk.survey()
         result |= {"device": arguments["device"], "image": image.sha256, "size": found.size, "reboot": False}
-        if not disk.holds(image):
+        if found.blank or not disk.holds(image):
             disk.check(image, found, overwrite=arguments["overwrite"])
             result["changed"] = True
             if self._task.diff:
