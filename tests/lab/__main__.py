@@ -70,7 +70,7 @@ def main() -> int:
     if arguments.command == "guest":
         router, switches = build("MikroTik", settings)
         if arguments.disk:
-            boot(router, arguments.disk)
+            boot(router, arguments.disk, runs_script=switches.autorun)
         os._exit(serve_ports(arguments.port, router, switches))  # threads wait in read(), which no exit handler can end
     arguments.directory.mkdir(parents=True, exist_ok=True)
     sys.setswitchinterval(0.0005)  # many routers in one process: answer before the jobs of others

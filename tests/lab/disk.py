@@ -16,7 +16,7 @@ AUTORUN = "autorun.scr"
 _KEPT = ("machine", "identity", "licence", "files", "tables", "settings")
 
 
-def boot(router: Router, folder: Path) -> None:
+def boot(router: Router, folder: Path, *, runs_script: bool = True) -> None:
     """Make *router* the one whose state is in *folder*; without one it is new. Run ``autorun.scr`` there, and rename it.
 
     From then on the state is written there after each script that changed it.
@@ -26,7 +26,7 @@ def boot(router: Router, folder: Path) -> None:
     router.on_change = kept.save
     kept.save()
     autorun = folder / AUTORUN
-    if autorun.exists():
+    if runs_script and autorun.exists():
         outcome = router.run(autorun.read_bytes())
         router.add_log("script", f"{AUTORUN} ended with {outcome.exitcode}")
         autorun.rename(autorun.with_suffix(".done"))

@@ -58,6 +58,8 @@ class Switches(Settable):
     max_write: int = 0
     """At most so many bytes of one guest-file-write are taken; 0: all."""
     boot_seconds: float = 0.3
+    autorun: bool = True
+    """The script for the first boot is run, as many have seen and no vendor's page says."""
     mute: tuple[str, ...] = ()
     """Commands that are carried out and never answered."""
     hang_up_on: tuple[str, ...] = ()

@@ -225,6 +225,17 @@ def test_a_router_on_another_machine_through_ssh(disk, vms, tmp_path, playbook):
     assert list(vms.iterdir()) == []
 
 
+def test_a_router_that_ignores_the_script_for_its_first_boot_comes_up_all_the_same(image, vms, tmp_path, playbook):
+    """Switch autorun: that RouterOS runs it is observed, and not documented. First contact does not rely on it."""
+    settings = {"autorun": "no"}
+    disk = build_disk(cache(), image, tmp_path / "chr.img", settings=settings, autorun="/system identity set name=ran")
+    name = {"name": "name", "outofband.chr.script": {"source": ":put [/system identity get name]"}}
+    host = {"chr_socket": f"{vms}/chr1/agent.sock", "chr_connect_timeout": BOOT}
+    run = playbook([vm("import", vms, image=str(disk)), name, vm("absent", vms, state="absent")], {"chr1": host})
+    assert run.rc == 0, run.output
+    assert run.of("name")["result"]["stdout"] == "MikroTik\n"
+
+
 def test_check_mode_makes_nothing(empty, vms, playbook):
     run = playbook([vm("go", vms, image=str(empty))], {"chr1": {}}, "--check", "--diff")
     assert run.rc == 0, run.output
