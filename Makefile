@@ -12,40 +12,54 @@ help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: demo
-demo: packages-demo $(TOOLS) ## Start the lab and show the collection at work; KEEP=1 leaves the routers running
+demo: tools ## Start the lab and show the collection at work; KEEP=1 leaves the routers running
 	$(BIN)/python tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: packages-test $(TOOLS) ## Run every check with the oldest and the newest ansible-core; SESSIONS="lint units-2.18" for some
+test: tools ## Run every check with the newest ansible-core, in 10 minutes; SESSIONS="lint units-2.18" for some
 	@$(BIN)/python tests/tools/run_sessions.py $(SESSIONS)
 
 .PHONY: test-all
-test-all: packages-test $(TOOLS) ## Run every check with every supported ansible-core
+test-all: tools ## Run every test, and what depends on ansible-core with every supported version
 	@$(BIN)/python tests/tools/run_sessions.py --all
 
+RELEASES = bookworm trixie
+USERS = root user
+COMMANDS = demo test
+.PHONY: test-bare
+test-bare: $(TOOLS) ## Run "make demo" and "make test" on minimal Debians (as root); RELEASES=bookworm USERS=root COMMANDS=demo for some
+	@$(BIN)/python tests/tools/bare_machine.py --releases "$(RELEASES)" --users "$(USERS)" --commands "$(COMMANDS)" \
+		--sessions "$(SESSIONS)"
+
 .PHONY: benchmark
-benchmark: $(TOOLS) ## Measure what a task and a file cost, against their floors
+benchmark: tools ## Measure what a task and a file cost, against their floors
 	@$(BIN)/python tests/benchmark/run.py
 	@$(BIN)/python tests/benchmark/uploads.py
 
 .PHONY: lint
-lint: $(TOOLS) ## Check format, style, types, licences, changelog and documentation
+lint: $(TOOLS) ## Check format, style, types, licenses, changelog and documentation
 	@$(BIN)/nox --session lint
+
+.PHONY: docs
+docs: $(TOOLS) ## Build the documentation as a website in .build/docs/html
+	@$(BIN)/nox --session docs
 
 .PHONY: clean
 clean: ## Remove everything that the other commands made
 	rm -rf .venv .nox .build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output
 	find plugins tests -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: packages-demo packages-test
-packages-demo packages-test: packages-%:
-	@tests/tools/system_packages.sh $*
+PACKAGES = demo
+test test-all benchmark: PACKAGES = test
+.PHONY: packages
+packages:
+	@python3 tests/tools/system_packages.py $(PACKAGES)
 
-$(TOOLS): tests/requirements/nox.txt tests/requirements/demo.txt tests/requirements/backends.txt | packages-demo
+.PHONY: tools
+tools: packages $(TOOLS)
+	@$(BIN)/python tests/tools/optional_tools.py
+
+$(TOOLS): tests/requirements/nox.txt tests/requirements/demo.txt | packages
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found" >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --requirement tests/requirements/nox.txt --requirement tests/requirements/demo.txt
-	@# One by one: the demo does without a backend whose library cannot be had (libvirt's is compiled).
-	@for library in $$(grep -v '^#' tests/requirements/backends.txt); do \
-		$(BIN)/python -m pip install --quiet "$$library" || echo "$$library cannot be installed here" >&2; done
+	@$(PYTHON) tests/tools/set_up_tools.py
 	@touch $@

@@ -1,13 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One nox session for each kind of check and ansible-core version; CONTRIBUTING.md tells how to run them.
+"""One nox session for each kind of check and ansible-core version; CONTRIBUTING.md tells how to run
+them.
 
 Every session works on a copy of the tree, .build/<session>/ansible_collections/outofband/chr.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +20,11 @@ import nox
 from nox.command import CommandFailed
 
 sys.path.insert(0, str(Path(__file__).parent / "tests" / "tools"))
+sys.path.insert(0, str(Path(__file__).parent / "tests"))
 import toolchain
+from lab.missing import Missing
+from lab.peers import collections
+from lab.watchdog import guard_folder
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -26,11 +34,16 @@ nox.options.sessions = ["lint"]
 os.environ |= toolchain.tool_environment()
 
 REQUIREMENTS = toolchain.ROOT / "tests" / "requirements"
-LINT_CORE = max(filter(toolchain.python_for_core, toolchain.CORES), default=toolchain.OLDEST_CORE)
+# How scripts come to the lab's routers (tests/lab/recorder.py), with QEMU, Proxmox VE, libvirt,
+# VMware, XCP-ng and Xen.
+DIALECTS = ("qga", "proxmox", "libvirt-qga", "vmware", "xenapi", "xenstore")
+VM_DIALECTS = ("proxmox", "vmware", "xenapi")
+LINT_CORE = toolchain.newest_core_here()
 
 
 def core_session(check: Callable[[nox.Session], None]) -> Callable[[nox.Session], None]:
-    """Make sessions of a check, one for each ansible-core version: sanity becomes sanity-2.18, sanity-2.19, ..."""
+    """Make sessions of a check, one for each ansible-core version: sanity becomes sanity-2.18,
+    sanity-2.19, ..."""
     for core, versions in toolchain.CORES.items():
 
         def run(session: nox.Session, core: str = core) -> None:
@@ -49,32 +62,66 @@ def core_session(check: Callable[[nox.Session], None]) -> Callable[[nox.Session]
 
 @nox.session(python=toolchain.python_for_core(LINT_CORE))
 def lint(session: nox.Session) -> None:
-    """Check format, style, types, licences, changelog and documentation."""
+    """Check format, style, types, licenses, changelog and documentation."""
     session.install("-r", str(REQUIREMENTS / "lint.txt"), "-r", str(REQUIREMENTS / f"ansible-core-{LINT_CORE}.txt"))
-    collection = toolchain.stage(session.name)
+    collection = stage(session)
     root = collection.parents[2]
-    typed = [collection / "plugins" / folder for folder in ("module_utils", "plugin_utils")]
-    typed = [str(folder) for folder in typed if any(folder.rglob("*.py"))]
+    typed = str(collection / "plugins" / "plugin_utils")
     commands = [
         ("ruff", "format", "--check", "--no-respect-gitignore", "."),
         ("ruff", "check", "--no-respect-gitignore", "."),
-        ("mypy", f"--config-file={collection / 'pyproject.toml'}", f"--cache-dir={root / 'mypy-cache'}", *typed),
+        ("mypy", f"--config-file={collection / 'pyproject.toml'}", f"--cache-dir={root / 'mypy-cache'}", typed),
         ("yamllint", "--strict", "."),
         ("reuse", "--root", ".", "lint", "--lines"),
         ("antsibull-changelog", "lint"),
-        ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."),
+        (
+            "antsibull-docs",
+            "lint-collection-docs",
+            "--plugin-docs",
+            "--check-extra-docs-refs",
+            "--validate-collection-refs=self",
+            ".",
+        ),
         ("ansible-galaxy", "collection", "build", "--force", "--output-path", str(root)),
         ("ansible-lint", "--offline"),
     ]
+    environment = ansible_environment(root)
+    # ansible-lint checks the tasks of extensions/awx against the modules' argument specifications.
+    environment["ANSIBLE_COLLECTIONS_PATH"] += f":{collections(lab_cache(), 'awx.awx')}"
     failed = []
     for command in commands:
         session.chdir(root if command[0] == "mypy" else collection)
         try:
-            session.run(*command, env=ansible_environment(root))
+            session.run(*command, env=environment)
         except CommandFailed:
             failed.append(command[0])
     if failed:
         session.error(f"Failed: {', '.join(failed)}")
+
+
+@nox.session(python=toolchain.python_for_core(LINT_CORE))
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a website in .build/docs/html. A warning is a failure."""
+    session.install("-r", str(REQUIREMENTS / "docs.txt"), "-r", str(REQUIREMENTS / f"ansible-core-{LINT_CORE}.txt"))
+    collection = toolchain.stage(session.name)
+    root = collection.parents[2]
+    site = root / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir(mode=0o700)
+    options = ["--use-current", "--fail-on-error", "--squash-hierarchy", "--dest-dir", str(site)]
+    titles = ["--project", "outofband.chr", "--copyright", "The outofband.chr authors", "--title", "outofband.chr"]
+    environment = ansible_environment(root)
+    session.run("antsibull-docs", "sphinx-init", *options, *titles, "outofband.chr", env=environment)
+    website = collection / "docs" / "website"
+    with (site / "conf.py").open("a", encoding="utf-8") as configuration:
+        configuration.write((website / "conf.py").read_text(encoding="utf-8"))
+    (site / "static").mkdir()
+    shutil.copy(website / "tables.css", site / "static")
+    session.run(str(site / "build.sh"), env=environment, external=True)
+    pages = root / "html"
+    shutil.rmtree(pages, ignore_errors=True)
+    (site / "build" / "html").rename(pages)
+    session.log(f"Open {pages / 'index.html'}")
 
 
 @core_session
@@ -97,52 +144,112 @@ def integration(session: nox.Session) -> None:
 
 @core_session
 def system(session: nox.Session) -> None:
-    """Run the tests of whole playbooks and of what all hypervisors share: QEMU, qemu-ga, sshd."""
-    # A fleet takes minutes, and has little to do with ansible-core.
-    fleet = [] if session.name.endswith(f"-{toolchain.NEWEST_CORE}") else ["--ignore=tests/system/test_licences.py"]
-    elsewhere = ("hypervisors", "platforms")
-    run_pytest(session, "tests/system", *(f"--ignore=tests/system/{folder}" for folder in elsewhere), *fleet)
+    """Run the tests of whole playbooks; with another ansible-core than the newest, those of the
+    contract with Ansible."""
+    files = system_tests("test_*.py")
+    if not session.name.endswith(f"-{LINT_CORE}"):
+        files = [file for file in files if Path(file).name in OF_EACH_CORE]
+    run_pytest(session, *files, dialects=DIALECTS)
 
 
 @core_session
-def hypervisors(session: nox.Session) -> None:
-    """Run the tests of one hypervisor after the other: libvirtd, vCenter's simulator, oxenstored, ..."""
-    run_pytest(session, "tests/system/hypervisors")
+def guests(session: nox.Session) -> None:
+    """Run the tests of one hypervisor's guests after the other: libvirtd, vCenter's simulator,
+    oxenstored, ..."""
+    run_pytest(
+        session, *(file for file in system_tests("*/test_*.py") if Path(file).name not in MAKES_VMS), dialects=DIALECTS
+    )
 
 
 @core_session
-def platforms(session: nox.Session) -> None:
-    """Run the tests that bring an image up on one platform after the other."""
-    run_pytest(session, "tests/system/platforms")
+def vms(session: nox.Session) -> None:
+    """Run the tests that bring an image up on one hypervisor after the other."""
+    run_pytest(
+        session, *(file for file in system_tests("*/test_*.py") if Path(file).name in MAKES_VMS), dialects=VM_DIALECTS
+    )
+
+
+MAKES_VMS = {"test_vm.py", "test_disk.py"}
+# What depends on ansible-core: playbooks, roles, delegation, the fleet's report.
+OF_EACH_CORE = {
+    "test_every_backend.py",
+    "test_fleet.py",
+    "test_guest_tools.py",
+    "test_host_network.py",
+    "test_license_report.py",
+    "test_playbooks.py",
+    "test_provision.py",
+    "test_requirements.py",
+    "test_router_hosts.py",
+}
+
+
+def system_tests(pattern: str) -> list[str]:
+    return sorted(str(file.relative_to(toolchain.ROOT)) for file in (toolchain.ROOT / "tests/system").glob(pattern))
 
 
 @core_session
 def molecule(session: nox.Session) -> None:
     """Run the roles on routers of the lab: create, converge, idempotence, verify, destroy."""
     session.install("-r", str(REQUIREMENTS / "molecule.txt"))
-    collection = toolchain.stage(session.name)
+    collection = stage(session)
     session.chdir(collection)
-    session.run("molecule", "test", *(session.posargs or ["--all"]), env=ansible_environment(collection.parents[2]))
+    # As extensions/molecule/inventory.yml names the lab's folder.
+    lab = Path(f"/tmp/chr-molecule-{hashlib.sha1(str(collection).encode()).hexdigest()[:8]}")
+    guard_folder(lab, remove=True)
+    run_and_check_scripts(session, "molecule", "test", *(session.posargs or ["--all"]), dialects=("qga",))
 
 
-def run_pytest(session: nox.Session, *tests: str) -> None:
+def lab_cache() -> Path:
+    return Path(os.environ["OUTOFBAND_LAB_CACHE"])
+
+
+def stage(session: nox.Session) -> Path:
+    """Copy the tree for a session; what the session starts ends with nox, even when that is
+    killed."""
+    for folder in (toolchain.BUILD / session.name, Path(session.bin).resolve().parent):
+        guard_folder(folder)
+    return toolchain.stage(session.name)
+
+
+def run_pytest(session: nox.Session, *tests: str, dialects: tuple[str, ...] = ()) -> None:
     session.install("-r", str(REQUIREMENTS / "system.txt"))
-    collection = toolchain.stage(session.name)
-    root = collection.parents[2]
-    session.chdir(collection)
-    session.run(
-        *("pytest", "-p", "no:cacheprovider", "--durations=12", *(session.posargs or tests)),
-        env=ansible_environment(root) | {"PYTHONPATH": str(root)},
-    )
+    for requirement in toolchain.backend_requirements():
+        # The tests name the library that is missing, and only those of its backend are left out.
+        if not toolchain.why_not_installable(requirement, str(Path(session.bin) / "python")):
+            session.install(requirement, success_codes=[0, 1, 2])  # 2: uv could not fetch it
+    with contextlib.suppress(Missing):  # here, because there is pip; the tests that need it say what is missing
+        collections(lab_cache(), "awx.awx")
+    session.chdir(stage(session))
+    quick = ("-m", "not slow") if os.environ.get(toolchain.QUICK) else ()
+    arguments = session.posargs or (*quick, *tests)
+    run_and_check_scripts(session, "pytest", "-p", "no:cacheprovider", *arguments, dialects=dialects)
+
+
+def run_and_check_scripts(session: nox.Session, *command: str, dialects: tuple[str, ...]) -> None:
+    """Run tests, and then check every script that came to the lab's routers.
+
+    If all tests of the session are run, some script must have come by each of *dialects*.
+    """
+    root = toolchain.BUILD / session.name
+    scripts = root / "scripts"
+    shutil.rmtree(scripts, ignore_errors=True)
+    scripts.mkdir()
+    environment = ansible_environment(root) | {"PYTHONPATH": str(root), "OUTOFBAND_LAB_SCRIPTS": str(scripts)}
+    session.run(*command, env=environment)
+    expected = [f"--from={dialect}" for dialect in dialects if not session.posargs]
+    check = "ansible_collections.outofband.chr.tests.tools.check_scripts"
+    session.run("python", "-m", check, str(scripts), *expected, env=environment)
 
 
 def ansible_environment(root: Path) -> dict[str, str]:
-    """Variables that make Ansible use the copy of the collection and leave the developer's home alone."""
+    """Variables that make Ansible use the copy of the collection and leave the developer's home
+    alone."""
     return {"ANSIBLE_COLLECTIONS_PATH": str(root), "ANSIBLE_HOME": str(root / "ansible-home")}
 
 
 def ansible_test(session: nox.Session, command: str, *options: str) -> None:
-    collection = toolchain.stage(session.name)
+    collection = stage(session)
     session.chdir(collection)
     session.run(
         *("ansible-test", command, "--venv", "--requirements", "--color", "no", *options, *session.posargs),

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start a hypervisor of each kind with simulated routers on it, and run playbooks/demo.yml against them.
+"""Start a hypervisor of each kind with simulated routers on it, and run playbooks/demo.yml against
+them.
 
 demo.py [--keep]
 """
@@ -19,7 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from lab.hypervisors import Hosts, Missing, hypervisor  # noqa: E402
+from lab.hypervisors import Hosts, hypervisor  # noqa: E402
+from lab.kill import kill_tree  # noqa: E402
+from lab.missing import Missing, in_ci  # noqa: E402
+from lab.watchdog import guard_process, release_process  # noqa: E402
 
 ROUTERS = {
     "qemu": ("QEMU, the agent's socket", ["chr1", "chr2"]),
@@ -35,38 +39,50 @@ def main() -> int:
     report = BUILD / "demo"
     report.mkdir(parents=True, exist_ok=True)
     (report / "report.html").unlink(missing_ok=True)
-    print("Starting the hypervisors (what they need is built once) ...", flush=True)
+    print("Starting the hypervisors; building what they need takes up to 3 minutes, once.", flush=True)
     with contextlib.ExitStack() as running:
-        hosts, missing = start(running)
-        print(f"{len(hosts)} routers are up or booting.", flush=True)
-        inventory = report / "inventory.json"
-        inventory.write_text(json.dumps(in_groups(hosts, missing, report), indent=2))
-        status = play(inventory, report)
-        if "--keep" in sys.argv:
-            print(f"The routers stay until Ctrl-C. Inventory: {inventory}", flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                time.sleep(1e9)
+        hosts, missing, broken = start(running)
+        if hosts:
+            print(f"{len(hosts)} routers are up or booting.", flush=True)
+            inventory = report / "inventory.json"
+            inventory.write_text(json.dumps(in_groups(hosts, missing | broken, report), indent=2))
+            status = play(inventory, report)
+            if "--keep" in sys.argv:
+                print(f"The routers stay until Ctrl-C. Inventory: {inventory}", flush=True)
+                with contextlib.suppress(KeyboardInterrupt):
+                    time.sleep(1e9)
+        else:
+            print("No hypervisor could be started, so there is nothing to show.", flush=True)
+            status = 1
     print()
+    if broken or (missing and in_ci()):
+        status = status or 1
     for what, reason in missing.items():
         print(f"not run: {what}: {reason}")
+    for what, reason in broken.items():
+        print(f"failed: {what}: {reason}")
     for name in ("report.html", "exports"):
         if (report / name).exists():
             print(f"{name}: {report / name}")
     return status
 
 
-def start(running: contextlib.ExitStack) -> tuple[Hosts, dict[str, str]]:
-    """(the routers, why some hypervisors are not there)."""
+def start(running: contextlib.ExitStack) -> tuple[Hosts, dict[str, str], dict[str, str]]:
+    """(the routers, why some hypervisors are not there, why some could not be started)."""
     hosts: Hosts = {}
     missing: dict[str, str] = {}
+    broken: dict[str, str] = {}
     for kind, (title, names) in ROUTERS.items():
+        print(f"  {title} ...", flush=True)
         try:
             started = running.enter_context(hypervisor(kind, names, BUILD / "lab"))
         except Missing as error:
-            missing[title] = str(error)
+            missing[title] = str(error).partition("\n")[0]
+        except Exception as error:  # the others are shown all the same
+            broken[title] = f"{type(error).__name__}: {error}".partition("\n")[0]
         else:
             hosts |= {name: {**host, "demo_channel": title} for name, host in started.items()}
-    return hosts, missing
+    return hosts, missing, broken
 
 
 def in_groups(hosts: Hosts, missing: dict[str, str], report: Path) -> dict[str, object]:
@@ -93,7 +109,15 @@ def play(inventory: Path, report: Path) -> int:
     }
     playbook = Path(sys.executable).parent / "ansible-playbook"
     command = [playbook, "--inventory", inventory, "--forks", "10", "outofband.chr.demo"]
-    return subprocess.run(command, env=environment, cwd=report, check=False).returncode
+    process = subprocess.Popen(command, env=environment, cwd=report)
+    guard_process(process.pid)
+    try:
+        return process.wait()
+    except BaseException:
+        kill_tree(process.pid)
+        raise
+    finally:
+        release_process(process.pid)
 
 
 if __name__ == "__main__":

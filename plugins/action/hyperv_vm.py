@@ -8,34 +8,33 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import AgentNotThere, GuestError
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.hyperv import HyperVPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.powershell import WindowsHost
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm_action import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.vm import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, Unreachable
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.powershell import WindowsHost
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.vm import (
+    HyperVPlatform,
+    HyperVVmSettings,
+)
 
 
 class ActionModule(VmAction):
-    """A VM of Hyper-V, over Ansible's own connection to the Windows machine that has it."""
+    """Create or remove a VM on Hyper-V, over Ansible's connection to its Windows machine."""
 
     HYPERVISOR = "hyperv"
     SPEC = COMMON | {"folder": {"type": "str"}}
+    SETTINGS = HyperVVmSettings
+    PLATFORM = HyperVPlatform
 
-    def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
+    def reach(self) -> WindowsHost:
         connection: t.Any = self._connection
         if not getattr(connection._shell, "_IS_WINDOWS", False):
             raise AnsibleError(
-                f"{self._task.action} runs on the Windows machine with Hyper-V: delegate the task to it. The connection here is "
-                f"{connection.transport!r}, and its shell is not powershell."
+                f"{self._task.action} runs on the Windows machine with Hyper-V: delegate the task "
+                f"to it. The connection here is {connection.transport!r}, and its shell is not "
+                "powershell."
             )
-        name = self._task.delegate_to or (self._task_vars or {}).get("inventory_hostname")
-        return HyperVPlatform(
-            spec, WindowsHost(str(name), self._execute, self._put), folder=arguments["folder"], say=self.say
-        )
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        self._task_vars = task_vars
-        return super().run(tmp, task_vars)
+        name = self._task.delegate_to or self._task_vars.get("inventory_hostname")
+        return WindowsHost(str(name), self._execute, self._put)
 
     def _execute(self, command: str, stdin: bytes) -> tuple[int, bytes, bytes]:
         connection: t.Any = self._connection
@@ -50,10 +49,10 @@ class ActionModule(VmAction):
 
 
 def _translated(request: t.Callable[[], t.Any]) -> t.Any:
-    """Its result; Ansible's errors become those of this collection."""
+    """Return the result of *request*, and turn Ansible's errors into this collection's."""
     try:
         return request()
     except AnsibleConnectionFailure as error:
-        raise AgentNotThere(f"The machine with Hyper-V is not reached: {error}") from None
+        raise Unreachable(f"The machine with Hyper-V cannot be reached: {error}") from None
     except AnsibleError as error:
-        raise GuestError(f"The machine with Hyper-V: {error}") from None
+        raise ChrError(f"A command on the machine with Hyper-V failed: {error}") from None

@@ -8,22 +8,22 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible.errors import AnsibleError
-from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import errors, local_file, versions
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._image import checksum
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.download import Trust
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.prepare import FORMATS, Cache, Prepared, Recipe
-from ansible_collections.outofband.chr.plugins.plugin_utils._no_log import hidden
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import source
 
+_LARGEST_SCRIPT = 256 * 1024  # bytes, as for a script that the agent runs
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 class ActionModule(ActionBase):
-    """Have a disk image in the wanted form on the controller; no router is asked."""
+    """Prepare a disk image on the controller, without contact to a router."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         "checksum": {"type": "str"},
         "format": {"type": "str", "choices": list(FORMATS), "default": "raw"},
         "size": {"type": "str"},
-        "first_boot": {"type": "str"},
+        "first_boot": {"type": "raw"},
         "first_boot_src": {"type": "path"},
         "cache": {"type": "path", "default": "~/.cache/outofband.chr"},
         "timeout": {"type": "float", "default": 1800.0},
@@ -50,35 +50,38 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
+        return errors.outcome(result, lambda: self._perform(result), no_log=bool(self._task.no_log))
+
+    def _perform(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Do the task and return its result. Raises ChrError, AnsibleError."""
         _validation, arguments = self.validate_argument_spec(self.SPEC, mutually_exclusive=self.MUTUALLY_EXCLUSIVE)
-        try:
-            deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
-            recipe = self._recipe(arguments)
-            cache = Cache(Path(self._loader.path_dwim(arguments["cache"])), self._display.display)
-            result |= {"format": recipe.format, "version": recipe.version}
-            if self._task.check_mode:
-                return result | _planned(recipe, cache)
-            ca_path = arguments["ca_path"]
-            trust = Trust(arguments["validate_certs"], self._loader.path_dwim(ca_path) if ca_path else None)
-            prepared = cache.prepare(recipe, trust, deadline)
-        except (GuestError, AnsibleError) as error:
-            text = hidden(error) if self._task.no_log else str(error)
-            return {**result, "failed": True, "changed": False, "msg": text}
-        return result | _shown(prepared)
+        deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
+        recipe = self._recipe(arguments)
+        cache = Cache(Path(self._loader.path_dwim(arguments["cache"])), self._say)
+        result |= {"format": recipe.format, "version": recipe.version}
+        if self._task.check_mode:
+            return _planned(recipe, cache)
+        ca_path = arguments["ca_path"]
+        trust = Trust(arguments["validate_certs"], self._loader.path_dwim(ca_path) if ca_path else None)
+        return _shown(cache.prepare(recipe, trust, deadline))
+
+    def _say(self, line: str) -> None:
+        self._display.display(errors.told(line))
 
     def _recipe(self, arguments: dict[str, t.Any]) -> Recipe:
-        """Raises InvalidInput, NotPossible."""
+        """Make the recipe from the options. Raises InvalidInput, NotPossible."""
+        versions.refuse_number(self, "version")
         version = arguments["version"]
         if version is not None and not re.fullmatch(r"[0-9][A-Za-z0-9._-]*", version):
-            raise InvalidInput(f"version {version!r} is no version of RouterOS, such as '7.22'.")
-        source = self._local(arguments["src"]) if arguments["src"] is not None else _url(arguments["url"], version)
-        if arguments["checksum"] is None and isinstance(source, str):
+            raise InvalidInput(f"version {version!r} is not a valid version of RouterOS, such as '7.22'.")
+        place = self._local(arguments["src"]) if arguments["src"] is not None else _url(arguments["url"], version)
+        if arguments["checksum"] is None and isinstance(place, str):
             raise InvalidInput(
-                "checksum is missing. It is that of the file at url, such as 'sha256:0a1b...'; 'waived' says that whatever comes "
-                "from there is believed."
+                "checksum is missing. It must be that of the file at url, such as 'sha256:0a1b...'. With 'waived', the file is not "
+                "checked."
             )
         return Recipe(
-            source=source,
+            source=place,
             checksum=checksum.parse(arguments["checksum"] or checksum.WAIVED),
             format=arguments["format"],
             size=_bytes(arguments["size"]),
@@ -88,42 +91,38 @@ class ActionModule(ActionBase):
 
     def _local(self, src: str) -> Path:
         if "://" in src:
-            raise InvalidInput("src is a file of the controller; a URL goes into url.")
-        return self._needle("src", src)
+            raise InvalidInput("src must be a file on the controller; a URL must be given as url.")
+        return local_file.find(self, "src", src)
 
     def _script(self, arguments: dict[str, t.Any]) -> bytes:
+        """Return the script for the first boot, empty if there is none. Raises InvalidInput."""
         if arguments["first_boot"] is not None:
-            return t.cast("bytes", to_bytes(arguments["first_boot"]))
-        src = arguments["first_boot_src"]
-        if src is None:
+            script = source.script(arguments["first_boot"], "first_boot")
+        elif arguments["first_boot_src"] is not None:
+            script, _vaulted = local_file.script(self, "first_boot_src", arguments["first_boot_src"])
+        else:
             return b""
-        # Read in memory: a vaulted script must not lie decrypted in a temporary file.
-        content, _plain = self._loader._get_file_contents(str(self._needle("first_boot_src", src)))
-        return t.cast("bytes", content).removeprefix(b"\xef\xbb\xbf")  # the mark that some editors put before UTF-8
-
-    def _needle(self, option: str, src: str) -> Path:
-        try:
-            return Path(self._find_needle("files", src))
-        except AnsibleError:
+        if len(script) > _LARGEST_SCRIPT:
             raise InvalidInput(
-                f"{option} {src!r} was not found on the controller: it is looked for in files/ of the role or beside the playbook, "
-                "then there itself."
-            ) from None
+                f"The first-boot script has {len(script)} bytes, and at most {_LARGEST_SCRIPT} are accepted. Run the rest with "
+                "outofband.chr.script when the router is up."
+            )
+        return script
 
 
 def _url(pattern: str, version: str | None) -> str:
     if "{version}" in pattern and version is None:
-        raise InvalidInput("version is missing, which goes into url. Without it, give src, or a url without {version}.")
+        raise InvalidInput("version is missing, but url needs it. Give version, or src, or a url without {version}.")
     return pattern.replace("{version}", version or "").replace("{format}", "img")
 
 
 def _bytes(size: str | None) -> int | None:
-    """``1G``, ``512 MiB`` or a number of bytes."""
+    """Convert ``1G``, ``512 MiB`` or a number of bytes to bytes. Raises InvalidInput."""
     if size is None:
         return None
     found = re.fullmatch(r"(\d{1,18})\s*([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
     if not found:
-        raise InvalidInput(f"size {size!r} is no size, such as '1G', '512M', or a number of bytes.")
+        raise InvalidInput(f"size {size!r} is not a valid size, such as '1G', '512M', or a number of bytes.")
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
@@ -135,7 +134,7 @@ def _planned(recipe: Recipe, cache: Cache) -> dict[str, t.Any]:
         "changed": True,
         "cached": False,
         "path": str(planned) if planned else None,
-        "msg": f"The image would have been made of {recipe.what}. Nothing was downloaded.",
+        "msg": f"The image would have been made from {recipe.what}. Nothing was downloaded.",
     }
 
 
@@ -152,7 +151,7 @@ def _shown(prepared: Prepared) -> dict[str, t.Any]:
     }
     if not prepared.bios:
         shown["warnings"] = [
-            f"{prepared.path} has no boot code for a BIOS, which the VMs of this collection boot with. Where it comes from, there "
-            "may be another image for that."
+            f"{prepared.path} has no boot code for a BIOS, with which the VMs of this collection boot. Its publisher may have "
+            "another image for BIOS."
         ]
     return shown

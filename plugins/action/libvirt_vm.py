@@ -4,31 +4,24 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.libvirt import LibvirtPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.libvirt_xml import Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm_action import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.vm import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.options import LibvirtOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.vm import (
+    LibvirtPlatform,
+    LibvirtVmSettings,
+)
 
 
 class ActionModule(VmAction):
-    """Make a VM of an image on libvirt, or remove it."""
+    """Create or remove a VM on libvirt."""
 
-    HYPERVISOR = "kvm"
+    HYPERVISOR = "libvirt"
+    OPTIONS = LibvirtOptions
     SPEC = COMMON | {
         "storage": {"type": "str", "default": "default"},
         "disk_bus": {"type": "str", "choices": ["virtio", "sata", "ide"], "default": "virtio"},
         "provision_socket": {"type": "str"},
         "autostart": {"type": "bool", "default": False},
     }
-
-    def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
-        return LibvirtPlatform(
-            spec,
-            self.options(),
-            self.say,
-            storage=arguments["storage"],
-            hardware=Hardware(arguments["disk_bus"], arguments["provision_socket"]),
-            autostart=arguments["autostart"],
-        )
+    SETTINGS = LibvirtVmSettings
+    PLATFORM = LibvirtPlatform

@@ -9,53 +9,55 @@ import itertools
 import time
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros import renewal
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.license import (
+    READ_TIMEOUT,
+    LicenseAction,
+    as_result,
+    lines,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    ChrError,
+    InvalidInput,
+    OutcomeUnknown,
+    ScriptFailed,
+    Unreachable,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.masking import protect
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import renewal
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import (
     LEVELS,
     READ_SCRIPT,
     Reading,
     Unreadable,
     from_output,
-    refusal,
+    why_not_renew,
 )
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.renewal import Renewal, RenewalOutcome
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
-    AgentNotThere,
-    GuestError,
-    InvalidInput,
-    OutcomeUnknown,
-    ScriptFailed,
-)
-from ansible_collections.outofband.chr.plugins.plugin_utils._licence import (
-    READ_TIMEOUT,
-    LicenceAction,
-    as_result,
-    lines,
-)
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.renewal import Renewal, RenewalOutcome
 
-_DURATION = 30  # seconds that the router may talk with the account server
-_MARK = "outofband: the licence after the renewal"
-_LOOKS = (0.0, 1.0, 2.0, 3.0, 5.0)  # seconds before each look at the licence; the last one again and again
+_DURATION = 30  # seconds for the router's talk with the account server
+_MARK = "outofband: the license after the renewal"
+_LOOKS = (0.0, 1.0, 2.0, 3.0, 5.0)  # seconds before each reading of the license; the last one repeats
 
 _ENDS = {
     Renewal.UNAUTHORIZED: "The account server refused the account or the password (account, password: those of mikrotik.com).",
-    Renewal.TOO_MANY_TRIALS: "The account has no trial left. Buy a licence for the router in the account, or use another account.",
-    Renewal.EXPIRED: "The licence has expired for good: only a prepaid key, put on the router in the account, licenses it again.",
-    Renewal.UNREACHABLE: "The router cannot reach the account server (licence.mikrotik.com): look at its route, DNS and firewall.",
+    Renewal.TOO_MANY_TRIALS: "The account has no trial left. Buy a license for the router in the account, or use another account.",
+    Renewal.EXPIRED: "The license has expired for good. Only a prepaid key, assigned to the router in the account, renews it.",
+    Renewal.UNREACHABLE: "The router cannot reach the account server (licence.mikrotik.com): check its route, DNS and firewall.",
     Renewal.CONNECTING: (
-        f"The router did not reach the account server (licence.mikrotik.com) within {_DURATION} s: look at its route, DNS and "
+        f"The router did not reach the account server (licence.mikrotik.com) within {_DURATION} s: check its route, DNS and "
         "firewall."
     ),
-    Renewal.MISSING_ARGUMENT: "RouterOS missed an argument of its renew command.",
+    Renewal.MISSING_ARGUMENT: "RouterOS reported that an argument of its renew command is missing.",
     Renewal.FAILED: "The account server or RouterOS refused the renewal.",
 }
 _REFUSES_ACCOUNT = (Renewal.UNAUTHORIZED, Renewal.TOO_MANY_TRIALS)
 
 
-class ActionModule(LicenceAction):
-    """Give the router at least a level, or have it renew its licence."""
+class ActionModule(LicenseAction):
+    """Ensure a license of at least a given level, or renew the license."""
 
     SPEC = {
         "account": {"type": "str", "required": True},
@@ -67,28 +69,23 @@ class ActionModule(LicenceAction):
         "timeout": {"type": "float", "default": 120.0},
     }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        self._secrets: list[str] = []
-        result = super().run(tmp, task_vars)
-        for key in ("msg", "warnings"):  # texts in which an agent may have quoted what it was given
-            if key in result:
-                result[key] = _redacted(result[key], self._secrets)
-        return result
-
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         timeout = positive_seconds("timeout", arguments["timeout"])
         account, password = _credentials(arguments)
-        self._secrets = [password]
+        protect(quote(password)[1:-1])  # a script has it in this form, and an agent can show the script in base64
         wanted, renewed = arguments["level"], arguments["state"] == "renewed"
         if wanted is not None and wanted not in LEVELS[1:]:
             raise InvalidInput(_no_level(wanted))
         if wanted is None and not renewed and arguments["renew_before"] is None:
-            raise InvalidInput("level is missing: state present makes sure of at least that level.")
-        if self._task.check_mode and not guest.capabilities.live:
+            raise InvalidInput(
+                "level and renew_before are missing: state present needs the level that the router shall have at least, or the "
+                "days before the deadline in which its license is renewed."
+            )
+        if self._task.check_mode and not guest.capabilities.runs_without_restart:
             return {
                 "changed": True,
                 "needed": True,
-                "msg": f"The licence of {guest.vm!r} cannot be read without a boot, which check mode does without.",
+                "msg": f"The license of {guest.vm!r} was not read: that needs a boot, which check mode does not do.",
             }
 
         before = self.reading(guest)
@@ -106,39 +103,45 @@ class ActionModule(LicenceAction):
             outcome, after = self._renew(guest, before, (account, password, level), timeout)
         finally:
             if not guest.capabilities.output:
-                with contextlib.suppress(GuestError):
+                with contextlib.suppress(ChrError):
                     guest.run(renewal.remove_status().encode(), READ_TIMEOUT)
         return self._ended(guest, before, after, outcome, arguments, level)
 
-    # -- is it needed ------------------------------------------------------------------------------------------------
+    # -- is it needed ------------------------------------------------------------------------------
 
     def _level(self, guest: Guest, before: Reading, arguments: dict[str, t.Any]) -> str | None:
-        """The level to ask for; None where nothing is to be done. Raises InvalidInput for what must not be asked."""
-        licence, wanted = before.licence, arguments["level"]
-        rank = LEVELS.index(licence.level)
+        """Return the level to request, or None if nothing has to be done.
+
+        Raises InvalidInput for a level that must not be requested.
+        """
+        license, wanted = before.license, arguments["level"]
+        rank = LEVELS.index(license.level)
         higher = wanted is not None and LEVELS.index(wanted) > rank
         within = arguments["renew_before"]
-        due = within is not None and licence.renewal_due(before.clock.local, within)
+        due = within is not None and license.renewal_due(before.clock.local, within)
         if arguments["state"] == "renewed":
             needed = within is None or due
-            level = wanted or licence.level
+            level = wanted or license.level
         else:
             needed = higher or due
-            level = wanted if higher else licence.level
+            level = wanted if higher else license.level
         if not needed:
             return None
-        if level == "free":
-            raise InvalidInput(f"{guest.vm!r} has no licence yet, so level is needed: {', '.join(LEVELS[1:])}.")
-        if reason := refusal(licence, level, arguments["purchased"]):
-            raise InvalidInput(f"The licence of {guest.vm!r} was left alone. {reason}")
+        if level == "free":  # no level is wanted, and there is nothing to renew
+            return None
+        if reason := why_not_renew(license, level, arguments["purchased"]):
+            raise InvalidInput(f"The license of {guest.vm!r} was not changed. {reason}")
         return str(level)
 
-    # -- renewing ----------------------------------------------------------------------------------------------------
+    # -- renewing ----------------------------------------------------------------------------------
 
     def _renew(
         self, guest: Guest, before: Reading, request: tuple[str, str, str], timeout: float
     ) -> tuple[RenewalOutcome, Reading | None]:
-        """(what the router said of it, the licence afterwards); no licence where it cannot be read any more."""
+        """Renew, and return the outcome by the router's output, and the license afterwards.
+
+        The license is None if it could not be read any more.
+        """
         deadline = Deadline(timeout)
         level = request[2]
         outcome, after = self._ask(guest, request, timeout)
@@ -150,7 +153,7 @@ class ActionModule(LicenceAction):
             return outcome, after or self._look(guest)
         pauses = itertools.chain(_LOOKS, itertools.repeat(_LOOKS[-1]))
         while not _arrived(before, after, level, outcome):
-            if deadline.expired or (after and not guest.capabilities.live):  # a look costs a boot there
+            if deadline.expired or (after and not guest.capabilities.runs_without_restart):  # reading costs a boot
                 break
             time.sleep(min(next(pauses), deadline.remaining))
             after = self._look(guest) or after
@@ -159,7 +162,7 @@ class ActionModule(LicenceAction):
     def _ask(
         self, guest: Guest, request: tuple[str, str, str], timeout: float
     ) -> tuple[RenewalOutcome, Reading | None]:
-        """Run the command, and read the licence in the same script where its output comes back."""
+        """Run the command; read the license in the same script if its output can be read."""
         duration = max(1, min(_DURATION, int(timeout)))
         script = renewal.renew_script(*request, duration)
         patience = duration + 30.0
@@ -167,23 +170,24 @@ class ActionModule(LicenceAction):
             if not guest.capabilities.output:
                 return self._ask_silently(guest, script, patience), None
             result = guest.run_secret(f'{script}\n:put "{_MARK}"\n{READ_SCRIPT}'.encode(), patience)
-        except OutcomeUnknown as error:  # such as a router that restarts meanwhile
+        except OutcomeUnknown as error:  # the router may restart, for example
             return RenewalOutcome(Renewal.RENEWING, str(error)), None
         if result.rc is None:
             return RenewalOutcome(Renewal.RENEWING, f"The command did not end within {patience:g} s."), None
-        said, marked, licence = result.output.partition(_MARK.encode())
-        outcome = renewal.renewal_outcome(said, [request[1]])
+        said, marked, license = result.output.partition(_MARK.encode())
+        outcome = renewal.renewal_outcome(said)
         if not marked or result.rc != 0:
             return outcome, None
         try:
-            return outcome, from_output(licence)
+            return outcome, from_output(license)
         except Unreadable:
             return outcome, None
 
     def _ask_silently(self, guest: Guest, script: str, patience: float) -> RenewalOutcome:
-        """Where no output comes back, the router keeps the status in a file, if its version can: asked before, as the account
+        """Run the command where a script's output cannot be read.
 
-        server must not be asked twice.
+        If this RouterOS can, it writes the status into a file. This is found out before, because
+        the account server must not be asked twice.
         """
         if guest.run(renewal.KNOWS_STATUS_FILE.encode(), READ_TIMEOUT).rc == 0:
             script += f" file={renewal.STATUS_FILE}"
@@ -193,20 +197,20 @@ class ActionModule(LicenceAction):
     def _look(self, guest: Guest) -> Reading | None:
         try:
             return self.reading(guest)
-        except (AgentNotThere, ScriptFailed, OutcomeUnknown):
-            return None  # it may restart, or renew just now
+        except (Unreachable, ScriptFailed, OutcomeUnknown):
+            return None  # it may restart, or be renewing
 
     def _reason(self, guest: Guest) -> RenewalOutcome | None:
-        """Where no output comes back: what the router wrote into the file of the status, as far as questions can tell."""
+        """Find the outcome in the status file by conditions, where output cannot be read."""
         found = None
-        with contextlib.suppress(ScriptFailed, InvalidInput):  # this RouterOS writes no such file
+        with contextlib.suppress(ScriptFailed, InvalidInput):  # this RouterOS does not write this file
             found = next(
                 (kind for kind in renewal.STATUS_WORDS if guest.condition(renewal.status_has(kind[1]), READ_TIMEOUT)),
                 None,
             )
         return RenewalOutcome(*found) if found else None
 
-    # -- the result --------------------------------------------------------------------------------------------------
+    # -- the result --------------------------------------------------------------------------------
 
     def _ended(
         self,
@@ -218,29 +222,37 @@ class ActionModule(LicenceAction):
         level: str,
     ) -> dict[str, t.Any]:
         result = self._result(guest, before, after or before, arguments)
-        result["renewal"] = {"outcome": outcome.kind.value, "text": _redacted(outcome.text, self._secrets)}
+        result["renewal"] = {"outcome": outcome.kind.value, "text": outcome.text}
         result["account_refused"] = outcome.kind in _REFUSES_ACCOUNT
         result["needed"] = True
-        if _arrived(before, after, level, outcome):
+        if after is not None and _arrived(before, after, level, outcome):
+            left, within = after.license.days_left(after.clock.local), arguments["renew_before"]
+            if left is not None and within is not None and left < within:
+                result["ends_soon"] = True
+                result["warnings"].append(
+                    f"The license of {guest.vm!r} was renewed, but still ends in {left:.1f} days, sooner than the {within:g} of "
+                    "renew_before. The end of a trial cannot be moved: buy a license for the router in the account at "
+                    "mikrotik.com, then renew again."
+                )
             return result
-        said = f" It said: {outcome.text}." if outcome.text else ""
+        said = f" The router said: {outcome.text}." if outcome.text else ""
         if after is None:
             text = (
-                f"{guest.vm!r} was told to renew its licence and cannot be asked since, so the outcome is unknown.{said} "
-                "It is safe to run this again: it looks at the licence first."
+                f"{guest.vm!r} was told to renew its license and has not answered since, so the outcome is unknown.{said} "
+                "It is safe to run this again: the license is read first."
             )
             return {**result, "failed": True, "changed": True, "msg": text, "license": None}
         if outcome.kind in _ENDS:
-            text = f"The licence of {guest.vm!r} was not renewed. {_ENDS[outcome.kind]}{said}"
+            text = f"The license of {guest.vm!r} was not renewed. {_ENDS[outcome.kind]}{said}"
         elif outcome.kind is Renewal.DONE:
             text = (
-                f"The account server answered {guest.vm!r} with done, and its licence is still {after.licence.level} after "
-                f"{arguments['timeout']:g} s. Look at it in the account at mikrotik.com."
+                f"The account server answered {guest.vm!r} with done, but its license is still {after.license.level} after "
+                f"{arguments['timeout']:g} s. Check it in the account at mikrotik.com."
             )
         else:
             text = (
-                f"{guest.vm!r} was told to renew its licence, and nothing of that is to be seen after {arguments['timeout']:g} s."
-                f"{said} It may still come. It is safe to run this again: it looks at the licence first."
+                f"{guest.vm!r} was told to renew its license, but its license has not changed after {arguments['timeout']:g} s."
+                f"{said} It may still change. It is safe to run this again: the license is read first."
             )
         return {**result, "failed": True, "msg": text}
 
@@ -248,10 +260,11 @@ class ActionModule(LicenceAction):
         within = arguments["renew_before"] or 0.0
         result = self.report(guest, after, within)
         result |= {
-            "changed": after.licence != before.licence,
+            "changed": after.license != before.license,
             "before": as_result(before, within),
             "renewal": None,
             "account_refused": False,
+            "ends_soon": False,
         }
         if self._task.diff:
             result["diff"] = {"before": lines(result["before"]), "after": lines(result["license"])}
@@ -262,28 +275,22 @@ def _credentials(arguments: dict[str, t.Any]) -> tuple[str, str]:
     for name in ("account", "password"):
         if not arguments[name]:
             raise InvalidInput(
-                f"{name} is missing or empty: the router renews its licence with an account of mikrotik.com. Nothing was done."
+                f"{name} is missing or empty: the router renews its license with an account of mikrotik.com. Nothing was done."
             )
     return str(arguments["account"]), str(arguments["password"])
 
 
 def _no_level(wanted: str) -> str:
-    more = " A licence never goes down to free." if wanted == "free" else ""
-    return f"level {wanted!r} cannot be asked for: it is {', '.join(LEVELS[1:])}.{more}"
+    more = " A license is never downgraded to free." if wanted == "free" else ""
+    return f"level {wanted!r} cannot be requested. Valid are {', '.join(LEVELS[1:])}.{more}"
 
 
 def _arrived(before: Reading, after: Reading | None, level: str, outcome: RenewalOutcome) -> bool:
-    """Whether the licence shows that the renewal went through."""
-    if after is None or after.licence.free:
+    """Whether the license shows that the renewal succeeded."""
+    if after is None or after.license.free:
         return False
-    enough = LEVELS.index(after.licence.level) >= LEVELS.index(level)
-    if not enough or after.licence.expired(after.clock.local):
+    enough = LEVELS.index(after.license.level) >= LEVELS.index(level)
+    if not enough or after.license.expired(after.clock.local):
         return False
     answered = outcome.kind in (Renewal.DONE, Renewal.ALREADY_RENEWED)
-    return after.licence != before.licence or answered
-
-
-def _redacted(value: t.Any, secrets: list[str]) -> t.Any:
-    if isinstance(value, list):
-        return [_redacted(one, secrets) for one in value]
-    return renewal.redacted(value, secrets) if isinstance(value, str) else value
+    return after.license != before.license or answered

@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._licence import LicenceAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.license import LicenseAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 
 
-class ActionModule(LicenceAction):
-    """The router's licence and what follows from it."""
+class ActionModule(LicenseAction):
+    """Report the router's license and what follows from it."""
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         del arguments
-        if self._task.check_mode and not guest.capabilities.live:
+        if self._task.check_mode and not guest.capabilities.runs_without_restart:
             return {
                 "changed": False,
                 "skipped": True,
-                "msg": f"The licence of {guest.vm!r} cannot be read without a boot, which check mode does without.",
+                "msg": f"The license of {guest.vm!r} was not read: that needs a boot, which check mode does not do.",
             }
         return {"changed": False, **self.report(guest, self.reading(guest))}

@@ -4,23 +4,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import typing as t
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from jinja2.exceptions import UndefinedError
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros import fleet
-from ansible_collections.outofband.chr.plugins.plugin_utils._local import replacing
-from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import errors
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.local_file import replacing
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS, ending
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fleet
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.system_ids import Foreign, own_license
 
-_NOT_READ = "Its licence was not read in this run."
+_NOT_READ = "Its license was not read in this run."
+_NOT_BEGUN = "Its license was not read, because too many other routers failed before."
+_LARGEST = 200 * 1024**2  # bytes of a report that is read
+_NAMED = 20  # routers in a message
+_HYPERVISORS = ("chr_api_host", "chr_ssh_host", "chr_libvirt_uri")
+"""Variables that say where a VM is."""
 
 
 class ActionModule(ActionBase):
-    """Write a report of the routers' licences on the controller; no router is asked."""
+    """Write a report of the routers' licenses, without contact to a router."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -29,8 +41,9 @@ class ActionModule(ActionBase):
     SPEC: t.ClassVar[dict[str, t.Any]] = {
         "dest": {"type": "path", "required": True},
         "name": {"type": "str", "default": "chr-licenses"},
-        "formats": {"type": "list", "elements": "str", "choices": ["html", "json", "csv"], "default": list(FORMATS)},
+        "formats": {"type": "list", "elements": "str", "choices": list(FORMATS), "default": ["html", "json", "csv"]},
         "mode": {"type": "raw", "default": "0600"},
+        "fail_within_days": {"type": "float"},
         "hosts": {"type": "list", "elements": "str"},
         "registered": {"type": "str"},
         "routers": {
@@ -48,38 +61,78 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(self.SPEC, mutually_exclusive=self.MUTUALLY_EXCLUSIVE)
+
+        def perform() -> None:
+            _validation, arguments = self.validate_argument_spec(self.SPEC, mutually_exclusive=self.MUTUALLY_EXCLUSIVE)
+            self._report(arguments, task_vars or {}, result)
+
+        return errors.outcome(result, perform, no_log=bool(self._task.no_log))
+
+    def _report(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], result: dict[str, t.Any]) -> None:
+        """Write the files, and put the outcome into *result*. Raises ChrError, AnsibleError."""
         mode = _mode(arguments["mode"])
         folder = Path(self._loader.path_dwim(arguments["dest"]))
         if arguments["name"] in ("", ".", "..") or "/" in arguments["name"]:
-            raise AnsibleError(f"name {arguments['name']!r} is no file name: the folder belongs into dest.")
-        whole = fleet.fleet(self._routers(arguments, task_vars or {}))
+            raise InvalidInput(
+                f"name {arguments['name']!r} is not a valid file name: the folder must be given as dest."
+            )
+        routers = self._routers(arguments, task_vars)
+        if arguments["routers"] is None:
+            routers = _located(routers, task_vars)
+        whole = self._compared(fleet.fleet(routers), folder / f"{arguments['name']}.json", result)
         result |= {"changed": False, "paths": {}, "summary": fleet.summary(whole)}
-        for ending in dict.fromkeys(arguments["formats"]):
-            path = folder / f"{arguments['name']}.{ending}"
-            content = FORMATS[ending](whole)
+        for kind in dict.fromkeys(arguments["formats"]):
+            path = folder / f"{arguments['name']}.{ending(kind)}"
+            content = FORMATS[kind](whole)
             try:
                 before = self._write(path, content, mode)
             except (OSError, ValueError) as error:
-                raise AnsibleError(f"The report {str(path)!r} cannot be written: {error}.") from error
+                raise ChrError(f"The report {str(path)!r} cannot be written: {error}.") from error
             result["changed"] |= before is not None
-            result["paths"][ending] = str(path)
-            if before is not None and self._task.diff and ending == "csv":
+            result["paths"][kind] = str(path)
+            if before is not None and self._task.diff and kind == "csv":
                 header = {"before_header": str(path), "after_header": str(path)}
                 result["diff"] = {**header, "before": before, "after": content}
-        return result
+        if arguments["fail_within_days"] is not None:
+            _alarm(whole, arguments["fail_within_days"], result)
+
+    def _compared(self, whole: fleet.Fleet, path: Path, result: dict[str, t.Any]) -> fleet.Fleet:
+        """Return *whole*, compared with the last report; what hinders that is only a warning."""
+        try:
+            if not path.exists():
+                return whole
+            if path.stat().st_size > _LARGEST:
+                raise ValueError(f"it has more than {_LARGEST // 1024**2} MiB")
+            return fleet.compared(whole, json.loads(path.read_bytes()))
+        except (OSError, ValueError, RecursionError) as error:
+            result["warnings"] = [
+                f"The last report {str(path)!r} cannot be read, so it is not told what changed since then: {error}."
+            ]
+            return whole
 
     def _routers(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[fleet.Router]:
         if arguments["routers"] is not None:
             twice = [name for name, count in Counter(one["name"] for one in arguments["routers"]).items() if count > 1]
             if twice:
-                raise AnsibleError(f"routers has {twice[0]!r} twice; a report has each router once.")
+                raise InvalidInput(f"routers has {twice[0]!r} twice; a report has each router once.")
             return [_given(one) for one in arguments["routers"]]
-        hosts = arguments["hosts"] if arguments["hosts"] is not None else task_vars.get("ansible_play_hosts_all", [])
-        return [_of_host(host, arguments["registered"], task_vars["hostvars"]) for host in dict.fromkeys(hosts)]
+        # The result of a fleet is the same on all hosts, and too large to be resolved for each.
+        whole = task_vars.get(arguments["registered"])
+        hosts, others = arguments["hosts"], whole["other_hosts"] if _is_of_fleet(whole) else ()
+        if hosts is None:
+            hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host not in others]
+        return [
+            _of_result(host, whole["results"][host])
+            if _is_of_fleet(whole) and host in whole["results"]
+            else _of_host(host, arguments["registered"], task_vars["hostvars"])
+            for host in dict.fromkeys(hosts)
+        ]
 
     def _write(self, path: Path, content: str, mode: int) -> str | None:
-        """What was in the file before, or None if there was nothing to change. In check mode only that is found out."""
+        """Write the file, except in check mode.
+
+        Returns its former content, or None if nothing has to be changed.
+        """
         data = content.encode()
         before = path.read_bytes() if path.exists() else b""
         if before == data and path.stat().st_mode & 0o7777 == mode:
@@ -90,6 +143,67 @@ class ActionModule(ActionBase):
         return before.decode(errors="replace")
 
 
+def _located(routers: list[fleet.Router], task_vars: dict[str, t.Any]) -> list[fleet.Router]:
+    """Add what the inventory tells: groups, and the VM where no license tells which one it is."""
+    hosts = {fleet.shown(host): host for host in task_vars["groups"].get("all", [])}
+    groups: dict[str, list[str]] = {}
+    for group, members in sorted(task_vars["groups"].items()):
+        if group not in ("all", "ungrouped"):
+            for host in members:
+                groups.setdefault(host, []).append(group)
+    found = []
+    for router in routers:
+        host = hosts.get(router.name)
+        place, routeros = fleet.RouterPlace(), None
+        if host is not None and (router.place.vm is None or router.routeros is None):
+            place, routeros = _told(host, task_vars["hostvars"][host])
+        found.append(fleet.located(router, replace(place, groups=tuple(groups.get(host or "", ()))), routeros))
+    return found
+
+
+def _told(host: str, variables: t.Mapping[str, t.Any]) -> tuple[fleet.RouterPlace, object]:
+    """Return where a VM is by the variables of its host, and the version that is in its facts."""
+
+    def value(name: str) -> str | None:
+        with contextlib.suppress(AnsibleError, UndefinedError):
+            return str(variables[name]) if variables.get(name) else None
+        return None
+
+    facts = variables.get("ansible_facts", {})
+    version = facts.get("net_version") if isinstance(facts, t.Mapping) else None
+    backend = value("chr_backend")
+    if backend is None:
+        return fleet.RouterPlace(), version
+    hypervisor = next((found for name in _HYPERVISORS if (found := value(name))), None)
+    return fleet.RouterPlace(backend, hypervisor, value("chr_vm") or host), version
+
+
+def _alarm(whole: fleet.Fleet, days: float, result: dict[str, t.Any]) -> None:
+    """Let the task fail if a license has expired or expires within *days*."""
+    ending_soon = whole.ending(days)
+    if not ending_soon:
+        return
+    named = [f"{one.name} ({_when(one)})" for one in ending_soon[:_NAMED]]
+    more = f" and {len(ending_soon) - _NAMED} more" if len(ending_soon) > _NAMED else ""
+    count = f"{len(ending_soon)} license{'' if len(ending_soon) == 1 else 's'}"
+    result |= {
+        "failed": True,
+        "msg": f"{count} expired, or will within {days:g} days: {', '.join(named)}{more}; see "
+        f"{', '.join(result['paths'].values())}.",
+    }
+
+
+def _when(router: fleet.Router) -> str:
+    task = f", {router.to_do}" if router.to_do else ""
+    if router.expired:
+        return f"expired{task}"
+    return (
+        f"today{task}"
+        if router.days_left == 0
+        else f"in {router.days_left} day{'' if router.days_left == 1 else 's'}{task}"
+    )
+
+
 def _given(one: dict[str, t.Any]) -> fleet.Router:
     if one["license"] is not None:
         return fleet.read(one["name"], one["license"])
@@ -97,15 +211,34 @@ def _given(one: dict[str, t.Any]) -> fleet.Router:
 
 
 def _of_host(host: str, registered: str | None, hostvars: t.Mapping[str, t.Any]) -> fleet.Router:
-    """A router from what its host has. With *registered*, an older fact, perhaps from a cache, does not count."""
+    """Make a router from the variables of its host.
+
+    With *registered*, the fact is ignored: it may be older and from a cache.
+    """
     if host not in hostvars:
-        raise AnsibleError(f"There is no host {host!r} in the inventory.")
+        raise InvalidInput(f"The host {host!r} is not in the inventory.")
     variables = hostvars[host]
     found = variables.get(registered, {}) if registered else {"license": _fact(variables)}
     if not isinstance(found, t.Mapping):
-        raise AnsibleError(f"registered: {registered!r} of {host!r} is no result of a task.")
+        raise InvalidInput(f"registered: {registered!r} of {host!r} is not the result of a task.")
+    if _is_of_fleet(found):
+        found = found["results"].get(host, {"msg": _NOT_BEGUN if host in found["not_begun_hosts"] else None})
+    return _of_result(host, found)
+
+
+def _is_of_fleet(found: object) -> bool:
+    """Whether *found* is the result of outofband.chr.fleet, which has those of all routers."""
+    return isinstance(found, t.Mapping) and isinstance(found.get("results"), t.Mapping) and "other_hosts" in found
+
+
+def _of_result(host: str, found: t.Mapping[str, t.Any]) -> fleet.Router:
+    """Make a router from the result of the task that read its license."""
+    try:
+        own_license(host, found.get("license"))
+    except Foreign as error:
+        return fleet.not_read(host, error)
     if found.get("license") is not None:
-        return fleet.read(host, found["license"])
+        return fleet.read(host, found["license"], renewed_in_vain=found.get("ends_soon") is True)
     return fleet.not_read(host, found.get("msg") or _NOT_READ, bool(found.get("unreachable")))
 
 
@@ -115,8 +248,8 @@ def _fact(variables: t.Mapping[str, t.Any]) -> object:
 
 
 def _mode(value: object) -> int:
-    """``"0640"``, or the number that YAML makes of 0640 without quotes."""
+    """Convert ``"0640"``, or the number that YAML makes of 0640 without quotes, to a mode."""
     text = f"{value:o}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     if not re.fullmatch(r"0?[0-7]{3}", text):
-        raise AnsibleError(f"mode {text!r} is no file mode of three octal digits, such as '0640'.")
+        raise InvalidInput(f"mode {text!r} is not a valid file mode of three octal digits, such as '0640'.")
     return int(text, 8)

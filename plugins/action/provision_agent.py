@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.agent_port import endpoint
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.guest import ProxmoxGuest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.port_plan import endpoint
 
 
 class ActionModule(GuestAction):
-    """Open the agent to TCP, or close it again."""
+    """Offer the agent on a TCP port, or stop that."""
 
     SPEC = {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -25,13 +26,18 @@ class ActionModule(GuestAction):
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         channel = arguments["channel"]
+        if not isinstance(guest, ProxmoxGuest):
+            raise NotPossible(
+                f"The agent of {guest.vm!r} can be offered on a TCP port on Proxmox VE only, but its backend is {guest.backend}. "
+                "For plain QEMU, put a TCP chardev into its command line (see the QEMU guide); other backends do not need it."
+            )
         port = guest.agent_port(channel, arguments["slot"])
         wanted = None
         if arguments["state"] == "present":
             if not arguments["address"]:
                 raise InvalidInput(
-                    "address is missing. The port has no authentication and no encryption, so there is no default: 127.0.0.1 is "
-                    "reached through chr_ssh_host only."
+                    "address is missing. The port has no authentication and no encryption, so address has no default. 127.0.0.1 "
+                    "can be reached through chr_ssh_host only."
                 )
             wanted = endpoint(arguments["address"], arguments["port"])
         plan = port.plan(wanted)
@@ -53,6 +59,6 @@ class ActionModule(GuestAction):
             port.carry_out(wanted, plan)
         if wanted and plan.changed and not wanted.private:
             result["warnings"] = [
-                f"Whoever reaches {wanted.socket} controls {guest.vm!r}: the port has no authentication and no encryption."
+                f"Anyone who can reach {wanted.socket} controls {guest.vm!r}: the port has no authentication and no encryption."
             ]
         return result

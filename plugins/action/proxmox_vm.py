@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.proxmox import BUSES, MODES, ProxmoxPlatform, Settings
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm_action import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.vm import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.options import ProxmoxOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.vm import (
+    BUSES,
+    MODES,
+    ProxmoxPlatform,
+    ProxmoxVmSettings,
+)
 
 
 class ActionModule(VmAction):
-    """Have a VM on Proxmox VE."""
+    """Create or remove a VM on Proxmox VE."""
 
-    HYPERVISOR = "kvm"
+    HYPERVISOR = "proxmox"
+    OPTIONS = ProxmoxOptions
     SPEC = COMMON | {
         "node": {"type": "str"},
         "vmid": {"type": "int"},
@@ -29,17 +33,5 @@ class ActionModule(VmAction):
         "serial": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 600.0},
     }
-
-    _made: ProxmoxPlatform | None = None
-
-    def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
-        own = {name: arguments[name] for name in self.SPEC.keys() - COMMON.keys()}
-        settings = Settings(**own | {"tags": tuple(own["tags"])})
-        self._made = ProxmoxPlatform(spec, self.options(), settings, self.say)
-        return self._made
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result = super().run(tmp, task_vars)
-        if self._made and not result.get("failed"):
-            result["import_mode"] = self._made.used
-        return result
+    SETTINGS = ProxmoxVmSettings
+    PLATFORM = ProxmoxPlatform

@@ -4,36 +4,22 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.host import Host
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.qemu import Hardware, QemuPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm_action import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.vm import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.options import DIRECTORY, QemuOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.vm import QemuPlatform, QemuVmSettings
 
 
 class ActionModule(VmAction):
-    """Make a VM of an image with QEMU alone, or remove it."""
+    """Create or remove a VM that runs with QEMU alone."""
 
-    HYPERVISOR = "kvm"
+    HYPERVISOR = "qemu"
+    OPTIONS = QemuOptions
     SPEC = COMMON | {
-        "directory": {"type": "str", "default": "/var/lib/outofband.chr"},
+        "directory": {"type": "str", "default": DIRECTORY},
         "disk_bus": {"type": "str", "choices": ["virtio", "ide", "sata"], "default": "virtio"},
         "accelerator": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
         "agent_port": {"type": "str", "default": "org.qemu.guest_agent.0"},
         "service": {"type": "bool"},
     }
-
-    def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
-        hardware = Hardware(arguments["disk_bus"], arguments["accelerator"], arguments["agent_port"])
-        platform = QemuPlatform(
-            spec, Host(self.options(), self.say), arguments["directory"], hardware, arguments["service"]
-        )
-        self._socket = platform.socket
-        return platform
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result = super().run(tmp, task_vars)
-        if not result.get("failed"):
-            result["socket"] = self._socket if result["state"] != "absent" else None
-        return result
+    SETTINGS = QemuVmSettings
+    PLATFORM = QemuPlatform

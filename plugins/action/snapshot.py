@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._action import GuestAction
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline, positive_seconds
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, NotQuiesced
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.snapshots import Snapshots, Taken
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPossible, NotQuiesced
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.snapshots import SnapshotResult, Snapshots
 
 
 class ActionModule(GuestAction):
@@ -30,7 +30,12 @@ class ActionModule(GuestAction):
         snapshots = guest.snapshots()
         name = arguments["name"]
         snapshots.check_name(name)
-        before = snapshots.listed()
+        listed = snapshots.listed()
+        if name in listed and (unfinished := listed[name].unfinished):
+            raise NotPossible(
+                f"The snapshot {name!r} of {guest.vm!r} is not a whole one: {unfinished}. Nothing was done."
+            )
+        before = {one for one, details in listed.items() if not details.unfinished}
         present = arguments["state"] == "present"
         result: dict[str, t.Any] = {"changed": present != (name in before), "name": name, "snapshots": sorted(before)}
         if not result["changed"]:
@@ -39,8 +44,15 @@ class ActionModule(GuestAction):
             result |= self._take(guest, snapshots, arguments, deadline)
         elif not self._task.check_mode:
             snapshots.remove(name, deadline)
-        after = {*before, name} if present else {*before} - {name}
         if result["changed"]:
+            after = {*before, name} if present else before - {name}
+            if not self._task.check_mode and not result.get("failed"):
+                after = set(snapshots.descriptions())
+                if present != (name in after):
+                    raise NotPossible(
+                        f"The hypervisor says that the snapshot {name!r} of {guest.vm!r} was {'taken' if present else 'removed'}, "
+                        f"but {'does not list' if present else 'still lists'} it. Look at it there."
+                    )
             result["snapshots"] = sorted(after)
             if self._task.diff:
                 result["diff"] = {"before": _lines(before), "after": _lines(after)}
@@ -51,9 +63,9 @@ class ActionModule(GuestAction):
     ) -> dict[str, t.Any]:
         name, description, quiesce = arguments["name"], arguments["description"], arguments["quiesce"]
         tolerant = not quiesce or arguments["on_unquiesced"] == "warn"
-        why = snapshots.obstacle() if quiesce else None
+        why = snapshots.why_not_quiesced() if quiesce else None
         if why and not tolerant:
-            raise NotQuiesced(f"No snapshot of {guest.vm!r} was taken, as it would not be quiesced: {why}.")
+            raise NotQuiesced(f"No snapshot of {guest.vm!r} was taken, because it would not be quiesced: {why}.")
         if self._task.check_mode:
             return {"quiesced": quiesce and not why}
         try:
@@ -80,11 +92,11 @@ class ActionModule(GuestAction):
         guest: Guest,
         snapshots: Snapshots,
         arguments: dict[str, t.Any],
-        taken: Taken,
+        taken: SnapshotResult,
         why: str | None,
         deadline: Deadline,
     ) -> dict[str, t.Any]:
-        """The result of a task that has a snapshot and no success."""
+        """Return the result of a task that failed after a snapshot was taken."""
         name = arguments["name"]
         kept = "It is kept."
         changed = True
@@ -92,7 +104,7 @@ class ActionModule(GuestAction):
             try:
                 snapshots.remove(name, deadline)
                 kept, changed = "It was removed again.", False
-            except GuestError as error:
+            except ChrError as error:
                 kept = f"It could not be removed again: {error}"
         state = f"is not quiesced: {why}" if why else "was taken"
         words = [f"The snapshot {name!r} of {guest.vm!r} {state}. {kept}", taken.trouble or ""]

@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.host import Host
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.virtualbox import VirtualBoxPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm_action import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.vm import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.virtualbox.vm import (
+    VirtualBoxPlatform,
+    VirtualBoxVmSettings,
+)
 
 
 class ActionModule(VmAction):
-    """A VM of VirtualBox."""
+    """Create or remove a VM on VirtualBox."""
 
     HYPERVISOR = "virtualbox"
     SPEC = COMMON | {
@@ -22,13 +21,5 @@ class ActionModule(VmAction):
         "serial": {"type": "str"},
         "vboxmanage": {"type": "str", "default": "VBoxManage"},
     }
-
-    def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
-        return VirtualBoxPlatform(
-            spec,
-            Host(self.options(), self.say),
-            program=arguments["vboxmanage"],
-            folder=arguments["folder"],
-            disk_bus=arguments["disk_bus"],
-            serial=arguments["serial"],
-        )
+    SETTINGS = VirtualBoxVmSettings
+    PLATFORM = VirtualBoxPlatform

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware_network import Wanted, ranges
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware_settings import Change
-from ansible_collections.outofband.chr.plugins.plugin_utils._settings_action import SettingsAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.settings import SettingsAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.network import NetworkSettings, ranges
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.settings import Change
 
 _MTU = range(1280, 9001)
-"""What ESXi takes (vendor's manual, section 6.1), and IPv6 needs."""
+"""The values that ESXi accepts (vendor's manual, section 6.1); IPv6 needs at least 1280."""
 
 
 class ActionModule(SettingsAction):
-    """Let the networks of a router's VM pass what a router sends."""
+    """Allow the networks of a router's VM to pass the traffic of a router."""
 
     SPEC = {
         "networks": {"type": "list", "elements": "str"},
@@ -32,9 +32,9 @@ class ActionModule(SettingsAction):
     def changes(self, guest: Guest, arguments: dict[str, t.Any]) -> list[Change]:
         names, macs = arguments.pop("networks"), arguments.pop("add_again") or []
         if arguments["mtu"] is not None and arguments["mtu"] not in _MTU:
-            raise InvalidInput(f"mtu {arguments['mtu']}: ESXi takes {_MTU[0]} to {_MTU[-1]} here.")
+            raise InvalidInput(f"mtu {arguments['mtu']} is not valid: it must be {_MTU[0]} to {_MTU[-1]}.")
         if arguments["trunk"] is not None:
             arguments["trunk"] = ranges(arguments["trunk"])
-        network = guest.vmware_network()
+        network = self.vmware(guest).network()
         again = network.plan_again(macs)
-        return [*network.plan(Wanted(**arguments), names), *again]
+        return [*network.plan(NetworkSettings(**arguments), names), *again]

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware_settings import Change
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.vmware_tools import Wanted
-from ansible_collections.outofband.chr.plugins.plugin_utils._settings_action import SettingsAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.settings import SettingsAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.settings import Change
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.tools import ToolsSettings
 
 
 class ActionModule(SettingsAction):
-    """Set what VMware lets the tools of RouterOS do."""
+    """Set what VMware allows the tools of RouterOS to do."""
 
     SPEC = {
         "time_sync": {"type": "bool"},
@@ -35,4 +35,4 @@ class ActionModule(SettingsAction):
 
     def changes(self, guest: Guest, arguments: dict[str, t.Any]) -> list[Change]:
         scripts = arguments.pop("power_scripts") or {}
-        return guest.vmware_tools().plan(Wanted(scripts=scripts, **arguments))
+        return self.vmware(guest).tools().plan(ToolsSettings(scripts=scripts, **arguments))

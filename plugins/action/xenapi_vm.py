@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.xenapi import XenapiPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm_action import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.vm import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xenapi.options import XenapiOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xenapi.vm import (
+    XenapiPlatform,
+    XenapiVmSettings,
+)
 
 
 class ActionModule(VmAction):
-    """Have a VM of an image on XenServer or XCP-ng."""
+    """Create or remove a VM on XenServer or XCP-ng."""
 
-    HYPERVISOR = "xen"
+    HYPERVISOR = "xenapi"
+    OPTIONS = XenapiOptions
     SPEC = COMMON | {"storage": {"type": "str"}, "verify": {"type": "bool", "default": True}}
-
-    def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
-        return XenapiPlatform(spec, self.options(), self.say, storage=arguments["storage"], verify=arguments["verify"])
+    SETTINGS = XenapiVmSettings
+    PLATFORM = XenapiPlatform

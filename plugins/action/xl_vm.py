@@ -4,29 +4,20 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.base import Platform, VmSpec
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm.xl import XlPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._vm_action import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.vm import COMMON, VmAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.options import XenstoreOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.vm import XlPlatform, XlVmSettings
 
 
 class ActionModule(VmAction):
-    """Have a VM of an image on Xen Project."""
+    """Create or remove a VM on Xen Project."""
 
-    HYPERVISOR = "xen"
+    HYPERVISOR = "xenstore"
+    OPTIONS = XenstoreOptions
     SPEC = COMMON | {
         "directory": {"type": "str", "default": "/var/lib/xen/images"},
         "config_directory": {"type": "str", "default": "/etc/xen"},
         "autostart": {"type": "bool", "default": False},
     }
-
-    def platform(self, spec: VmSpec, arguments: dict[str, t.Any]) -> Platform:
-        return XlPlatform(
-            spec,
-            self.options(),
-            self.say,
-            directory=arguments["directory"].rstrip("/"),
-            config_directory=arguments["config_directory"].rstrip("/"),
-            autostart=arguments["autostart"],
-        )
+    SETTINGS = XlVmSettings
+    PLATFORM = XlPlatform

@@ -8,13 +8,16 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 notes:
-  - Before anything is created, the wanted VM is checked against the vendor's requirements (memory, disk, network cards), and the
-    platform is asked for what can be asked (space, rights, networks).
-  - What an import makes carries a mark from its first moment on. An import that fails takes away what it made. When it was killed,
-    the next run recognises what it left, removes it and begins anew.
-  - A VM of that name without this mark belongs to somebody else. It is never changed, started or removed, and the task fails.
-  - An existing VM of this collection is left as it is, whatever O(image), O(cpus), O(memory) and O(nics) say, as a router changes
-    its disk by itself. Only O(running) has an effect on it. For later changes of the hardware use the collections of the platform.
+  - Before anything is created, the VM is checked against the vendor's requirements (memory, disk,
+    network cards), and the platform is checked as far as possible (space, rights, networks).
+  - Everything that an import creates has a mark of this collection from the start. An import that
+    fails removes what it created. If it was killed, the next run finds what is left by the mark,
+    removes it and starts again.
+  - A VM of that name without this mark was not created by this collection. It is never changed,
+    started or removed, and the task fails.
+  - An existing VM of this collection is not changed, even if O(image), O(cpus), O(memory) or
+    O(nics) differ, because a router changes its disk by itself. Only O(running) has an effect on
+    it. Use the collections of the platform for later changes of the hardware.
 options:
   name:
     description:
@@ -22,8 +25,8 @@ options:
     type: str
   state:
     description:
-      - V(present) makes the VM of O(image), unless it is there.
-      - V(absent) stops the VM without asking the router, and removes it with its disks.
+      - V(present) creates the VM from O(image), unless it exists.
+      - V(absent) switches the VM off without a shutdown, and removes it with its disks.
     type: str
     default: present
     choices: [present, absent]
@@ -34,12 +37,13 @@ options:
     default: true
   image:
     description:
-      - The disk image on the controller, as M(outofband.chr.image) prepares it. It is required with O(state=present).
+      - The disk image on the controller, as M(outofband.chr.image) prepares it. It is required with
+        O(state=present).
     type: path
   routeros:
     description:
-      - The version of RouterOS in the image, such as V(7.22). It decides which requirements hold; when left out, those of
-        RouterOS 7 do.
+      - The version of RouterOS in the image, such as V(7.22). It decides which requirements apply.
+        When left out, those of RouterOS 7 apply.
     type: str
   cpus:
     description: How many CPUs the VM has.
@@ -52,7 +56,8 @@ options:
     type: int
   memory_base:
     description:
-      - What the formula begins with, in MiB. When left out, it is 128 for RouterOS 6, and 256 from 7 on.
+      - The first summand of the formula, in MiB. When left out, it is 128 for RouterOS 6, and 256
+        from 7 on.
     type: int
   nics:
     description:
@@ -62,7 +67,8 @@ options:
     default: [{}]
     suboptions:
       network:
-        description: What the card is connected to, as the platform calls it. When left out, it is the default of the platform.
+        description: The network of the card, by its name on the platform. When left out, it is
+          the default of the platform.
         type: str
       model:
         description: The kind of card. When left out, it is the best for the platform.
@@ -71,6 +77,7 @@ options:
         description: The MAC address. When left out, the platform chooses one.
         type: str
       vlan:
-        description: The tag that the platform puts on what the card sends and takes off what it receives.
+        description: The VLAN tag that the platform adds to what the card sends and removes from
+          what it receives.
         type: int
 """

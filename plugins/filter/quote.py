@@ -6,16 +6,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: quote
-short_description: A text as a string of RouterOS
+short_description: Quote text as a RouterOS string
 version_added: 0.1.0
 author:
   - The outofband.chr authors (@outofband)
 description:
-  - Puts a text between quotation marks, with everything escaped that RouterOS would understand otherwise. Nothing in the text can
-    be run, whatever it is.
+  - Puts text between quotation marks, and escapes every character that has a meaning in RouterOS,
+    so that nothing in the text can be run.
 options:
   _input:
-    description: The text. It goes as UTF-8.
+    description: The text. It is encoded as UTF-8.
     type: str
     required: true
 seealso:
@@ -24,7 +24,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Set a note that has anything in it
+- name: Set a note that contains special characters
   outofband.chr.script:
     source: /system note set note={{ text | outofband.chr.quote }}
   vars:
@@ -39,12 +39,12 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros import quoting
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import quoting
 
 
 def quote(text):
     if not isinstance(text, str):
-        raise AnsibleFilterError(f"{text!r} is no text.")
+        raise AnsibleFilterError(f"{text!r} is not text.")
     return quoting.quote(text)
 
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: vm_findings
-short_description: What speaks against running a CHR in a VM
+short_description: Check a planned VM against the CHR requirements
 version_added: 0.1.0
 author:
   - The outofband.chr authors (@outofband)
 description:
-  - Checks the plan of a VM against the vendor's requirements, without asking any hypervisor. Memory and disk, the kinds of network
-    cards and disks that a CHR can use under each hypervisor, where its system disk must be, and how it must boot.
-  - The modules of this collection that import a CHR check the same by themselves.
+  - Checks the plan of a VM against the vendor's requirements, without contact to a hypervisor.
+  - The filter checks memory and disk size, the models of network cards and disks that a CHR can
+    use under each hypervisor, the bus of its system disk, and how it boots.
+  - The modules of this collection that create a VM make the same checks.
 extends_documentation_fragment:
   - outofband.chr.machine
 seealso:
@@ -24,14 +25,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Stop before anything is made of a plan that cannot work
+- name: Stop if a CHR cannot run in the planned VM
   ansible.builtin.assert:
     that: findings.errors == []
     fail_msg: "{{ findings.errors | join(' ') }}"
   vars:
     findings: "{{ plan | outofband.chr.vm_findings }}"
     plan:
-      hypervisor: esx
+      hypervisor: vmware
       routeros: "7.22"
       cpus: 2
       memory: 512
@@ -40,14 +41,14 @@ EXAMPLES = r"""
       nics: [vmxnet3, vmxnet3]
       firmware: bios
 
-- name: Show what could be better
+- name: Show the warnings
   ansible.builtin.debug:
-    msg: "{{ ({'hypervisor': 'kvm', 'nics': ['e1000']} | outofband.chr.vm_findings).warnings }}"
+    msg: "{{ ({'hypervisor': 'proxmox', 'nics': ['e1000']} | outofband.chr.vm_findings).warnings }}"
 """
 
 RETURN = r"""
 _value:
-  description: What was found.
+  description: The findings.
   type: dict
   contains:
     errors:
@@ -60,9 +61,11 @@ _value:
       elements: str
 """
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._machine import findings_of
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import of_filter
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.planned_vm import findings_of
 
 
+@of_filter()
 def vm_findings(vm):
     found = findings_of(vm)
     return {"errors": found.errors, "warnings": found.warnings}

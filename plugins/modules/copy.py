@@ -7,18 +7,21 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: copy
 author: The outofband.chr authors (@outofband)
-short_description: Put a file on the router through the guest agent
+short_description: Copy a file to a router
 version_added: 0.1.0
 description:
-  - Writes a file of the controller, or text, to a Cloud Hosted Router, unless it is there with that content already.
-  - The file is streamed, every write is checked, and the result is verified. An incomplete file is removed from the router.
+  - Writes a file of the controller, or text, to a Cloud Hosted Router, unless the router already
+    has the file with that content.
+  - The file is streamed, every write is checked, and the result is verified. An incomplete file is
+    removed from the router.
 notes:
-  - Backends C(vmware), C(xenapi) and C(xenstore) move no files, so this fails at once there. Use M(outofband.chr.script) with
-    C(src) instead.
+  - Backends C(vmware), C(xenapi) and C(xenstore) cannot transfer files, so the module fails at once
+    there. Use M(outofband.chr.script) with C(src) instead.
 options:
   src:
     description:
-      - A file on the controller. A relative path is looked for in C(files/) of the role or play, then beside it.
+      - A file on the controller. A relative path is looked for in C(files/) of the role or play,
+        then next to it.
       - A file encrypted with Ansible Vault is decrypted in memory.
     type: path
   content:
@@ -27,11 +30,25 @@ options:
     type: raw
   dest:
     description:
-      - The name of the file on the router. The agent of a CHR serves the root of the file store only, so it has no folder.
+      - The name of the file on the router. The agent of a CHR serves the root of the file store
+        only, so it has no folder.
       - Default is the name of O(src). It is required with O(content).
     type: str
+  max_size:
+    description:
+      - The largest size of the file, such as V(1G), V(512M), or a number of bytes. A larger one is
+        not moved. It is also not moved if the
+        router says that it has no room for it.
+    type: str
+    default: 1G
+  timeout:
+    description:
+      - The seconds for the whole transfer. When they are over, it is given up.
+    type: float
+    default: 3600.0
 extends_documentation_fragment:
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full

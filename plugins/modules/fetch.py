@@ -7,23 +7,29 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: fetch
 author: The outofband.chr authors (@outofband)
-short_description: Copy a file of the router to the controller through the guest agent
+short_description: Copy a file from a router to the controller
 version_added: 0.1.0
 description:
-  - Copies a file of a Cloud Hosted Router to the controller, unless it is there with that content already.
-  - The file is streamed and takes its place whole or not at all. A new file can be read by its owner only.
+  - Copies a file of a Cloud Hosted Router to the controller, unless the controller already has it
+    with that content.
+  - The file is streamed and takes its place whole or not at all. A new file can be read by its
+    owner only.
+  - If the playbook is killed meanwhile, a file C(.outofband.part-*) stays in the folder. The next
+    task that writes into that folder removes it.
 notes:
-  - Backends C(vmware), C(xenapi) and C(xenstore) move no files, so this fails at once there.
+  - Backends C(vmware), C(xenapi) and C(xenstore) cannot transfer files, so the module fails at once
+    there.
 options:
   src:
     description:
-      - The name of the file on the router. The agent of a CHR serves the root of the file store only, so it has no folder.
+      - The name of the file on the router. The agent of a CHR serves the root of the file store
+        only, so it has no folder.
     type: str
     required: true
   dest:
     description:
-      - Where to put it. As with M(ansible.builtin.fetch), it is a folder in which C(<inventory_hostname>/<src>) is made,
-        unless O(flat=true).
+      - Where to put it. As with M(ansible.builtin.fetch), it is a folder in which
+        C(<inventory_hostname>/<src>) is made, unless O(flat=true).
     type: path
     required: true
   flat:
@@ -33,11 +39,23 @@ options:
     default: false
   fail_on_missing:
     description:
-      - Fail when the router has no such file.
+      - Fail when the router does not have the file.
     type: bool
     default: true
+  max_size:
+    description:
+      - The largest size of the file, such as V(1G), V(512M), or a number of bytes. A larger one is
+        not moved. It is also not moved if it does not fit on the controller.
+    type: str
+    default: 1G
+  timeout:
+    description:
+      - The seconds for the whole transfer. When they are over, it is given up.
+    type: float
+    default: 3600.0
 extends_documentation_fragment:
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -59,6 +77,14 @@ EXAMPLES = r"""
   outofband.chr.fetch:
     src: nightly.rsc
     dest: exports/
+  register: fetched
+
+- name: Refuse an export of which RouterOS says that menus are missing
+  ansible.builtin.assert:
+    that: not export is search('^# *(error exporting|interrupted)', multiline=true)
+    fail_msg: "{{ export | regex_findall('(?m)^# *(?:error exporting|interrupted).*') | join(', ') }}"
+  vars:
+    export: "{{ lookup('ansible.builtin.file', fetched.dest) }}"
 """
 
 RETURN = r"""

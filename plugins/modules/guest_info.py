@@ -7,14 +7,16 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: guest_info
 author: The outofband.chr authors (@outofband)
-short_description: What the guest agent says of itself and of the router
+short_description: Show what the guest agent reports about itself and the router
 version_added: 0.1.0
 description:
-  - Asks the guest agent of a Cloud Hosted Router for its version and commands, the operating system, host name, interfaces with
-    their addresses, clock and freeze state. No script is run, but for backend C(xenstore), where a script that changes nothing
-    tells more than xenstore does.
+  - Asks the guest agent of a Cloud Hosted Router for its version and commands, the operating
+    system, host name, interfaces with their addresses, clock and freeze state.
+  - No script is run, except for backend C(xenstore), where a script that changes nothing reports
+    more than xenstore does.
 extends_documentation_fragment:
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -59,12 +61,14 @@ moid:
   type: str
   sample: vm-1204
 host:
-  description: For backend C(xenapi), the name of the host that the VM runs on. Null when it does not run.
+  description: For backend C(xenapi), the name of the host that the VM runs on. Null when it does
+    not run.
   returned: with backend C(xenapi)
   type: str
   sample: xcp1
 uuid:
-  description: For backends C(xenapi) and C(xenstore), the VM's uuid. Empty where the toolstack of a Xen host writes none.
+  description: For backends C(xenapi) and C(xenstore), the VM's uuid. Empty where the toolstack of a
+    Xen host writes none.
   returned: with backends C(xenapi) and C(xenstore)
   type: str
   sample: 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d
@@ -74,36 +78,42 @@ domid:
   type: int
   sample: 7
 power_state:
-  description: For backends C(vmware) and C(xenapi), the VM's power state, in the words of the hypervisor.
+  description: For backends C(vmware) and C(xenapi), the VM's power state, in the words of the
+    hypervisor.
   returned: with backends C(vmware) and C(xenapi)
   type: str
   sample: poweredOn
 tools_status:
-  description: For backends C(vmware) and C(xenapi), whether the tools in the guest run. On C(xenapi) it is V(live) or V(absent).
+  description: For backends C(vmware) and C(xenapi), whether the tools in the guest run. On
+    C(xenapi) it is V(live) or V(absent).
   returned: with backends C(vmware) and C(xenapi)
   type: str
   sample: guestToolsRunning
 max_age:
   description:
-    - For backend C(vmware), how many seconds old the host name and the interfaces can be. RouterOS reports them by itself, in the
-      order that the keys C(guestinfo.exclude-nics), C(guestinfo.primary-nics) and C(guestinfo.low-priority-nics) of the VM ask for.
+    - For backend C(vmware), how many seconds old the host name and the interfaces can be. RouterOS
+      reports them by itself, in the order that the keys C(guestinfo.exclude-nics),
+      C(guestinfo.primary-nics) and C(guestinfo.low-priority-nics) of the VM ask for.
   returned: with backend C(vmware)
   type: int
   sample: 30
 time_sync:
-  description: For backend C(vmware), whether VMware gives the router its host's time. Null where VMware does not tell.
+  description: For backend C(vmware), whether VMware gives the router its host's time. Null where
+    VMware does not tell.
   returned: with backend C(vmware)
   type: bool
   sample: false
 power_scripts:
   description:
-    - For backend C(vmware), which of the router's power scripts VMware lets run, as V(after_power_on), V(after_resume),
-      V(before_reboot), V(before_shutdown) and V(before_standby).
+    - For backend C(vmware), which of the router's power scripts VMware lets run, as
+      V(after_power_on), V(after_resume), V(before_reboot), V(before_shutdown) and
+      V(before_standby).
   returned: with backend C(vmware)
   type: dict
   sample: {after_power_on: true, after_resume: true, before_reboot: true, before_shutdown: true, before_standby: true}
 os:
-  description: The operating system. V(id) is V(routeros) on a CHR. Null when the agent does not tell, as all that follows.
+  description: The operating system. V(id) is V(routeros) on a CHR. Null when the agent does not
+    report it; the same holds for all values below.
   returned: success
   type: dict
   sample: {id: routeros, kernel_release: 5.6.3-64, machine: x86_64, name: RouterOS, pretty_name: RouterOS 7.22}
@@ -134,11 +144,12 @@ interfaces:
   elements: dict
   contains:
     name:
-      description: RouterOS's name. On backend C(xenapi) the number of the VM's interface, as V(0).
+      description: RouterOS's name. On backend C(xenapi) the number of the VM's interface, such as
+        V(0).
       type: str
       sample: ether1
     mac_address:
-      description: The hardware address, null where there is none.
+      description: The hardware address, or null.
       type: str
       sample: 0e:61:47:d8:43:2a
     addresses:
@@ -151,7 +162,7 @@ interfaces:
           type: str
           sample: 10.0.2.15
         prefix:
-          description: The length of the prefix.
+          description: The length of the prefix. Null if the agent or the tools do not tell it.
           type: int
           sample: 24
         family:

@@ -7,55 +7,46 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: hyperv_vm
 author: The outofband.chr authors (@outofband)
-short_description: Make a router's VM of a disk image on Hyper-V, or remove it
+short_description: Create or remove a CHR VM on Hyper-V
 version_added: 0.1.0
 description:
-  - Brings a CHR image (VHDX) to a Windows machine with Hyper-V, verifies it there, makes a VM of generation 1 of it, with the disk
-    on IDE and fixed memory, and starts it.
-  - B(Delegate the task to the Windows machine.) It works over that host's connection, P(ansible.builtin.psrp#connection),
-    P(ansible.builtin.winrm#connection) or P(ansible.builtin.ssh#connection), and needs nothing of the router's own.
-  - B(No guest agent of RouterOS is known on Hyper-V), so none of this collection's other modules reaches the router, and success of
-    this one means that the VM runs. Prepare the image with a first-boot script (M(outofband.chr.image)), or log in over the network
-    once the router has an address.
+  - Copies a CHR image (VHDX) to a Windows machine with Hyper-V, verifies it there, creates a VM of
+    generation 1 from it, with the disk on IDE and fixed memory, and starts it.
+  - B(Delegate the task to the Windows machine.) It works over that host's connection,
+    P(ansible.builtin.psrp#connection), P(ansible.builtin.winrm#connection) or
+    P(ansible.builtin.ssh#connection), and needs nothing of the router's own.
+  - B(No guest agent of RouterOS is known on Hyper-V), so none of this collection's other modules
+    reaches the router. Success of this module means that the VM runs. Prepare the image with a
+    first-boot script (M(outofband.chr.image)), or log in over the network once the router has an
+    address.
 notes:
-  - The user needs to be in C(Hyper-V Administrators) or C(Administrators) of a Windows Server 2012, Windows 8, or newer, and to be
-    able to write into O(folder). Hyper-V's PowerShell module must be there. Windows Server 2008 R2 has none.
-  - With P(ansible.builtin.ssh#connection), set C(ansible_shell_type=powershell). psrp and winrm send files in base64, several times
-    slower than ssh does.
+  - The user needs to be in C(Hyper-V Administrators) or C(Administrators) of a Windows Server 2012,
+    Windows 8, or newer, and to be able to write into O(folder). Hyper-V's PowerShell module must be
+    installed. Windows Server 2008 R2 does not have it.
+  - With P(ansible.builtin.ssh#connection), set C(ansible_shell_type=powershell). psrp and winrm
+    send files in base64, several times slower than ssh does.
   - The networks of O(nics) are names of virtual switches. A card without one is not connected.
-  - Automatic checkpoints, which Windows 10 and newer make at each start, are switched off for the VM.
+  - Automatic checkpoints, which Windows 10 and newer make at each start, are switched off for the
+    VM.
   - The mark of this collection is in the VM's notes. Leave it there.
-  - C(ansible.windows) and other well-kept collections have no modules for Hyper-V, so this module calls Microsoft's cmdlets itself,
-    as M(ansible.windows.win_powershell) can for later changes.
+  - C(ansible.windows) and other well-kept collections have no modules for Hyper-V, so this module
+    calls Microsoft's cmdlets itself, as M(ansible.windows.win_powershell) can for later changes.
 options:
   folder:
     description:
-      - The folder in which the VM's own folder is made, such as V(D:\\VMs). When left out, it is Hyper-V's default for virtual
-        machines.
+      - The folder in which the VM's own folder is made, such as V(D:\\VMs). When left out, it is
+        Hyper-V's default for virtual machines.
     type: str
 extends_documentation_fragment:
   - outofband.chr.vm
+  - outofband.chr.attributes
+  - outofband.chr.attributes.controller
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
-    support: full
-  action_group:
-    description: Use C(group/outofband.chr.chr) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership:
-      - outofband.chr.chr
-  async:
-    description: Supports being used with the C(async) keyword.
-    support: none
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: full
   platform:
-    description: Target OS/families that can be operated against.
-    support: full
     platforms: Windows
 seealso:
   - module: outofband.chr.image
@@ -64,7 +55,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the router on a Windows server
+- name: Create the router on a Windows server
   outofband.chr.hyperv_vm:
     name: "{{ inventory_hostname }}"
     image: images/chr-7.22.vhdx
@@ -74,7 +65,7 @@ EXAMPLES = r"""
         vlan: 20
   delegate_to: hyperv1
 
-- name: Have it gone
+- name: Remove the router
   outofband.chr.hyperv_vm:
     state: absent
   delegate_to: hyperv1

@@ -7,81 +7,93 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image
 author: The outofband.chr authors (@outofband)
-short_description: Prepare a disk image of a router on the controller
+short_description: Prepare a CHR disk image on the controller
 version_added: 0.1.0
 description:
-  - Downloads a published image, or takes one from the controller, unpacks it, looks whether it can be one of a router, makes
-    its disk larger, puts a script for the first boot into it, and converts it to the format that a platform wants.
-  - Everything happens on the controller. No router and no hypervisor is asked, and no root rights are needed.
-  - The result is kept in O(cache). A task that wants the same again takes it from there. Hosts that want the same at the same
-    time wait for the first of them, so it is downloaded and made once.
-  - A download that breaks off goes on where it ended, in the same run or in the next one, if the server can do that (C(Range)
-    with an C(ETag) or C(Last-Modified)) and says that the file has not changed.
+  - Downloads a published image, or takes one from the controller, unpacks it, checks that it can be
+    the image of a router, makes its disk larger, puts a script for the first boot into it, and
+    converts it to the format that a platform wants.
+  - Everything happens on the controller. No router and no hypervisor is contacted, and root
+    rights are not needed.
+  - The result is kept in O(cache). A task that wants the same again takes it from there. Hosts that
+    want the same at the same time wait for the first of them, so it is downloaded and made once.
+  - A download that breaks off continues where it ended, in the same run or in the next one, if the
+    server can do that (C(Range) with an C(ETag) or C(Last-Modified)) and says that the file has not
+    changed.
 requirements:
-  - qemu-img (package C(qemu-utils) on Debian and Ubuntu, C(qemu-img) on Fedora and RHEL) for every O(format) but V(raw), and
-    for a source that is no raw disk.
+  - qemu-img (package C(qemu-utils) on Debian and Ubuntu, C(qemu-img) on Fedora and RHEL) for every
+    O(format) but V(raw), and for a source that is not a raw disk.
   - debugfs (package C(e2fsprogs)) for O(first_boot) and O(first_boot_src).
 notes:
-  - Refused, each with its reason, are an image that is cut short, an empty file, the web page of a proxy or a login in place of
-    the file, an archive that is damaged, encrypted, has no image or several, or would unpack to more than 4 GiB, an image that
-    needs other files, and one for arm64. What is for arm64 is known by the program that UEFI would start. Where nothing on the
-    disk says for which machine it is, it is taken with a warning.
-  - The partition tables are left as they are when the disk grows, so the backup of the GPT is not at its end, as after
-    C(qemu-img resize). RouterOS takes the space at its first boot; many have seen this, and the vendor does not document it.
+  - The module refuses a truncated image, an empty file, the web page of a proxy or a login instead
+    of the file, an image that takes data from other files, and an image for arm64. It refuses an
+    archive that is damaged or encrypted, or that has no image or several, and a disk of more than
+    4 GiB unless O(size) is as large.
+  - An image for arm64 is recognized by the program that UEFI would start. If nothing on the disk
+    tells its architecture, the image is accepted with a warning.
+  - The partition tables are left as they are when the disk grows, so the backup of the GPT is not
+    at its end, the same as after C(qemu-img resize). RouterOS uses the new space after its first
+    boot. Many users report this, but the vendor does not document it.
   - Nothing is ever removed from O(cache). Everything in it may be deleted while no task uses it.
-  - Set C(no_log) on the task when the script has secrets in it. The prepared image has them too; its file can be read by its
-    owner only.
+  - Set C(no_log) on the task if the script holds secrets. The prepared image holds them, too; only
+    its owner can read its file.
 options:
   version:
     description:
-      - The version of RouterOS, such as V(7.22). It goes into O(url) and into the name of the prepared image.
+      - The version of RouterOS, such as V(7.22). It goes into O(url) and into the name of the
+        prepared image.
     type: str
   url:
     description:
-      - Where the image is, for http or https. C({version}) becomes O(version), and C({format}) becomes C(img), as the published
-        raw image is the one that all others are made of.
-      - For a mirror, give its pattern. The file may be a ZIP archive or an image itself; its name does not matter.
-      - A login comes from C(.netrc) or stands in the URL, and a proxy is taken from the environment, as with
-        M(ansible.builtin.get_url).
+      - The http or https URL of the image. C({version}) becomes O(version), and C({format}) becomes
+        C(img), because all formats are made from the published raw image.
+      - For a mirror, give its pattern. The file may be a ZIP archive or an image itself; its name
+        does not matter.
+      - A login comes from C(.netrc) or stands in the URL, and a proxy is taken from the
+        environment, as with M(ansible.builtin.get_url).
     type: str
     default: https://download.mikrotik.com/routeros/{version}/chr-{version}.{format}.zip
   src:
     description:
-      - A file of the controller in place of O(url), a ZIP archive or an image itself (raw, qcow2, VMDK in one file, VDI, VHDX).
-        It is looked for as M(ansible.builtin.copy) does it.
+      - A file of the controller in place of O(url), a ZIP archive or an image itself (raw, qcow2,
+        VMDK in one file, VDI, VHDX). It is searched for as by M(ansible.builtin.copy).
     type: path
   checksum:
     description:
-      - What the file must have, as it is downloaded, as algorithm, colon and hex digits, such as V(sha256:0a1b...). The
-        algorithms are C(sha256), C(sha512), C(sha1) and C(md5).
-      - V(waived) says that whatever comes from O(url) is believed. Then it is downloaded once for each URL, and not again when
-        it changes there.
-      - It is required with O(url). The vendor publishes no list of checksums that software could read, so it is the one of a
-        download that you trust, or that your mirror's owner gave you.
+      - The checksum of the file as it is downloaded, as algorithm, colon and hex digits, such as
+        V(sha256:0a1b...). The algorithms are C(sha256), C(sha512), C(sha1) and C(md5).
+      - With V(waived), the file is not checked. It is then downloaded once for each URL, and not
+        again when it changes there.
+      - It is required with O(url). The vendor publishes no list of checksums that software could
+        read, so take that of a download that you trust, or that of your mirror's owner.
     type: str
   format:
     description:
-      - What to make. V(vmdk) is a sparse image for VMware Workstation and Fusion, V(vmdk-stream) a stream-optimized one for the
-        import into vSphere.
+      - The format of the image. V(vmdk) is a sparse image for VMware Workstation and Fusion,
+        V(vmdk-stream) a stream-optimized one for the import into vSphere.
     type: str
     default: raw
     choices: [raw, qcow2, vmdk, vmdk-stream, vdi, vhdx]
   size:
     description:
-      - How large the disk becomes, such as V(1G), V(512M), or a number of bytes; whole MiB, and at least 128 of them. When left
-        out, it stays as it is. A disk is never made smaller.
+      - The new size of the disk, such as V(1G), V(512M), or a number of bytes. It must be a whole
+        number of MiB, and at least 128 MiB. When left out, the size does not change. A disk is
+        never made smaller.
+      - It is needed for a disk that has more than 4 GiB already.
     type: str
   first_boot:
     description:
-      - A RouterOS script that runs when the router boots for the first time. It becomes the file C(/rw/autorun.scr) in the
-        disk, in place of one that is there.
-      - B(The vendor does not document this.) Many have seen it work, on RouterOS 6 and 7. Interfaces may not be there yet when
-        it runs. What must not fail belongs into M(outofband.chr.script) once the router is up.
-    type: str
+      - A RouterOS script, as text or as a list of its lines, that runs when the router boots for the
+        first time. It becomes the file
+        C(/rw/autorun.scr) in the disk, and replaces an existing one.
+      - B(The vendor does not document this.) Many users report that it works with RouterOS 6
+        and 7. Interfaces may not exist yet when it runs. Use M(outofband.chr.script) for everything
+        that must not fail, once the router is up.
+    type: raw
   first_boot_src:
     description:
-      - A file of the controller with that script, looked for as M(ansible.builtin.copy) does it. It may be encrypted with
-        Ansible Vault.
+      - A file of the controller with that script, searched for as by M(ansible.builtin.copy). It
+        may be encrypted with Ansible Vault.
     type: path
   cache:
     description:
@@ -90,7 +102,8 @@ options:
     default: ~/.cache/outofband.chr
   timeout:
     description:
-      - How many seconds all of it may take, waiting for another host or run that makes the same image included.
+      - The seconds for the whole task, including the wait for another host or run that makes the
+        same image.
     type: float
     default: 1800.0
   validate_certs:
@@ -100,39 +113,25 @@ options:
     default: true
   ca_path:
     description:
-      - A file with the authorities to believe, in place of the system's.
+      - A file or folder with the authorities to trust, instead of the system's.
     type: path
+extends_documentation_fragment:
+  - outofband.chr.attributes
+  - outofband.chr.attributes.controller
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
-    support: full
-  action_group:
-    description: Use C(group/outofband.chr.chr) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership:
-      - outofband.chr.chr
-  async:
-    description: Supports being used with the C(async) keyword.
-    support: none
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
     details:
-      - Nothing is downloaded. An image that is in the cache is returned; of another one only the path is known, and that only
-        if the source is known by its sha256.
+      - Nothing is downloaded. An image in the cache is returned. Otherwise only the path is
+        returned, and only if the sha256 of the source is known.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: none
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: posix
 seealso:
   - module: outofband.chr.script
 """
 
 EXAMPLES = r"""
-- name: Have RouterOS 7.22 for Proxmox VE or libvirt, with a disk of 1 GiB
+- name: Prepare RouterOS 7.22 for Proxmox VE or libvirt, with a disk of 1 GiB
   outofband.chr.image:
     version: "7.22"
     checksum: sha256:3b7cf9a1c7a1e5c8a0a2f5b0f2b1d0c9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3
@@ -140,7 +139,7 @@ EXAMPLES = r"""
     size: 1G
   register: prepared
 
-- name: Have the image of a mirror, for the import into vSphere
+- name: Prepare the image of a mirror for the import into vSphere
   outofband.chr.image:
     version: "7.22"
     url: https://mirror.example.net/chr/chr-{version}.img.zip
@@ -148,7 +147,7 @@ EXAMPLES = r"""
     checksum: waived
     format: vmdk-stream
 
-- name: Have the image in a file, with a script for the first boot
+- name: Prepare an image from a file, with a script for the first boot
   outofband.chr.image:
     src: /srv/images/chr-7.22.img.zip
     version: "7.22"
@@ -160,7 +159,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The prepared image, in a file that only its owner can read. In check mode null where it is not known.
+  description: The prepared image, in a file that only its owner can read. In check mode null where
+    it is not known.
   returned: success
   type: str
   sample: /home/ansible/.cache/outofband.chr/images/chr-7.22-5e3f6c1b0a9d8e7f5e3f6c1b0a9d8e7f.qcow2
@@ -175,7 +175,7 @@ version:
   type: str
   sample: "7.22"
 sha256:
-  description: Of the prepared image.
+  description: The checksum of the prepared image.
   returned: success, and in check mode if it is in the cache
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -185,7 +185,7 @@ size:
   type: int
   sample: 47185920
 virtual_size:
-  description: Of the disk in it, in bytes.
+  description: The size of the disk in it, in bytes.
   returned: success, and in check mode if it is in the cache
   type: int
   sample: 1073741824
@@ -200,7 +200,7 @@ architecture:
   type: str
   sample: x86_64
 cached:
-  description: Whether the image was there before, so that nothing was made.
+  description: Whether the image was in the cache, so that nothing had to be made.
   returned: success
   type: bool
   sample: false

@@ -7,25 +7,29 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: libvirt_vm
 author: The outofband.chr authors (@outofband)
-short_description: Make a router of a disk image on libvirt (QEMU/KVM), or remove it
+short_description: Create or remove a CHR VM on libvirt (QEMU/KVM)
 version_added: 0.1.0
 description:
-  - Uploads a prepared disk image of a Cloud Hosted Router into a storage pool of libvirt, reads it back to compare its SHA-256,
-    and defines a domain that boots from it with BIOS. The channel of the guest agent is wired, so backend V(libvirt) of
-    P(outofband.chr.guest_agent#connection) reaches the router with the same variables.
-  - The libvirt is the one of C(chr_libvirt_uri), local or behind SSH (C(qemu+ssh://user@host/system)). Nothing is needed on
-    that host besides libvirt and QEMU; the controller needs libvirt-python.
-  - Holes of the image stay holes. The volume has the image's format, raw or qcow2, and a name that begins with the VM's.
-  - The domain is of the type C(kvm) where the host has KVM, and otherwise C(qemu) with a warning, as RouterOS is only known to
-    start its guest agent under KVM.
-  - C(community.libvirt.virt_volume) makes volumes and uploads nothing into them, and neither that collection's modules nor
-    C(virt-install) recognise an import that was left unfinished; so this module has code of its own for the import. For later
-    changes of the VM use M(community.libvirt.virt).
+  - Uploads a prepared disk image of a Cloud Hosted Router into a storage pool of libvirt, reads it
+    back to compare its SHA-256, and defines a domain that boots from it with BIOS. The channel of
+    the guest agent is wired, so backend V(libvirt) of P(outofband.chr.guest_agent#connection)
+    reaches the router with the same variables.
+  - The libvirt is the one of C(chr_libvirt_uri), local or behind SSH
+    (C(qemu+ssh://user@host/system)). That host needs libvirt and QEMU only; the controller needs
+    libvirt-python.
+  - Holes of the image stay holes. The volume has the image's format, raw or qcow2, and a name that
+    begins with the VM's.
+  - The domain is of the type C(kvm) if the host has KVM, and otherwise C(qemu) with a warning,
+    because RouterOS is only known to start its guest agent under KVM.
+  - C(community.libvirt.virt_volume) makes volumes and uploads nothing into them, and neither that
+    collection's modules nor C(virt-install) recognise an import that was left unfinished; so this
+    module has code of its own for the import. For later changes of the VM use
+    M(community.libvirt.virt).
 options:
   storage:
     description:
-      - The storage pool for the disk. It must be active, and of a type whose volumes are files or block devices
-        (V(dir), V(fs), V(netfs), V(logical)). The latter hold raw images only.
+      - The storage pool for the disk. It must be active, and of a type whose volumes are files or
+        block devices (V(dir), V(fs), V(netfs), V(logical)). The latter hold raw images only.
     type: str
     default: default
   disk_bus:
@@ -36,10 +40,11 @@ options:
     choices: [virtio, sata, ide]
   provision_socket:
     description:
-      - The absolute path of a unix socket on the host, where QEMU offers a second channel of the agent,
-        C(chr.provision_agent), which libvirt itself does not use. Backend V(qemu) reaches it with this path as C(chr_socket).
-      - Whoever may open it controls the router. QEMU must be allowed to create it, also by SELinux or AppArmor. When left out,
-        there is no such channel.
+      - The absolute path of a unix socket on the host, where QEMU offers a second channel of the
+        agent, C(chr.provision_agent), which libvirt itself does not use. Backend V(qemu) reaches it
+        with this path as C(chr_socket).
+      - Anyone who can open it controls the router. QEMU must be allowed to create it, also by
+        SELinux or AppArmor. When left out, there is no such channel.
     type: str
   autostart:
     description:
@@ -49,6 +54,7 @@ options:
 extends_documentation_fragment:
   - outofband.chr.vm
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -58,23 +64,24 @@ requirements:
   - libvirt-python on the controller
   - libvirt 3.4 or newer on the host
 notes:
-  - O(nics[].network) is the name of a libvirt network (as V(default), or V(network:default)), V(bridge:br0) for a Linux bridge of
-    the host, V(ovs:br0) for one of Open vSwitch, or V(user) for QEMU's user-mode network. When left out, it is V(default). Whether
-    a bridge is there shows only when the VM is started.
+  - O(nics[].network) is the name of a libvirt network (V(default) or V(network:default), for
+    example), V(bridge:br0) for a Linux bridge of the host, V(ovs:br0) for one of Open vSwitch, or
+    V(user) for QEMU's user-mode network. When left out, it is V(default). A missing bridge is
+    noticed only when the VM is started.
   - O(nics[].vlan) needs Open vSwitch, or libvirt 11 on the host.
-  - 'Rights: a user who may write to libvirt (group C(libvirt), or root). With polkit access control these are the permissions
-    C(domain.write), C(domain.save), C(domain.start), C(domain.stop), C(domain.delete), C(storage-pool.refresh),
-    C(storage-vol.create), C(storage-vol.data-write), C(storage-vol.data-read), C(storage-vol.delete), and the right to read what
-    is asked.'
-  - With O(state=absent) the overlays that external snapshots have put on the disk are removed with it. Disks that were added to the
-    VM later are not.
+  - 'Rights: a user who may write to libvirt (group C(libvirt), or root). With polkit access control
+    these are the permissions C(domain.write), C(domain.save), C(domain.start), C(domain.stop),
+    C(domain.delete), C(storage-pool.refresh), C(storage-vol.create), C(storage-vol.data-write),
+    C(storage-vol.data-read), C(storage-vol.delete), and the right to read what is asked.'
+  - With O(state=absent) the overlays that external snapshots have put on the disk are removed with
+    it. Disks that were added to the VM later are not.
 seealso:
   - module: outofband.chr.wait_for_agent
   - module: community.libvirt.virt
 """
 
 EXAMPLES = r"""
-- name: Have a router on a KVM host
+- name: Create a router on a KVM host
   outofband.chr.libvirt_vm:
     image: /srv/images/chr-7.22.qcow2
     routeros: "7.22"
@@ -111,12 +118,12 @@ name:
   type: str
   sample: chr1
 id:
-  description: The domain's UUID. Null when there is none, or none yet in check mode.
+  description: The domain's UUID. Null if it does not exist, or in check mode not yet.
   returned: success
   type: str
   sample: 3f2a91bc-6f0c-4d1e-9d0f-6f0c4d1e9d0f
 state:
-  description: What there is after the task, V(running), V(stopped) or V(absent).
+  description: The state of the VM after the task, V(running), V(stopped) or V(absent).
   returned: success
   type: str
   sample: running

@@ -7,22 +7,33 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: license_report
 author: The outofband.chr authors (@outofband)
-short_description: Report on the licences of all routers, as HTML, JSON and CSV
+short_description: Report on the licenses of all routers, and raise the alarm
 version_added: 0.1.0
 description:
-  - Makes a report of what M(outofband.chr.license_info) found on many routers. It has the levels, the deadlines on a timeline,
-    what expires within 7, 30 and 60 days, system ids of more than one router, wrong clocks, routers that were not read with the
-    reason, and what higher levels cost at list prices.
+  - Makes a report from what M(outofband.chr.license_info) found on many routers, as HTML, JSON, CSV
+    and metrics. It has what there is to do for each router, what changed since the last report, the
+    levels, the deadlines on a timeline, what expires within 7, 30 and 60 days, system ids of more
+    than one router, wrong clocks, routers that were not read with the reason, and what higher
+    levels cost at list prices.
+  - Every paid license expires within 60 days, because a router renews it 30 days before its
+    deadline. So the number to look at is RV(summary.renewal_due), the routers that should have
+    renewed by now.
+  - A report is compared with the last one of an earlier day in O(dest), so all reports of one day
+    tell the same changes. This needs C(json) among the O(formats). Reports on different routers
+    need different names.
   - It asks no router and needs no connection. Run it once, on the controller.
-  - The HTML file is complete in itself and loads nothing. In the CSV file, text that a spreadsheet would take for a formula begins
-    with an apostrophe; system ids can begin with C(+), so programs had better read the JSON file.
-  - Days are calendar days by each router's own clock. So a report changes when the licences or the day do, not with each run.
+  - The HTML file is complete in itself and loads nothing. In the CSV file, text that a spreadsheet
+    would take for a formula begins with an apostrophe; system ids can begin with C(+), so programs
+    had better read the JSON file.
+  - Days are calendar days by each router's own clock. So a report changes when the licenses or the
+    day do, not with each run.
 notes:
   - The playbook C(outofband.chr.license_audit) reads the routers and then runs this module.
 options:
   dest:
     description:
-      - The folder for the files, made where it is missing. A relative one is looked for beside the playbook.
+      - The folder for the files. It is created if it does not exist. A relative one is relative to
+        the playbook.
     type: path
     required: true
   name:
@@ -33,29 +44,47 @@ options:
   formats:
     description:
       - Which files to write.
+      - V(openmetrics) is a file for the textfile collector of a Prometheus node exporter, which
+        reads files that end in C(.prom). It is replaced as a whole and has no timestamps. The node
+        exporter must be allowed to read it, for example with O(mode=0644).
     type: list
     elements: str
-    choices: [html, json, csv]
+    choices: [html, json, csv, openmetrics]
     default: [html, json, csv]
   mode:
     description:
       - The mode of the files, as octal digits in quotes.
     type: raw
     default: "0600"
+  fail_within_days:
+    description:
+      - If a license has expired, or its deadline is at most that many days away, the task fails
+        after the report is written, so that a scheduled job turns red. The message names the
+        routers and what to do.
+      - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
+        days before it. When left out, the task does not fail.
+    type: float
   hosts:
     description:
-      - The routers to report on, as names of the inventory. Without it, all hosts of the play, those that failed included.
+      - The routers to report on, as names of the inventory. Without it, all hosts of the play,
+        those that failed included. Those that M(outofband.chr.fleet) left alone, because they are
+        not routers, are left out.
     type: list
     elements: str
   registered:
     description:
-      - The variable in which a task of M(outofband.chr.license_info) was registered on the hosts. With it, the report knows why a
-        router was not read, and takes nothing from a fact cache.
-      - Without it, the fact C(chr_license) of each host is taken.
+      - The variable in which a task of M(outofband.chr.fleet) or M(outofband.chr.license_info) was
+        registered on the hosts. With it, the report knows why a router was not read, and takes
+        nothing from a fact cache. A result of M(outofband.chr.license) is possible, too; it tells a
+        trial from a paid license.
+      - Without it, the fact C(chr_license) of each host is taken. A license that was read from the
+        router of another host is not reported (ansible-core 2.21 mixes the facts of all hosts up
+        after a task with C(run_once) that returns facts).
     type: str
   routers:
     description:
-      - The routers themselves, in place of O(hosts), for example as runs at several sites have collected them.
+      - The routers themselves, instead of O(hosts), for example those that runs at several sites
+        have collected.
     type: list
     elements: dict
     suboptions:
@@ -66,56 +95,45 @@ options:
         required: true
       license:
         description:
-          - What M(outofband.chr.license_info) returned as RV(outofband.chr.license_info#module:license).
+          - What M(outofband.chr.license_info) returned as
+            RV(outofband.chr.license_info#module:license).
         type: raw
       reason:
         description:
-          - Why there is no O(routers[].license).
+          - Why O(routers[].license) is missing.
         type: str
       unreachable:
         description:
           - Whether the reason is that the router was not reached.
         type: bool
         default: false
+extends_documentation_fragment:
+  - outofband.chr.attributes
+  - outofband.chr.attributes.controller
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
-    support: full
-  action_group:
-    description: Use C(group/outofband.chr.chr) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership:
-      - outofband.chr.chr
-  async:
-    description: Supports being used with the C(async) keyword.
-    support: none
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: partial
     details:
       - Shows what changes in the CSV file.
-  platform:
-    description: Target OS/families that can be operated against.
-    support: full
-    platforms: posix
 seealso:
+  - module: outofband.chr.fleet
   - module: outofband.chr.license_info
 """
 
 EXAMPLES = r"""
-- name: Read the licences
-  outofband.chr.license_info:
-  register: reading
-  ignore_errors: true
-  ignore_unreachable: true
+- name: Read the licenses
+  outofband.chr.fleet:
+    read: license
+  register: fleet
+  failed_when: false
+  delegate_to: localhost
 
 - name: Write the report
   outofband.chr.license_report:
     dest: /srv/reports
-    registered: reading
+    registered: fleet
     mode: "0644"
   delegate_to: localhost
   run_once: true
@@ -130,17 +148,21 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
 
-- name: Stop where something expires within a week
-  ansible.builtin.fail:
-    msg: "{{ report.summary.expiring['7'] | join(', ') }}"
-  when: report.summary.expiring['7'] | length > 0
+- name: Write the metrics for a node exporter, and fail if a license expires within two weeks
+  outofband.chr.license_report:
+    dest: /var/lib/prometheus/node-exporter
+    formats: [openmetrics]
+    mode: "0644"
+    registered: fleet
+    fail_within_days: 14
+  delegate_to: localhost
   run_once: true
 """
 
 RETURN = r"""
 paths:
   description: The file of each of O(formats).
-  returned: success
+  returned: success, and if O(fail_within_days) makes the task fail
   type: dict
   sample:
     html: /srv/reports/chr-licenses.html
@@ -148,49 +170,96 @@ paths:
     csv: /srv/reports/chr-licenses.csv
 summary:
   description:
-    - What the report says of the whole fleet. The JSON file has the same keys, before them C(schema) with the text
-      C(outofband.chr.license_report) and C(version) with the number 1, and after them C(routers).
-    - C(version) grows when a key goes away or changes its meaning, not when one is added.
-    - C(routers) has a dictionary for each router, with C(name), C(band) (the one of RV(summary.bands) that it is counted in),
-      C(system_id), C(level), C(limited_upgrades), C(next_renewal_at), C(deadline_at), C(days_left) (calendar days), C(expired),
-      C(renewal_due), C(clock_wrong), C(clock_ahead) (seconds, in whole minutes, of a wrong clock), C(upgrades) (US dollars to each
-      higher level), C(unreachable) and C(reason) (null for a router that was read). The CSV file has the same columns, with
-      C(upgrades) as C(cost_p1), C(cost_p10) and C(cost_p-unlimited).
-  returned: success
+    - What the report says of the whole fleet. The JSON file has the same keys, before them
+      C(schema) with the text C(outofband.chr.license_report) and C(version) with the number 1, and
+      after them C(routers) and C(compared_with), from which the changes follow.
+    - C(version) increases when a key is removed or changes its meaning, not when one is added.
+    - C(routers) has a dictionary for each router, with C(name), C(band) (the one of
+      RV(summary.bands) that it is counted in), C(system_id), C(level), C(limited_upgrades),
+      C(next_renewal_at), C(deadline_at), C(days_left) (calendar days), C(expired), C(renewal_due),
+      C(findings), C(clock_wrong), C(clock_ahead) (seconds, in whole minutes, of a wrong clock),
+      C(upgrades) (US dollars to each higher level), C(backend), C(endpoint) and C(vm) (which VM it
+      is), C(unreachable) and C(reason) (null for a router that was read), C(hypervisor) (the same
+      as C(endpoint)), C(groups) (of the inventory), C(routeros) (its version) and C(to_do).
+      The CSV file has the same columns, with C(upgrades) as C(cost_p1), C(cost_p10) and
+      C(cost_p-unlimited).
+    - Where a router was not read, C(backend), C(hypervisor) and C(vm) are those of its variables.
+      Where the license does not tell C(routeros), it is that of the facts of
+      M(outofband.chr.facts).
+    - C(to_do) is C(renew) if the router should have renewed by now; C(renew, or buy before
+      2026-12-11) if it should have for two days, so that it does not reach the account server or
+      has a trial; C(buy before 2026-12-11) if M(outofband.chr.license) renewed it and it is a trial
+      all the same; C(prepaid key) if it has expired; C(reboot) if its level may not be in force;
+      C(new id) if it is free and shares its system id; C(set clock) if its clock is wrong by a day
+      or more; and null otherwise.
+    - The metrics are C(chr_licenses_routers), C(chr_licenses_renewal_due), C(chr_licenses_expired),
+      C(chr_licenses_not_read), C(chr_licenses_duplicate_ids), C(chr_licenses_wrong_clocks),
+      C(chr_licenses_as_of_timestamp_seconds) and C(chr_licenses_to_do) with the label C(task) for
+      the fleet, and for each router, with the label C(router), C(chr_license_read),
+      C(chr_license_days_left), C(chr_license_renewal_due), C(chr_license_expired) and
+      C(chr_license_router), whose labels tell what it is.
+  returned: success, and if O(fail_within_days) makes the task fail
   type: dict
   contains:
     as_of:
-      description: The date that most routers have; null where none was read.
+      description: The date that most routers have; null if none was read.
       type: str
       sample: "2026-11-23"
     total:
       description: How many routers the report is about.
       type: int
       sample: 3
-    levels:
-      description: How many routers have each level.
-      type: dict
-      sample: {"free": 1, "p1": 1, "p10": 0, "p-unlimited": 0}
-    bands:
-      description: How many routers are in each state. Every router is in one, so C(within_30) has those of 8 to 30 days.
-      type: dict
-      sample: {"expired": 0, "within_7": 1, "within_30": 0, "within_60": 0, "later": 0, "no_deadline": 1, "not_read": 1}
-    expired:
-      description: The routers whose licence has expired.
-      type: list
-      elements: str
-      sample: []
-    expiring:
-      description: The routers whose licence expires within 7, 30 and 60 days, those of 7 days in all three.
-      type: dict
-      sample: {"7": ["chr2"], "30": ["chr2"], "60": ["chr2"]}
     renewal_due:
       description: The routers that try to renew by themselves now, or would if they could.
       type: list
       elements: str
       sample: ["chr2"]
+    to_do:
+      description: The routers for each thing that there is to do.
+      type: dict
+      sample: {"renew": ["chr2"], "buy": [], "prepaid_key": [], "reboot": [], "new_id": [], "set_clock": []}
+    changes:
+      description:
+        - What changed since the last report of an earlier day. It is null if there is none.
+        - C(since) is its date. C(new) and C(gone) are routers that only one of the reports has,
+          C(newly_due) those that were not due for renewal then. C(renewed) are those with a later
+          deadline or a higher level, with the deadlines in C(from) and C(to), and C(id_changed)
+          those with another system id. A router that is not read now can only be new or gone, and
+          one that was not read then is compared with what was known before.
+      type: dict
+      sample: {"since": "2026-11-16", "new": ["chr9"], "gone": [], "renewed": [], "newly_due": ["chr2"], "id_changed": []}
+    levels:
+      description: How many routers have each level.
+      type: dict
+      sample: {"free": 1, "p1": 1, "p10": 0, "p-unlimited": 0}
+    bands:
+      description: How many routers are in each state. Every router is in one, so C(within_30) has
+        those of 8 to 30 days.
+      type: dict
+      sample: {"expired": 0, "within_7": 1, "within_30": 0, "within_60": 0, "later": 0, "no_deadline": 1, "not_read": 1}
+    expired:
+      description: The routers whose license has expired.
+      type: list
+      elements: str
+      sample: []
+    expiring:
+      description: The routers whose license expires within 7, 30 and 60 days, those of 7 days in
+        all three.
+      type: dict
+      sample: {"7": ["chr2"], "30": ["chr2"], "60": ["chr2"]}
+    findings:
+      description: Routers whose license has findings, see RV(outofband.chr.license_info#module:license).
+      type: list
+      elements: dict
+      sample: []
+    aliases:
+      description: VMs that have more than one name among the routers. Their system ids are not
+        duplicates.
+      type: list
+      elements: dict
+      sample: [{"vm": "104 of pve1.example.net:8006 (backend proxmox)", "routers": ["chr4", "edge4"]}]
     duplicates:
-      description: System ids of more than one router.
+      description: System ids of more than one VM.
       type: list
       elements: dict
       sample: [{"system_id": "jZBX6bKzYKJ", "routers": ["chr1", "chr2"]}]
@@ -198,14 +267,16 @@ summary:
       description: Routers that were not read, and why.
       type: list
       elements: dict
-      sample: [{"name": "chr3", "unreachable": true, "reason": "No guest agent within 30 s."}]
+      sample: [{"name": "chr3", "unreachable": true, "reason": "The guest agent did not answer."}]
     wrong_clocks:
-      description: Routers whose clock is wrong, with the seconds that it is ahead, rounded to minutes.
+      description: Routers whose clock is wrong, with the seconds that it is ahead, rounded to
+        minutes.
       type: list
       elements: dict
       sample: [{"name": "chr2", "ahead": 7200}]
     upgrades:
-      description: What it costs in US dollars, at list price, to bring all routers of one level to another.
+      description: What it costs in US dollars, at list price, to bring all routers of one level to
+        another.
       type: list
       elements: dict
       sample: [{"from": "free", "to": "p1", "routers": 1, "cost": 45}]

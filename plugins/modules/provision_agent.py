@@ -7,13 +7,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: provision_agent
 author: The outofband.chr authors (@outofband)
-short_description: Make the guest agent of a router on Proxmox VE reachable over TCP, or take that away
+short_description: Make the guest agent of a CHR on Proxmox VE reachable over TCP, or undo that
 version_added: 0.1.0
 description:
-  - Carries out the two recipes of the vendor's manual for remote access to the guest agent of a Cloud Hosted Router on Proxmox VE.
-    The router is then reached with backend V(qemu) and the result's RV(socket) as C(chr_socket), without the REST interface.
-  - B(Neither has authentication or encryption.) Whoever reaches the port controls the router. O(address=127.0.0.1) together with
-    C(chr_ssh_host) lets only those in who can log in to the node.
+  - Carries out the two recipes of the vendor's manual for remote access to the guest agent of a
+    Cloud Hosted Router on Proxmox VE. The router is then reached with backend V(qemu) and the
+    result's RV(socket) as C(chr_socket), without the REST interface.
+  - B(Neither has authentication or encryption.) Anyone who can reach the port controls the router.
+    With O(address=127.0.0.1) and C(chr_ssh_host), only those who can log in to the node reach it.
   - Nothing is changed in the router.
 options:
   state:
@@ -24,19 +25,21 @@ options:
     choices: [present, absent]
   channel:
     description:
-      - V(provision) adds a second channel to the VM, C(chr.provision_agent), which Proxmox VE itself does not use. It is written
-        into the VM's option C(args), whose other content stays as it is. The VM has it after a cold stop and start. Only root@pam
-        may change C(args), and an API token is not root@pam. So this needs C(chr_api_user=root@pam) with C(chr_api_password),
-        or C(chr_ssh_host), where C(qm set) is used.
-      - V(default) relays the agent's own channel with C(socat), as a transient unit C(chr-agent-<vmid>) of systemd on the node. It
-        needs C(chr_ssh_host), works at once, and ends with a reboot of the node. While somebody uses it, Proxmox VE cannot
-        talk to the agent.
+      - V(provision) adds a second channel to the VM, C(chr.provision_agent), which Proxmox VE
+        itself does not use. It is written into the VM's option C(args), whose other content stays
+        as it is. The VM has it after a cold stop and start. Only root@pam may change C(args), and
+        an API token is not root@pam. So this needs C(chr_api_user=root@pam) with
+        C(chr_api_password), or C(chr_ssh_host), where C(qm set) is used.
+      - V(default) relays the agent's own channel with C(socat), as a transient unit
+        C(chr-agent-<vmid>) of systemd on the node. It needs C(chr_ssh_host), works at once, and
+        ends with a reboot of the node. While somebody uses it, Proxmox VE cannot talk to the agent.
     type: str
     default: provision
     choices: [provision, default]
   address:
     description:
-      - The IP address of the node on which it listens. It is required with O(state=present), and must be that of one host.
+      - The IP address of the node on which it listens. It is required with O(state=present), and
+        must be that of one host.
     type: str
   port:
     description:
@@ -45,12 +48,13 @@ options:
     default: 1234
   slot:
     description:
-      - With O(channel=provision), the PCI slot of the channel's virtio-serial device. V(9) is the manual's, which Proxmox VE uses
-        for SPICE.
+      - With O(channel=provision), the PCI slot of the channel's virtio-serial device. V(9) is the
+        manual's, which Proxmox VE uses for SPICE.
     type: int
     default: 9
 extends_documentation_fragment:
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -84,7 +88,7 @@ EXAMPLES = r"""
   vars:
     chr_ssh_host: root@pve1.example.net
 
-- name: Take the relay away
+- name: Remove the relay
   outofband.chr.provision_agent:
     channel: default
     state: absent
@@ -94,18 +98,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 channel:
-  description: The channel, as asked for.
+  description: The value of O(channel).
   returned: success
   type: str
   sample: provision
 socket:
-  description: Where the node listens, as C(chr_socket) takes it. Null with O(state=absent).
+  description: Where the node listens, in the form of C(chr_socket). Null with O(state=absent).
   returned: success
   type: str
   sample: tcp://127.0.0.1:4101
 restart_required:
   description:
-    - Whether the VM must be stopped and started for the change to take effect. A reboot from inside is not enough.
+    - Whether the VM must be stopped and started for the change to take effect. A reboot from inside
+      is not enough.
   returned: success
   type: bool
   sample: true

@@ -7,27 +7,34 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: proxmox_vm
 author: The outofband.chr authors (@outofband)
-short_description: Make a router's VM on Proxmox VE of a disk image, or take it away
+short_description: Create or remove a CHR VM on Proxmox VE
 version_added: 0.1.0
 description:
-  - Brings a disk image of a Cloud Hosted Router into a cluster of Proxmox VE and makes a VM of it, whole or not at all. The VM
-    boots with SeaBIOS from its first disk, and has the channel of the guest agent (C(agent) with type C(virtio)).
-  - The image is sent while it is read, with its progress. The far side computes its SHA-256 before anything is made of it.
-  - It uses C(chr_api_host), C(chr_api_user) or C(chr_api_token_id) and the other options of the connection, with one login for all.
+  - Imports a disk image of a Cloud Hosted Router into a cluster of Proxmox VE and creates a VM from
+    it, whole or not at all. The VM boots with SeaBIOS from its first disk, and has the channel of
+    the guest agent (C(agent) with type C(virtio)).
+  - The image is sent while it is read, with its progress. The far side computes its SHA-256 before
+    anything is made of it.
+  - It uses C(chr_api_host), C(chr_api_user) or C(chr_api_token_id) and the other options of the
+    connection. All tasks share a login.
   - There are three ways for the disk, see O(import_mode). Which one was used is in RV(import_mode).
-  - "B(Privileges.) On C(/vms) or the O(pool): C(VM.Allocate), C(VM.Audit), C(VM.Config.CPU), C(VM.Config.Disk),
-    C(VM.Config.Memory), C(VM.Config.Network), C(VM.Config.Options) and C(VM.PowerMgmt), with O(serial) also
-    C(VM.Config.HWType). On the O(storage): C(Datastore.AllocateSpace). With O(import_mode=upload), on the O(import_storage):
-    C(Datastore.AllocateTemplate), and C(Datastore.Allocate) to delete the uploaded image again. From Proxmox VE 8 on, C(SDN.Use)
-    on each bridge, as in C(/sdn/zones/localnetwork/vmbr0). What is missing is told before anything is made."
+  - "B(Privileges.) On C(/vms) or the O(pool): C(VM.Allocate), C(VM.Audit), C(VM.Config.CPU),
+    C(VM.Config.Disk), C(VM.Config.Memory), C(VM.Config.Network), C(VM.Config.Options) and
+    C(VM.PowerMgmt), with O(serial) also C(VM.Config.HWType). On the O(storage):
+    C(Datastore.AllocateSpace). With O(import_mode=upload), on the O(import_storage):
+    C(Datastore.AllocateTemplate), and C(Datastore.Allocate) to delete the uploaded image again.
+    From Proxmox VE 8 on, C(SDN.Use) on each bridge, as in C(/sdn/zones/localnetwork/vmbr0). Missing
+    privileges are reported before anything is created."
   - A VM that the user may not see (C(VM.Audit)) cannot be seen to have the same name.
-  - There is own code for this as M(community.proxmox.proxmox_template) uploads without a checksum, and neither it nor
-    M(community.proxmox.proxmox_kvm) knows the other's half of the work, so that a broken run leaves an image or half a VM behind.
-    For later changes of the VM, M(community.proxmox.proxmox_kvm) is the right module.
+  - This module has its own code, because M(community.proxmox.proxmox_template) uploads without a
+    checksum, and neither it nor M(community.proxmox.proxmox_kvm) knows the other's half of the
+    work, so that a broken run leaves an image or half a VM behind. For later changes of the VM,
+    M(community.proxmox.proxmox_kvm) is the right module.
 options:
   node:
     description:
-      - The node that gets the VM. When left out, it is C(chr_node), or else the only node of the cluster.
+      - The node that gets the VM. When left out, it is C(chr_node), or else the only node of the
+        cluster.
     type: str
   vmid:
     description:
@@ -35,29 +42,33 @@ options:
     type: int
   storage:
     description:
-      - The storage for the disk. It must take the content type C(images). When left out, it is the only such storage of the node.
+      - The storage for the disk. It must take the content type C(images). When left out, it is the
+        only such storage of the node.
     type: str
   import_mode:
     description:
-      - How the image becomes the disk. V(auto) takes the first of the others that there is, by what the server says of its version
-        and storages, and by who logs in.
-      - V(upload) uploads it through the API as content C(import) and imports it from there. It needs Proxmox VE 8.4
-        (pve-storage 8.3.6) and a file-based storage with that content type, and no root. The uploaded image is
-        deleted when the disk is made.
-      - V(path) copies it through C(chr_ssh_host), which must be O(node) as root, to O(node_folder), and has Proxmox VE 7.2 or
-        later import it from that path. Proxmox VE allows that to C(root@pam) with a password only, not to an API token.
-      - V(importdisk) copies it in the same way, and runs C(qm importdisk) there. It works with every version, and with API tokens.
+      - How the image becomes the disk. V(auto) takes the first of the other ways that is possible
+        with the version of the server, its storages, and the login.
+      - V(upload) uploads it through the API as content C(import) and imports it from there. It
+        needs Proxmox VE 8.4 (pve-storage 8.3.6) and a file-based storage with that content type,
+        and no root. The uploaded image is deleted when the disk is made.
+      - V(path) copies it through C(chr_ssh_host), which must be O(node) as root, to O(node_folder),
+        and has Proxmox VE 7.2 or later import it from that path. Proxmox VE allows that to
+        C(root@pam) with a password only, not to an API token.
+      - V(importdisk) copies it in the same way, and runs C(qm importdisk) there. It works with
+        every version, and with API tokens.
     type: str
     default: auto
     choices: [auto, upload, path, importdisk]
   import_storage:
     description:
-      - With O(import_mode=upload), the storage for the uploaded image. When left out, it is O(storage) if that takes the content
-        type C(import), or else the first by name that does.
+      - With O(import_mode=upload), the storage for the uploaded image. When left out, it is
+        O(storage) if that takes the content type C(import), or else the first by name that does.
     type: str
   node_folder:
     description:
-      - With O(import_mode=path) and V(importdisk), the folder of the node in which the image lies until the disk is made.
+      - With O(import_mode=path) and V(importdisk), the folder of the node in which the image lies
+        until the disk is made.
     type: str
     default: /var/tmp
   disk_bus:
@@ -83,12 +94,16 @@ options:
     default: false
   timeout:
     description:
-      - How many seconds one task of Proxmox VE may take, such as the import. The upload itself has no limit as long as it moves.
+      - How many seconds one task of Proxmox VE may take, such as the import. The upload itself has
+        no limit as long as it makes progress.
     type: float
     default: 600
+requirements:
+  - proxmoxer >= 2 on the controller
 extends_documentation_fragment:
   - outofband.chr.vm
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -99,17 +114,18 @@ seealso:
   - module: community.proxmox.proxmox_kvm
 notes:
   - As O(nics[].network) it takes the name of a bridge or of a VNet, C(vmbr0) when left out.
-  - Proxmox VE puts an upload into C(/var/tmp) of the node that is asked (C(chr_api_host)) first, which must have room for it.
+  - Proxmox VE puts an upload into C(/var/tmp) of the node that is asked (C(chr_api_host)) first,
+    which must have room for it.
 """
 
 EXAMPLES = r"""
-- name: Bring up a router
+- name: Create a router
   outofband.chr.proxmox_vm:
     image: chr-7.22.img
     node: pve1
     storage: local-lvm
 
-- name: Bring up a router with two cards, one of them in VLAN 40, in a pool
+- name: Create a router with two network cards, one of them in VLAN 40, in a pool
   outofband.chr.proxmox_vm:
     image: chr-7.22.img
     routeros: "7.22"
@@ -127,7 +143,7 @@ EXAMPLES = r"""
 - name: Wait for its agent
   outofband.chr.wait_for_agent:
 
-- name: Bring up a router on an older Proxmox VE, through the node
+- name: Create a router on an older Proxmox VE, through the node
   outofband.chr.proxmox_vm:
     image: chr-7.22.img
     node: pve1
@@ -136,7 +152,7 @@ EXAMPLES = r"""
   vars:
     chr_ssh_host: root@pve1.example.net
 
-- name: Take a router away
+- name: Remove a router
   outofband.chr.proxmox_vm:
     state: absent
 """
@@ -148,12 +164,13 @@ name:
   type: str
   sample: chr1
 id:
-  description: The VM's number (vmid). Null where there is none.
+  description: The VM's number (vmid). Null if it does not exist.
   returned: success
   type: str
   sample: "105"
 state:
-  description: What the VM is now, C(running), C(stopped) or C(absent); in check mode, what it would be.
+  description: What the VM is now, C(running), C(stopped) or C(absent); in check mode, what it would
+    be.
   returned: success
   type: str
   sample: running
@@ -163,7 +180,8 @@ image:
   type: str
   sample: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
 import_mode:
-  description: The way in which the image became the disk, C(upload), C(path) or C(importdisk). Null when nothing was imported.
+  description: The way in which the image became the disk, C(upload), C(path) or C(importdisk). Null
+    when nothing was imported.
   returned: success
   type: str
   sample: upload

@@ -7,23 +7,28 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: qemu_vm
 author: The outofband.chr authors (@outofband)
-short_description: Make a router of a disk image with QEMU alone, or remove it
+short_description: Create or remove a CHR VM on a machine with QEMU alone
 version_added: 0.1.0
 description:
-  - Uploads a prepared disk image of a Cloud Hosted Router to a machine that has QEMU and neither libvirt nor Proxmox VE, checks its
-    SHA-256 there, and makes a VM that boots from it with BIOS. The channel of the guest agent is wired, so backend V(qemu) of
+  - Uploads a prepared disk image of a Cloud Hosted Router to a machine that has QEMU and neither
+    libvirt nor Proxmox VE, checks its SHA-256 there, and makes a VM that boots from it with BIOS.
+    The channel of the guest agent is wired, so backend V(qemu) of
     P(outofband.chr.guest_agent#connection) reaches the router with RV(socket) as C(chr_socket).
-  - The machine is the controller itself, or that of C(chr_ssh_host), which is reached through the OpenSSH client (C(chr_ssh_args)).
-    It needs a shell, C(sha256sum) and QEMU, and no Python.
-  - All that a VM consists of is in the folder O(directory)C(/NAME). The shell script C(start) there has the whole command line of
-    QEMU, and C(console.sock) is the router's serial console.
-  - No other collection makes VMs with QEMU alone, so this module has code of its own. For later changes of the hardware, switch the
-    router off and edit C(start). Where there is libvirt, M(outofband.chr.libvirt_vm) is the better choice.
+  - The machine is the controller itself, or that of C(chr_ssh_host), which is reached through the
+    OpenSSH client (C(chr_ssh_args)). It needs a shell, C(openssl) or C(sha256sum), and QEMU, and no
+    Python.
+  - All that a VM consists of is in the folder O(directory)C(/NAME). The shell script C(start) there
+    has the whole command line of QEMU, and C(console.sock) is the router's serial console.
+  - No other collection makes VMs with QEMU alone, so this module has code of its own. For later
+    changes of the hardware, switch the router off and edit C(start). On a machine with
+    libvirt, M(outofband.chr.libvirt_vm) is the better choice.
 options:
   directory:
     description:
-      - The absolute path of the folder on the machine in which each VM has a folder. It is made where it is missing.
-      - Together with the VM's name it may have about 90 characters, as sockets are in it.
+      - The absolute path of the folder on the machine in which each VM has a folder. It is
+        created if it does not exist.
+      - Together with the VM's name it may have about 90 characters, because the paths of sockets
+        are limited.
     type: str
     default: /var/lib/outofband.chr
   disk_bus:
@@ -34,25 +39,31 @@ options:
     choices: [virtio, ide, sata]
   accelerator:
     description:
-      - V(auto) uses KVM and, where that is not to be had when the VM is started, emulation; V(kvm) and V(tcg) use this one only.
-      - RouterOS is only known to start its guest agent under KVM. There is a warning where the VM would be emulated.
+      - V(auto) uses KVM, or emulation if KVM is not available when the VM is started. V(kvm) and
+        V(tcg) (emulation) allow only one of them.
+      - RouterOS is only known to start its guest agent under KVM. There is a warning if the VM
+        would be emulated.
     type: str
     default: auto
     choices: [auto, kvm, tcg]
   agent_port:
     description:
-      - The name of the agent's virtio-serial port. V(chr.provision_agent) is the other one that is known to work.
+      - The name of the agent's virtio-serial port. V(chr.provision_agent) is the other one that is
+        known to work.
     type: str
     default: org.qemu.guest_agent.0
   service:
     description:
-      - Whether the VM is started by systemd, as the unit C(outofband-chr-NAME), and so also with the machine. It needs root.
-      - When left out, it is so where systemd runs the machine and the user is root.
-      - Otherwise the VM is a process in the background, which is not there any more after a reboot of the machine.
+      - Whether the VM is started by systemd, as the unit C(outofband-chr-NAME), and so also with
+        the machine. It needs root.
+      - When left out, it is V(true) if systemd runs the machine and the user is root.
+      - With V(false), the VM is a process in the background, which ends with a reboot of the
+        machine.
     type: bool
 extends_documentation_fragment:
   - outofband.chr.vm
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -63,19 +74,22 @@ requirements:
 notes:
   - O(name) has at most 64 letters, digits, and C(_), C(.), C(-).
   - O(image) is a raw or a qcow2 image.
-  - O(nics[].network) is V(bridge:br0) for a Linux bridge, which QEMU's bridge helper must be allowed to use (C(allow br0) in
-    C(/etc/qemu/bridge.conf)), V(tap:tap0) for a tap device that is there, V(user) for QEMU's user-mode network, from which the
-    router reaches others and is not reached, or V(none) for a card without a network. When left out, it is V(user).
+  - O(nics[].network) is V(bridge:br0) for a Linux bridge, which QEMU's bridge helper must be
+    allowed to use (C(allow br0) in C(/etc/qemu/bridge.conf)), V(tap:tap0) for an existing tap
+    device, V(user) for QEMU's user-mode network, in which the router can reach others but cannot be
+    reached, or V(none) for a card without a network. When left out, it is V(user).
   - QEMU does not tag frames, so O(nics[].vlan) is refused.
-  - 'Rights: a user who may write to O(directory) and use C(/dev/kvm); for V(tap:NAME), and for O(service), root.'
-  - When the machine is shut down, the router is switched off without being asked. Shut it down before with M(outofband.chr.power).
+  - 'Rights: a user who may write to O(directory) and use C(/dev/kvm); for V(tap:NAME), and for
+    O(service), root.'
+  - When the machine is shut down, the router is switched off without a shutdown. Shut it down
+    first with M(outofband.chr.power).
 seealso:
   - module: outofband.chr.wait_for_agent
   - module: outofband.chr.power
 """
 
 EXAMPLES = r"""
-- name: Have a router on a machine with QEMU
+- name: Create a router on a machine with QEMU
   outofband.chr.qemu_vm:
     name: chr1
     image: /srv/images/chr-7.22.qcow2
@@ -114,7 +128,7 @@ name:
   type: str
   sample: chr1
 id:
-  description: The VM's folder. Null when there is none, or none yet in check mode.
+  description: The VM's folder. Null if it does not exist, or in check mode not yet.
   returned: success
   type: str
   sample: /var/lib/outofband.chr/chr1

@@ -10,11 +10,14 @@ author: The outofband.chr authors (@outofband)
 short_description: Write a CHR image to the disk of a rented machine in its rescue system
 version_added: 0.1.0
 description:
-  - Turns a rented machine (Linode, Hetzner and the like) into a CHR. The machine is in its provider's rescue system, a Linux that
-    runs from memory, and is reached with C(chr_ssh_host) and C(chr_ssh_args) as root.
-  - The image is sent block by block, read back from the disk and compared. The first MiB is zeroed at the beginning and written
-    last, so that nothing boots from a disk that was written by half. After a run that broke off, run it again.
-  - A disk that begins with exactly this image is left alone. A router that has booted changes its disk, so it is not recognised.
+  - Turns a rented machine (Linode, Hetzner and the like) into a CHR. The machine is in its
+    provider's rescue system, a Linux that runs from memory, and is reached with C(chr_ssh_host) and
+    C(chr_ssh_args) as root.
+  - The image is sent block by block, read back from the disk and compared. The first MiB is zeroed
+    at the beginning and written last, so that nothing boots from an incomplete disk. Run the
+    module again after a run that was interrupted.
+  - A disk that begins with exactly this image is not written again. A router that has booted
+    changes its disk, so it is not recognised.
 options:
   image:
     description:
@@ -23,7 +26,8 @@ options:
     required: true
   device:
     description:
-      - The whole disk, such as V(/dev/sda) or V(/dev/nvme0n1). C(lsblk) in the rescue system lists them.
+      - The whole disk, such as V(/dev/sda) or V(/dev/nvme0n1). C(lsblk) in the rescue system lists
+        them.
     type: str
     required: true
   overwrite:
@@ -34,26 +38,30 @@ options:
     default: false
   reboot:
     description:
-      - Whether the machine is restarted afterwards, also when the disk had the image already. Most providers leave the rescue
-        system with the next boot; others have a switch for it, such as Linode's configuration profile.
+      - Whether the machine is restarted afterwards, also when the disk had the image already. Most
+        providers leave the rescue system with the next boot; others have a switch for it, such as
+        Linode's configuration profile.
     type: bool
     default: false
 requirements:
-  - In the rescue system C(dd), C(lsblk), C(blockdev), C(cmp) and C(sha256sum), which those of the known providers have.
+  - In the rescue system C(dd), C(lsblk), C(blockdev), C(cmp) and C(sha256sum), which those of the
+    known providers have.
   - A machine that boots with BIOS (legacy boot), as CHR images for x86_64 do not boot with UEFI.
 extends_documentation_fragment:
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
 notes:
-  - The machine has no guest agent that its tenant could use, so first contact is what the image brings along, which is a script for
-    the first boot (O(outofband.chr.image#module:first_boot)), or the provider's console.
-  - Machines made with disks of the same size can have the same system id. The vendor's rule is to run C(/system license
-    generate-new-id) after the first boot and before any trial or licence, so put that into the script for the first boot. The role
-    C(outofband.chr.image_import) does.
+  - The machine has no guest agent that its tenant could use, so the first contact is through what
+    is in the image, a script for the first boot (O(outofband.chr.image#module:first_boot)), or the
+    provider's console.
+  - Machines made with disks of the same size can have the same system id. The vendor's rule is to
+    run C(/system license generate-new-id) after the first boot and before any trial or license, so
+    put that into the script for the first boot. The role C(outofband.chr.image_import) does.
 seealso:
   - module: outofband.chr.image
 """
@@ -83,7 +91,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 device:
-  description: The disk, as asked for.
+  description: The value of O(device).
   returned: success
   type: str
   sample: /dev/sda

@@ -7,30 +7,48 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: system_id
 author: The outofband.chr authors (@outofband)
-short_description: Give a router a system id of its own
+short_description: Give a router a new system id
 version_added: 0.1.0
 description:
-  - Has a Cloud Hosted Router make a new system id (C(/system license generate-new-id)), and verifies it. Routers that were made
-    from one disk image can have the same one, and MikroTik's account server then licenses only one of them.
-  - Refuses unless the level is V(free). With a trial or a paid licence, a new id would make it impossible to renew or upgrade the
-    licence, and RouterOS itself is not known to refuse.
+  - Lets a Cloud Hosted Router make a new system id (C(/system license generate-new-id)), and
+    verifies it. Routers that were made from one disk image can have the same one, and MikroTik's
+    account server then licenses only one of them.
+  - Refuses unless the level is V(free). With a trial or a paid license, a new id would make it
+    impossible to renew or upgrade the license, and RouterOS itself is not known to refuse that.
 options:
   state:
     description:
-      - V(unique) makes a new id only where a router before this one in the play has the same. It compares what
-        M(outofband.chr.license_info) has read for all hosts in an earlier task of the play, so all hosts decide alike. Hosts that
-        could not be read are not compared.
+      - V(unique) makes a new id only if a router before this one in the play has the same one. It
+        compares what M(outofband.chr.license_info) has read for all hosts in an earlier task of the
+        play, so all hosts come to the same decision. The play needs the strategy C(linear) for
+        that.
+      - With V(unique), routers that are not in the play (C(--limit)) are compared if a fact cache
+        or O(report) has their ids, and keep them. A warning names the routers whose ids are not
+        known. Two names of one VM are not duplicates; a warning names them.
       - V(regenerated) makes a new id each time.
     type: str
     default: unique
     choices: [unique, regenerated]
+  registered:
+    description:
+      - The variable in which the task of M(outofband.chr.license_info) was registered on the hosts
+        of the play.
+      - Without it, the fact C(chr_license) of each host is taken. ansible-core 2.21 mixes the facts
+        of all hosts up after a task with C(run_once) that returns facts; such facts are refused.
+    type: str
+  report:
+    description:
+      - The JSON file of M(outofband.chr.license_report) with the ids of routers that are not in the
+        play. A relative path is relative to the playbook.
+    type: path
   timeout:
     description:
-      - Seconds until the new id must show.
+      - The seconds in which the new id must appear.
     type: float
     default: 120
 extends_documentation_fragment:
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -49,10 +67,13 @@ seealso:
 EXAMPLES = r"""
 - name: Read the ids of all routers
   outofband.chr.license_info:
+  register: reading
 
-- name: Make them unique
+- name: Make them unique, also among the routers of the last report
   outofband.chr.system_id:
     state: unique
+    registered: reading
+    report: /srv/reports/chr-licenses.json
 """
 
 RETURN = r"""
@@ -62,18 +83,24 @@ system_id:
   type: str
   sample: 6lR1ZP/utuJ
 before:
-  description: C(system_id), the one before.
+  description: C(system_id), the system id before.
   returned: success
   type: dict
   sample:
     system_id: 7WwsTkLUKQG
 duplicate_of:
-  description: With O(state=unique), the router before this one in the play that has, or had, the same id. Null for none.
+  description: With O(state=unique), the router that has, or had, the same id and keeps it, or null.
   returned: success
   type: str
   sample: chr1
+same_vm_as:
+  description: With O(state=unique), other names of this VM in the inventory or in O(report).
+  returned: success
+  type: list
+  elements: str
+  sample: []
 license:
-  description: The licence now, as M(outofband.chr.license_info) returns it.
+  description: The license now, as M(outofband.chr.license_info) returns it.
   returned: success
   type: dict
 ansible_facts:

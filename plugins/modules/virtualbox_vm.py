@@ -7,29 +7,34 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: virtualbox_vm
 author: The outofband.chr authors (@outofband)
-short_description: Make a router's VM of a disk image on VirtualBox, or remove it
+short_description: Create or remove a CHR VM on VirtualBox
 version_added: 0.1.0
 description:
-  - Brings a CHR image (VDI) to a machine with VirtualBox, verifies it there, makes a VM of it that boots with BIOS, and starts it
-    without a window.
-  - B(There is no guest agent on VirtualBox), so none of this collection's other modules reaches the router, and success of this one
-    means that the VM runs. Prepare the image with a first-boot script (M(outofband.chr.image)), use the serial console
-    (O(serial)), or log in over the network once the router has an address.
+  - Copies a CHR image (VDI) to a machine with VirtualBox, verifies it there, creates a VM from it
+    that boots with BIOS, and starts it without a window.
+  - B(There is no guest agent on VirtualBox), so no other module of this collection reaches the
+    router. Success of this module means that the VM runs. Prepare the image with a first-boot
+    script (M(outofband.chr.image)), use the serial console (O(serial)), or log in over the network
+    once the router has an address.
 notes:
-  - It runs C(VBoxManage) of VirtualBox 5 or newer on the controller, or on C(chr_ssh_host), which can be Linux or macOS. No rights
-    are needed other than to use VirtualBox; a bridged network needs its kernel modules.
-  - The networks of O(nics) are V(nat), which is the default, V(bridged:INTERFACE), V(hostonly:INTERFACE), V(natnetwork:NAME),
-    V(intnet:NAME), and V(hostonlynet:NAME) on macOS. One that is not there is refused, but for an internal network, which need
-    not be.
+  - It runs C(VBoxManage) of VirtualBox 5 or newer on the controller, or on C(chr_ssh_host), which
+    can be Linux or macOS. No rights are needed other than to use VirtualBox; a bridged network
+    needs its kernel modules.
+  - The networks of O(nics) are V(nat), which is the default, V(bridged:INTERFACE),
+    V(hostonly:INTERFACE), V(natnetwork:NAME), V(intnet:NAME), and V(hostonlynet:NAME) on macOS. A
+    network that does not exist is refused, except an internal one, which VirtualBox creates.
   - Each user of a machine has VMs of its own. The VM is that of the user who logs in.
-  - VirtualBox takes no two disks with one UUID, and copies of an image have the same. Each VM's disk is given a new one.
-  - VirtualBox has no VLANs and does not emulate rtl8139, which the vendor's manual names; both are refused.
-  - No collection for VirtualBox is well kept, so this module has its own code. For later changes use C(VBoxManage modifyvm) with
-    M(ansible.builtin.command).
+  - VirtualBox refuses two disks with the same UUID, which copies of an image have. So each VM's
+    disk is given a new UUID.
+  - VirtualBox has no VLANs and does not emulate rtl8139, which the vendor's manual names; both are
+    refused.
+  - No collection for VirtualBox is well kept, so this module has its own code. For later changes
+    use C(VBoxManage modifyvm) with M(ansible.builtin.command).
 options:
   folder:
     description:
-      - The folder in which the VM's own folder is made. When left out, it is VirtualBox's default machine folder.
+      - The folder in which the VM's own folder is made. When left out, it is VirtualBox's default
+        machine folder.
     type: str
   disk_bus:
     description:
@@ -39,17 +44,18 @@ options:
     choices: [ide, sata]
   serial:
     description:
-      - The path of a unix socket on the machine with VirtualBox, at which the router's serial console is served while the VM runs.
-        Whoever can open it has the console.
+      - The path of a unix socket on the machine with VirtualBox, at which the router's serial
+        console is served while the VM runs. Anyone who can open it has the console.
     type: str
   vboxmanage:
     description:
-      - The program, where it is not on PATH. On macOS that is C(/usr/local/bin/VBoxManage).
+      - The program, if it is not on PATH. On macOS it is C(/usr/local/bin/VBoxManage).
     type: str
     default: VBoxManage
 extends_documentation_fragment:
   - outofband.chr.vm
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -60,7 +66,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the router on the VirtualBox of another machine
+- name: Create the router on the VirtualBox of another machine
   outofband.chr.virtualbox_vm:
     image: images/chr-7.22.vdi
     nics:
@@ -70,7 +76,7 @@ EXAMPLES = r"""
   vars:
     chr_ssh_host: lab@workstation.example.net
 
-- name: Have it gone
+- name: Remove the router
   outofband.chr.virtualbox_vm:
     state: absent
   vars:

@@ -6,23 +6,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vmware_network
-short_description: Let the networks of a router's VM on VMware pass what a router sends
+short_description: Allow the traffic of a router on port groups and switches of VMware
 version_added: 0.1.0
 author:
   - The outofband.chr authors (@outofband)
 description:
-  - Sets, at the port groups that the router's network cards are connected to, that frames with other MAC addresses and with VLAN
-    tags may pass, and at their switches the MTU. The port groups are found by the VM. Without that, nothing leaves a router that
-    has a bridge, a VLAN, EoIP or VRRP.
-  - A port group of a standard switch is set on every ESXi host that has it. Only what differs is changed; what is left out stays as
-    it is.
-  - The API user needs the privileges C(Host.Config.Network) for standard switches, C(DVPortgroup.Modify) and C(DVSwitch.Modify) for
-    distributed ones, and for O(add_again) C(VirtualMachine.Config.AddRemoveDevice).
-  - The modules of community.vmware for switches and port groups take the description of a whole object, and reset what is not
-    named, such as uplinks and VLAN. Use them to make networks; this module changes single settings of existing ones.
+  - Allows frames with other MAC addresses and with VLAN tags on the port groups of the router's
+    network cards, and sets the MTU of their switches. The port groups are found by the VM. Without
+    these settings, nothing leaves a router that has a bridge, a VLAN, EoIP or VRRP.
+  - A port group of a standard switch is set on every ESXi host that has it. Only what differs is
+    changed. An option that is left out changes nothing.
+  - The API user needs the privileges C(Host.Config.Network) for standard switches,
+    C(DVPortgroup.Modify) and C(DVSwitch.Modify) for distributed ones, and for O(add_again)
+    C(VirtualMachine.Config.AddRemoveDevice).
+  - The modules of community.vmware for switches and port groups describe a whole object, and
+    reset what is not given, such as uplinks and VLAN. Use them to make networks; this
+    module changes single settings of existing ones.
 notes:
-  - The settings hold for all VMs on a port group. With O(promiscuous), each of them can see the frames of all others on the switch.
-    Give routers port groups of their own.
+  - The settings hold for all VMs on a port group. With O(promiscuous), each of them can see the
+    frames of all others on the switch. Give routers port groups of their own.
 options:
   networks:
     description:
@@ -31,7 +33,8 @@ options:
     elements: str
   promiscuous:
     description:
-      - Whether the cards may get frames for other MAC addresses. The vendor's manual asks for it for VLANs.
+      - Whether the cards may get frames for other MAC addresses. The vendor's manual asks for it
+        for VLANs.
     type: bool
   forged_transmits:
     description: Whether the cards may send from other MAC addresses than their own.
@@ -41,26 +44,28 @@ options:
     type: bool
   trunk:
     description:
-      - The VLANs that reach the router with their tags, as numbers and ranges such as V(100-199), or V(all).
+      - The VLANs that reach the router with their tags, as numbers and ranges such as V(100-199),
+        or V(all).
       - A port group of a standard switch takes V(all) only.
     type: list
     elements: str
   mtu:
     description:
-      - The MTU of the switch in bytes, up to 9000. It holds for everything on the switch, and the physical network must carry it,
-        too.
-      - Network cards that the VM had before do not get it, see O(add_again).
+      - The MTU of the switch in bytes, up to 9000. It holds for everything on the switch, and the
+        physical network must carry it, too.
+      - Network cards that the VM already had keep the old MTU, see O(add_again).
     type: int
   add_again:
     description:
-      - MAC addresses of network cards that are taken away and added again as they were, in one step. ESXi lets cards that were
-        added before the MTU was raised keep the old one.
-      - The VM must be off. There is no way to see that a card has been added again, so each run does it. RouterOS may give the
-        card another name.
+      - MAC addresses of network cards that are removed and added again as they were, in one step.
+        ESXi lets cards that were added before the MTU was raised keep the old one.
+      - The VM must be off. Nothing shows that a card has been added again, so each run does it.
+        RouterOS may give the card another name.
     type: list
     elements: str
 extends_documentation_fragment:
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
@@ -79,7 +84,7 @@ EXAMPLES = r"""
     mac_changes: true
     trunk: [all]
 
-- name: Carry jumbo frames, with the card that is there already
+- name: Carry jumbo frames, with the existing card
   outofband.chr.vmware_network:
     networks: [Storage]
     mtu: 9000
@@ -94,7 +99,7 @@ changes:
   elements: dict
   contains:
     of:
-      description: Of what.
+      description: The object that was changed.
       type: str
     before:
       description: The settings as they were.

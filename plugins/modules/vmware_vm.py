@@ -7,49 +7,56 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vmware_vm
 author: The outofband.chr authors (@outofband)
-short_description: Make a router's VM of an image on a VMware vCenter or ESXi host, or remove it
+short_description: Create or remove a CHR VM on a VMware vCenter or ESXi host
 version_added: 0.1.0
 description:
-  - Makes a VM of a disk image through the API of a vCenter or of a single ESXi host. The VM boots with BIOS, also on ESXi 8, whose
-    new VMs have EFI; its system disk is the first one on IDE, the only bus from which a CHR starts on VMware; its network cards are
-    vmxnet3 or E1000. VMware's guest operations, by which backend V(vmware) reaches the router, need no wiring.
-  - Address and login are the C(chr_api_*) options of the connection P(outofband.chr.guest_agent#connection), with
-    C(chr_validate_certs) and C(chr_ca_path).
-  - This is code of its own because M(vmware.vmware.deploy_content_library_ovf), C(community.vmware.vmware_deploy_ovf) and
-    C(vsphere_copy) take a whole OVF package or a single file, and leave what a killed run made. For later changes of the VM use
-    M(vmware.vmware.vm) or M(community.vmware.vmware_guest).
-  - A free ESXi license lets the API change nothing, so nothing can be imported there.
+  - Creates a VM from a disk image through the API of a vCenter or of a single ESXi host. The VM
+    boots with BIOS, also on ESXi 8, whose new VMs have EFI; its system disk is the first one on
+    IDE, the only bus from which a CHR starts on VMware; its network cards are vmxnet3 or E1000.
+    VMware's guest operations, by which backend V(vmware) reaches the router, need no wiring.
+  - Address and login are the C(chr_api_*) options of the connection
+    P(outofband.chr.guest_agent#connection), with C(chr_validate_certs) and C(chr_ca_path).
+  - This module has its own code, because M(vmware.vmware.deploy_content_library_ovf),
+    C(community.vmware.vmware_deploy_ovf) and C(vsphere_copy) take a whole OVF package or a single
+    file, and leave what a killed run made. For later changes of the VM use M(vmware.vmware.vm) or
+    M(community.vmware.vmware_guest).
+  - With a free ESXi license, the API is read-only, so nothing can be imported there.
 options:
   datacenter:
     description: The datacenter. When left out, the only one that the user sees.
     type: str
   cluster:
-    description: The cluster, or the host that is in none. When left out, that of O(esxi_host), or the only one.
+    description: The cluster, or a host outside of a cluster. When left out, that of O(esxi_host),
+      or the only one.
     type: str
   esxi_host:
     description:
       - The ESXi host. When left out, VMware chooses one in O(cluster), which needs DRS to be on.
     type: str
   resource_pool:
-    description: The resource pool by its name. When left out, the topmost of O(cluster).
+    description: The resource pool by its name. When left out, the root pool of O(cluster).
     type: str
   folder:
-    description: The VM folder as a path below the datacenter's, such as V(routers/site1). When left out, the topmost.
+    description: The VM folder as a path below the datacenter's, such as V(routers/site1). When left
+      out, the VM folder itself.
     type: str
   datastore:
     description:
-      - The datastore in which the VM lies. When left out, the only one that O(cluster) or O(esxi_host) has.
-      - A cluster of datastores is not taken; name one of its members.
+      - The datastore for the VM. When left out, the only one that O(cluster) or
+        O(esxi_host) has.
+      - A cluster of datastores is refused; name one of its members.
     type: str
   method:
     description:
       - How the image gets there.
-      - V(nfc) takes a streamOptimized vmdk, as M(outofband.chr.image) makes it, or an OVA. It goes straight to an ESXi host, whose
-        port 443 must be open for the controller, and only what is in the image is sent. That host's certificate must be the one
-        that the vCenter names, or where it names none, trusted by C(chr_ca_path). What arrived is compared by the SHA-1 that
-        VMware computes; a server that tells none is told of in the output.
-      - V(datastore) takes a raw image. It goes through the vCenter, is read back and compared, and copied to a disk as
-        C(vmkfstools -i) does it. Every byte of the disk is sent, and for a while there is space for it twice.
+      - V(nfc) takes a streamOptimized vmdk, as M(outofband.chr.image) makes it, or an OVA. It goes
+        straight to an ESXi host, whose port 443 must be open for the controller, and only what is
+        in the image is sent. That host's certificate must be the one that the vCenter names, or
+        be trusted by C(chr_ca_path) if the vCenter names none. What arrived is compared by the
+        SHA-1 that VMware computes; the output says so if a server does not compute it.
+      - V(datastore) takes a raw image. It goes through the vCenter, is read back and compared, and
+        copied to a disk as C(vmkfstools -i) does it. Every byte of the disk is sent, and for a
+        while there is space for it twice.
     type: str
     default: nfc
     choices: [nfc, datastore]
@@ -60,23 +67,27 @@ options:
 extends_documentation_fragment:
   - outofband.chr.vm
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
 notes:
-  - The name must be one that no other VM in the whole inventory has, since the connection finds the router by it.
-  - With O(method=nfc), O(image) can be an OVA, as the vendor's newer manual lists one. Its disk is checked by the OVA's own
-    manifest, and the VM is made of it as of any other image; the description of a VM in it is not used.
+  - The name must be unique in the whole inventory, because the connection finds the router by it.
+  - With O(method=nfc), O(image) can be an OVA, as the vendor's newer manual lists one. Its disk is
+    checked by the OVA's own manifest, and the VM is created from it as from any other image; the
+    description of a VM in it is not used.
   - A network card of VMware has no VLAN tag of its own. Name a port group that has it.
   - >-
-    Privileges on the folder: C(VirtualMachine.Inventory.Create), C(VirtualMachine.Inventory.Delete),
-    C(VirtualMachine.Config.AddNewDisk) (with O(method=datastore) C(VirtualMachine.Config.AddExistingDisk)),
-    C(VirtualMachine.Config.Annotation), C(VirtualMachine.Interact.PowerOn), C(VirtualMachine.Interact.PowerOff).
-    On the resource pool: C(Resource.AssignVMToPool), and C(VApp.Import) with O(method=nfc).
-    On the datastore: C(Datastore.AllocateSpace), with O(method=datastore) also C(Datastore.FileManagement) and C(Datastore.Browse).
-    On the networks: C(Network.Assign).
+    Privileges on the folder: C(VirtualMachine.Inventory.Create),
+    C(VirtualMachine.Inventory.Delete), C(VirtualMachine.Config.AddNewDisk) (with
+    O(method=datastore) C(VirtualMachine.Config.AddExistingDisk)),
+    C(VirtualMachine.Config.Annotation), C(VirtualMachine.Interact.PowerOn),
+    C(VirtualMachine.Interact.PowerOff). On the resource pool: C(Resource.AssignVMToPool), and
+    C(VApp.Import) with O(method=nfc). On the datastore: C(Datastore.AllocateSpace), with
+    O(method=datastore) also C(Datastore.FileManagement) and C(Datastore.Browse). On the networks:
+    C(Network.Assign).
 requirements:
   - pyvmomi >= 9 on the controller
 seealso:
@@ -86,7 +97,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the router in a cluster
+- name: Create the router in a cluster
   outofband.chr.vmware_vm:
     image: chr-7.22-stream.vmdk
     routeros: "7.22"
@@ -100,7 +111,7 @@ EXAMPLES = r"""
 - name: Wait until it answers
   outofband.chr.wait_for_agent:
 
-- name: Have one on a host that the controller does not reach, through its vCenter
+- name: Create a router on a host that the controller does not reach, through its vCenter
   outofband.chr.vmware_vm:
     name: chr2
     image: chr-7.22.img
@@ -108,7 +119,7 @@ EXAMPLES = r"""
     esxi_host: esx3.example.net
     datastore: local3
 
-- name: Have it no more
+- name: Remove the router
   outofband.chr.vmware_vm:
     state: absent
 """
@@ -120,7 +131,8 @@ name:
   type: str
   sample: chr1
 id:
-  description: Its managed object id, as C(chr_vm) takes it. Null where there is no VM, or in check mode none yet.
+  description: Its managed object id, as C(chr_vm) takes it. Null if the VM does not exist, or in
+    check mode not yet.
   returned: success
   type: str
   sample: vm-1042
@@ -130,7 +142,7 @@ state:
   type: str
   sample: running
 image:
-  description: The sha256 of the image that the VM was made of. Null where there is none.
+  description: The sha256 of the image that the VM was made of. Null if there is none.
   returned: success
   type: str
   sample: 3f5c0a2b7d1e4f60918273645566778899aabbccddeeff00112233445566778a

@@ -7,46 +7,55 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xenapi_vm
 author: The outofband.chr authors (@outofband)
-short_description: Have a VM of a Cloud Hosted Router on XenServer or XCP-ng
+short_description: Create or remove a CHR VM on XenServer or XCP-ng
 version_added: 0.1.0
 description:
-  - Makes a VM of a raw disk image through XenAPI, the interface of XenServer and XCP-ng, or takes it away with its disks and
-    snapshots.
-  - The VM is an HVM guest that boots with BIOS from its first IDE disk, with C(viridian) off. It is made of the record of the
-    built-in template C(Other install media).
-  - The image is streamed into the pool over HTTPS, by the host that sees the storage. XenAPI knows no checksum, so the disk is
-    then read back and compared, unless O(verify=false).
-  - The guest tools of the router need nothing of the VM but what every VM has there. Backend V(xenapi) hands a script over when
-    the VM starts. So with O(running=false), the first script starts the router; on a running one it takes
-    C(chr_exec_mode=reboot), or backend V(xenstore).
-  - Why not M(community.general.xenserver_guest), it makes VMs of templates only and cannot import a disk image. For later
-    changes of the VM it is the one to use.
+  - Creates a VM from a raw disk image through XenAPI, the interface of XenServer and XCP-ng, or
+    removes it with its disks and snapshots.
+  - The VM is an HVM guest that boots with BIOS from its first IDE disk, with C(viridian) off. It is
+    created from the record of the built-in template C(Other install media).
+  - The image is streamed into the pool over HTTPS, by the host that sees the storage. XenAPI has
+    no checksums, so the disk is then read back and compared, unless O(verify=false).
+  - The guest tools of the router work in every VM there. Backend V(xenapi) hands a script over when
+    the VM starts. So with O(running=false), the first script starts the router; on a running one it
+    takes C(chr_exec_mode=reboot), or backend V(xenstore).
+  - M(community.general.xenserver_guest) creates VMs from templates only and cannot import a disk
+    image, so this module has its own code. For later changes of the VM, use that module.
 options:
   storage:
     description:
-      - The storage (SR) for the disk, by its name or uuid. When left out, it is the default one of the pool.
+      - The storage (SR) for the disk, by its name or uuid. When left out, it is the default storage
+        of the pool.
     type: str
   verify:
     description:
-      - Whether to read the disk back and compare it with the image. It takes about as long as the upload.
+      - Whether to read the disk back and compare it with the image. It takes about as long as the
+        upload.
     type: bool
     default: true
+requirements:
+  - XenAPI >= 25 on the controller
 extends_documentation_fragment:
   - outofband.chr.vm
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
 notes:
-  - Address and login are those of the connection, C(chr_api_host), C(chr_api_user), C(chr_api_password), C(chr_ca_path) and so on.
-    The user needs the role vm-admin or a higher one. In a pool, the controller must reach the other hosts by HTTPS at the addresses
-    that the pool knows them by, when their storage is used.
-  - A network of O(nics) is named by its name, uuid or bridge. The default is that of the bridge C(xenbr0).
-  - The host gives each network card in two forms, as C(netfront) for guests that know it, and emulated. The models V(rtl8139) and
-    V(e1000) choose what the emulated ones are, which is the same for all cards of a VM.
-  - O(nics[].vlan) cannot be set, since the tag belongs to the network there. Make a network with the tag, and name it.
+  - Address and login are those of the connection, C(chr_api_host), C(chr_api_user),
+    C(chr_api_password), C(chr_ca_path) and so on. The user needs the role vm-admin or a higher one.
+    In a pool, the controller must reach the other hosts by HTTPS at the addresses that the pool
+    knows them by, when their storage is used.
+  - A network of O(nics) is named by its name, uuid or bridge. The default is that of the bridge
+    C(xenbr0).
+  - The host gives each network card in two forms, as C(netfront) for guests that know it, and
+    emulated. The models V(rtl8139) and V(e1000) choose what the emulated ones are, which is the
+    same for all cards of a VM.
+  - O(nics[].vlan) cannot be set, since the tag belongs to the network there. Make a network with
+    the tag, and name it.
 seealso:
   - module: outofband.chr.image
   - module: outofband.chr.wait_for_agent
@@ -54,12 +63,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the router on the pool's default storage, and start it
+- name: Create the router on the pool's default storage, and start it
   outofband.chr.xenapi_vm:
     image: /var/cache/chr/chr-7.22.img
     routeros: "7.22"
 
-- name: Have it with two network cards, to be started by its first script
+- name: Create it with two network cards, to be started by its first script
   outofband.chr.xenapi_vm:
     image: /var/cache/chr/chr-7.22.img
     routeros: "7.22"
@@ -71,7 +80,7 @@ EXAMPLES = r"""
       - network: xenbr1
         mac: 02:00:00:00:00:01
 
-- name: Take it away
+- name: Remove the router
   outofband.chr.xenapi_vm:
     state: absent
 """

@@ -7,25 +7,28 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xl_vm
 author: The outofband.chr authors (@outofband)
-short_description: Have a VM of a Cloud Hosted Router on Xen Project
+short_description: Create or remove a CHR VM on Xen Project
 version_added: 0.1.0
 description:
-  - Makes a domain of a raw disk image on a dom0 with Xen Project's own toolstack C(xl), or takes it away with its disk. It is for
-    Xen 4.6 and those after it. For XenServer and XCP-ng, there is M(outofband.chr.xenapi_vm).
-  - The domain is an HVM guest that boots with BIOS from its first IDE disk, with C(viridian) off and a serial console
-    (C(xl console)). Its uuid and MAC addresses stay the same over all starts.
-  - What there is of it while it is off are two files on dom0, C(<name>.cfg) in O(config_directory) and C(<name>.img) in
-    O(directory).
-  - The disk arrives whole or not at all, as its SHA-256 is computed on dom0, too.
-  - Its guest tools are reached with backend V(xenstore). They need a part of xenstore (C(vm-data)) that C(xl) does not make. A
-    start by this module makes it before the router boots; later, the backend makes it when it is needed. Whether a router notices
-    that while it runs has not been proven.
-  - There is no collection for C(xl). Where libvirt manages the domains, M(community.libvirt.virt) does. For later changes of the VM
-    edit its configuration file, for example with M(ansible.builtin.lineinfile).
+  - Creates a domain from a raw disk image with C(xl), the toolstack of Xen Project, on a dom0, or
+    removes it with its disk. It needs Xen 4.6 or newer. For XenServer and XCP-ng, use
+    M(outofband.chr.xenapi_vm).
+  - The domain is an HVM guest that boots with BIOS from its first IDE disk, with C(viridian) off
+    and a serial console (C(xl console)). Its uuid and MAC addresses stay the same over all starts.
+  - While it is off, it consists of two files on dom0, C(<name>.cfg) in O(config_directory) and
+    C(<name>.img) in O(directory).
+  - The SHA-256 of the disk is computed on dom0 too, so it arrives whole or not at all.
+  - Its guest tools are reached with backend V(xenstore). They need a part of xenstore (C(vm-data))
+    that C(xl) does not make. A start by this module makes it before the router boots; later, the
+    backend makes it when it is needed. Whether a router notices that while it runs has not been
+    proven.
+  - No other collection uses C(xl). If libvirt manages the domains, use M(community.libvirt.virt).
+    For later changes of the VM, edit its configuration file, for example with
+    M(ansible.builtin.lineinfile).
 options:
   directory:
     description:
-      - The folder on dom0 for the disk, as an absolute path. It is made when it is not there.
+      - The folder on dom0 for the disk, as an absolute path. It is created if it does not exist.
     type: str
     default: /var/lib/xen/images
   config_directory:
@@ -35,23 +38,27 @@ options:
     default: /etc/xen
   autostart:
     description:
-      - Whether dom0 starts the domain when it boots, by a link in C(auto) below O(config_directory), where C(xendomains) looks.
+      - Whether dom0 starts the domain when it boots, by a link in C(auto) below
+        O(config_directory), where C(xendomains) looks.
     type: bool
     default: false
 extends_documentation_fragment:
   - outofband.chr.vm
   - outofband.chr.attributes
+  - outofband.chr.attributes.router
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
 notes:
-  - dom0 is the machine of C(chr_ssh_host), or the controller itself where that is not set. The user there must be root. The
-    programs C(xl), C(xenstore-write), C(xenstore-chmod) and C(sha256sum) must be there.
-  - The network of O(nics) is a bridge of dom0. When left out, it is the default of C(xl) (C(vif.default.bridge) in C(xl.conf), else
-    C(xenbr0)).
-  - The card V(netfront) is paravirtualised only. With V(rtl8139) or V(e1000) the domain has an emulated card, too.
+  - dom0 is the machine of C(chr_ssh_host), or the controller itself where that is not set. The user
+    there must be root. The programs C(xl), C(xenstore-write) and C(xenstore-chmod) must be there,
+    and C(openssl) or C(sha256sum).
+  - The network of O(nics) is a bridge of dom0. When left out, it is the default of C(xl)
+    (C(vif.default.bridge) in C(xl.conf), else C(xenbr0)).
+  - The card V(netfront) is paravirtualised only. With V(rtl8139) or V(e1000) the domain has an
+    emulated card, too.
   - O(nics[].vlan) cannot be set. Name a bridge on the tagged interface.
 seealso:
   - module: outofband.chr.image
@@ -60,12 +67,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the router in the default folders, and start it
+- name: Create the router in the default folders, and start it
   outofband.chr.xl_vm:
     image: /var/cache/chr/chr-7.22.img
     routeros: "7.22"
 
-- name: Have it with two network cards, and with each start of dom0
+- name: Create it with two network cards, and start it with dom0
   outofband.chr.xl_vm:
     image: /var/cache/chr/chr-7.22.img
     routeros: "7.22"
@@ -77,7 +84,7 @@ EXAMPLES = r"""
       - network: xenbr1
         mac: 00:16:3e:00:00:01
 
-- name: Take it away
+- name: Remove the router
   outofband.chr.xl_vm:
     state: absent
 """

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: vm_supported
-short_description: Whether a CHR can run in a VM
+short_description: Check whether a planned VM can run a CHR
 version_added: 0.1.0
 author:
   - The outofband.chr authors (@outofband)
 description:
-  - Whether the filter P(outofband.chr.vm_findings#filter) finds no error in the plan of a VM. Warnings do not count.
+  - Is true if the filter P(outofband.chr.vm_findings#filter) finds no error in the plan of a VM.
+    Warnings are ignored.
 extends_documentation_fragment:
   - outofband.chr.machine
 seealso:
@@ -33,13 +34,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Whether it can.
+  description: Whether a CHR can run in the VM.
   type: bool
 """
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._machine import findings_of
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import of_filter
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.planned_vm import findings_of
 
 
+@of_filter()
 def vm_supported(vm):
     return not findings_of(vm).errors
 

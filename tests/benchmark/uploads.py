@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it costs to send an image, against what curl, ssh with dd, or virsh take for the same on the same path, in turns.
+"""What it costs to send an image, against what curl, ssh with dd, or virsh take for the same on the
+same path, in turns.
 
 uploads.py [--size 256] [--rounds 5]
 """
@@ -66,9 +67,9 @@ def compare(title: str, image: Path, rounds: int, floor: Way, *ways: Way) -> Non
 
 def over_https(folder: Path, image: Path, rounds: int) -> None:
     """As Proxmox VE, XenAPI and NFC leases take it, to a server that only reads."""
-    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
-    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.https import Https
-    from ansible_collections.outofband.chr.plugins.plugin_utils._progress import Progress, Source
+    from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+    from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import Progress, Source
+    from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https import Https
 
     server = subprocess.Popen([sys.executable, __file__, "--serve", folder], stdout=subprocess.PIPE, text=True)
     try:
@@ -122,17 +123,18 @@ def serve(folder: Path) -> int:
 
 
 def over_ssh(folder: Path, image: Path, rounds: int) -> None:
-    """As the platforms with commands of their own take it; put also computes the sha256 on the far side."""
-    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.base import GuestOptions
-    from ansible_collections.outofband.chr.plugins.plugin_utils._vm.host import Host
+    """As the platforms with commands of their own take it; put also computes the sha256 on the far
+    side."""
+    from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
+    from ansible_collections.outofband.chr.tests.lab.options import options_for
     from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 
     (folder / "sshd").mkdir()
     sshd = Sshd(folder / "sshd")
     sshd.start()
     try:
-        options = GuestOptions("qemu", "x", 10, "auto", folder / "run", ssh_host="hypervisor", ssh_args=sshd.options)
-        host = Host(options, lambda _line: None)
+        options = options_for("qemu", "x", 10, "auto", folder / "run", ssh_host="hypervisor", ssh_args=sshd.options)
+        machine = Machine(options)
         sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
         ssh = f"ssh {sshd.options} -S {folder}/master -o ControlMaster=auto -o ControlPersist=30 hypervisor"
         dd = f"{ssh} dd of={folder}/dd.img bs=1M iflag=fullblock status=none <{image}"
@@ -146,23 +148,24 @@ def over_ssh(folder: Path, image: Path, rounds: int) -> None:
                 "dd, then its sha256",
                 lambda: subprocess.run(f"{dd} && {sha}", shell=True, check=True, stdout=subprocess.DEVNULL),
             ),
-            ("put, verified", lambda: host.put(image, sha256, f"{folder}/put.img")),
+            ("put, verified", lambda: machine.put(image, sha256, f"{folder}/put.img")),
         )
     finally:
         sshd.stop()
 
 
 def over_libvirt(folder: Path, image: Path, rounds: int) -> None:
-    """Into a volume of a libvirtd of our own, through its socket."""
-    from ansible_collections.outofband.chr.plugins.plugin_utils._guest.libvirt_connection import library
+    """Into a volume of a private libvirtd, through its socket."""
+    from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import stream as libvirt_stream
+    from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.connection import library
     from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
-    from ansible_collections.outofband.chr.plugins.plugin_utils._vm import libvirt_stream
+    from ansible_collections.outofband.chr.tests.lab.libvirt.libvirtd import Libvirtd
     from ansible_collections.outofband.chr.tests.lab.qemu.image import build_image
-    from ansible_collections.outofband.chr.tests.lab.qemu.libvirtd import Libvirtd
+    from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 
     guest = build_image(Path(os.environ.get("OUTOFBAND_LAB_CACHE", ROOT / ".build" / "lab")))
     raw = Image(image, "raw", image.stat().st_size)
-    with tempfile.TemporaryDirectory(prefix="chr-", dir="/tmp") as name, Libvirtd(Path(name), guest) as daemon:
+    with temporary_folder() as folder, Libvirtd(folder, guest) as daemon:
         daemon.pool("default")
         daemon.virsh("vol-create-as", "default", "v", str(raw.virtual_size), "--allocation", "0")
         connection = library().open(daemon.uri)

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``python -m lab``: routers on sockets (serve), on a hypervisor (hypervisor), or one as the agent inside a QEMU guest (guest);
+"""The command ``python -m lab``.
 
-and the account server of their licences (accounts).
+It serves routers on sockets (serve) or on a simulated hypervisor (hypervisor), runs one as the
+agent inside a QEMU guest (guest), or runs the account server of their licenses (accounts).
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import sys
 import threading
 import typing as t
 from dataclasses import fields
 from pathlib import Path
 
+from . import recorder
 from .disk import boot
 from .routeros import Router
 from .serve import LabRouter, serve_ports
-from .switches import LicenceSwitches, Switches
+from .switches import LicenseSwitches, Switches
 
 
 def main() -> int:
@@ -40,6 +43,7 @@ def main() -> int:
     )
     whole.add_argument("kind")
     whole.add_argument("--count", type=int, default=1)
+    whole.add_argument("--listed", type=int, default=0, help="how many VMs there are besides, only to be listed")
     whole.add_argument("--cache", type=Path, default=Path(__file__).parent / "../../.build/lab")
     guest = commands.add_parser("guest", help="one router on a virtio-serial port")
     guest.add_argument("--port", type=Path, action="append", required=True)
@@ -61,7 +65,7 @@ def main() -> int:
         )
     arguments = parser.parse_args()
     if arguments.command == "hypervisor":
-        return serve_hypervisor(arguments.kind, arguments.count, arguments.cache)
+        return serve_hypervisor(arguments.kind, arguments.count, arguments.cache, arguments.listed)
     if arguments.command == "accounts":
         return serve_accounts(arguments.address, [word.split(":", 1) for word in arguments.account])
     if arguments.command == "ask":
@@ -73,6 +77,8 @@ def main() -> int:
             boot(router, arguments.disk, runs_script=switches.autorun)
         os._exit(serve_ports(arguments.port, router, switches))  # threads wait in read(), which no exit handler can end
     arguments.directory.mkdir(parents=True, exist_ok=True)
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each router has a socket, and its client another one
     sys.setswitchinterval(0.0005)  # many routers in one process: answer before the jobs of others
     with contextlib.ExitStack() as running:
         if arguments.account:
@@ -92,12 +98,12 @@ def main() -> int:
     return 0
 
 
-def serve_hypervisor(kind: str, count: int, cache: Path) -> int:
+def serve_hypervisor(kind: str, count: int, cache: Path, listed: int) -> int:
     """Print the variables of its routers as JSON."""
     from .hypervisors import hypervisor  # not inside a QEMU guest, which has no need of it
 
     sys.setswitchinterval(0.0005)
-    with hypervisor(kind, [f"chr{number:02d}" for number in range(1, count + 1)], cache) as hosts:
+    with hypervisor(kind, [f"chr{number:02d}" for number in range(1, count + 1)], cache, listed=listed) as hosts:
         print(json.dumps(hosts), flush=True)
         sys.stdin.read()
     return 0
@@ -128,21 +134,25 @@ def ask_accounts(address: str, operation: str, values: list[str]) -> int:
 
 def build(identity: str, settings: dict[str, str]) -> tuple[Router, Switches]:
     """A router and its switches from text settings. Raises KeyError for an unknown one."""
-    switches, licence_switches = Switches(), LicenceSwitches()
+    switches, license_switches = Switches(), LicenseSwitches()
     of_router: dict[str, t.Any] = {"identity": identity}
     for key, value in settings.items():
         if key in {field.name for field in fields(Switches)}:
             switches.change(key, value)
-        elif key in {field.name for field in fields(LicenceSwitches)}:
-            licence_switches.change(key, value)
+        elif key in {field.name for field in fields(LicenseSwitches)}:
+            license_switches.change(key, value)
+        elif key == "record":
+            os.environ[recorder.ENVIRONMENT] = value
         elif key in ("identity", "version", "system_id", "level"):
             of_router[key] = value
+        elif key == "cards_after":
+            of_router[key] = float(value)
         elif key == "interfaces":
             of_router[key] = tuple(value.split(",")) if value else ()
         else:
             raise KeyError(key)
     newline = switches.output_newline
-    return Router(output_newline=newline, licence_switches=licence_switches, **of_router), switches
+    return Router(output_newline=newline, license_switches=license_switches, **of_router), switches
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@
         router = Router(accounts=server, clock=server.clock)     # one clock: to move time for both
         server.purchase("me@example.com", router.system_id, "p10")
 
-Routers in other processes reach it at an address: start them with ``OUTOFBAND_LAB_ACCOUNTS`` set to what ``listen`` gives. A
-machine inside QEMU cannot. Written from the vendor's manual ("Manual" and numbers in what follows are its sections).
+Routers in other processes reach it at an address: start them with ``OUTOFBAND_LAB_ACCOUNTS`` set to
+what ``listen`` gives. A machine inside QEMU cannot. Written from the vendor's manual ("Manual" and
+numbers in what follows are its sections).
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ LEVELS = ("p1", "p10", "p-unlimited")
 PRICES = {"p1": 45, "p10": 95, "p-unlimited": 250}
 TRIAL = timedelta(days=60)
 FORGOTTEN = timedelta(days=60)
-"""After the end of a trial without a purchase (Manual 5.1: 60 days in one sentence, two months in the next)."""
+"""After the end of a trial without a purchase (Manual 5.1: 60 days in one sentence, two months in
+the next)."""
 PERIOD = GRACE = timedelta(days=30)
 """Until the next renewal, and from it to the deadline, in every published sample."""
 
 UNAUTHORIZED = "ERROR: Unauthorized"  # observed, as the next one
-TRIALS = "ERROR: Licensing Error: too many trial licences"
+TRIALS = "ERROR: Licensing Error: too many trial licences"  # MikroTik's own spelling
 # Nobody has published the texts of these cases.
-EXPIRED = "ERROR: Licensing Error: licence has expired, use a prepaid key"
+EXPIRED = "ERROR: Licensing Error: license has expired, use a prepaid key"
 FOREIGN = "ERROR: Licensing Error: system id belongs to another account"
 TWIN = "ERROR: Licensing Error: system id is used by another system"
 WRONG_KEY = "ERROR: Licensing Error: key does not match system id"
@@ -47,7 +49,11 @@ UNKNOWN = "ERROR: Licensing Error: unknown system id"
 
 @dataclass
 class Account:
-    """``trials``: how many may run at once; ``keys``: levels of licences that became free; ``spent``: US dollars."""
+    """An account at mikrotik.com.
+
+    ``trials`` is how many trials may run at once, ``keys`` are the levels of licenses that became
+    free, and ``spent`` is in US dollars.
+    """
 
     password: str
     trials: int
@@ -58,7 +64,10 @@ class Account:
 
 @dataclass
 class Instance:
-    """A system id on the server. ``given`` is what its router knows: the level, and whether it is paid."""
+    """A system id on the server.
+
+    ``given`` is what its router knows: the level, and whether it is paid.
+    """
 
     account: str
     machine: str
@@ -67,7 +76,7 @@ class Instance:
     paid: bool = False
     prepaid: bool = False
     moved: bool = False
-    """Its licence was transferred away; the level stays, with limited upgrades."""
+    """Its license was transferred away; the level stays, with limited upgrades."""
     given: tuple[str, bool] = ("", False)
 
 
@@ -85,10 +94,11 @@ class Contact:
 class AccountServer:
     """Shared by routers in this process, and by others while ``listen`` holds; a context manager.
 
-    The attributes are switches: *reachable*; *delay* seconds before a renewal by hand is answered; *error*: a status that every
-    renewal gets; *clones*: two machines with one system id are ``refused`` ("that breaks getting a licence") or ``share`` it;
-    *expired_needs_prepaid*: nothing else helps after the end (help page), or a purchase does (wiki manual); *automatic_learns*:
-    a router finds a purchase by itself, without the ``renew`` by hand that the manual demands.
+    The attributes are switches: *reachable*; *delay* seconds before a renewal by hand is answered;
+    *error*: a status that every renewal gets; *clones*: two machines with one system id are
+    ``refused`` ("that breaks getting a license") or ``share`` it; *expired_needs_prepaid*: nothing
+    else helps after the end (help page), or a purchase does (wiki manual); *automatic_learns*: a
+    router finds a purchase by itself, without the ``renew`` by hand that the manual demands.
     """
 
     def __init__(self) -> None:
@@ -111,7 +121,7 @@ class AccountServer:
     def __exit__(self, *exc_info: object) -> None:
         self._running.close()
 
-    # -- what routers do ---------------------------------------------------------------------------------------------
+    # -- what routers do ---------------------------------------------------------------------------
 
     def reach(self) -> None:
         if not self.reachable:
@@ -198,19 +208,22 @@ class AccountServer:
         return [one for one in mine if not one.paid and not one.moved and not self._ended(one)]
 
     def renewals(self, system_id: str) -> int:
-        """How many renewals by hand brought this system id a licence."""
+        """How many renewals by hand brought this system id a license."""
         with self._lock:
             mine = [one for one in self.log if one.system_id == system_id and one.account]
             return sum(one.status == "done" for one in mine)
 
-    # -- what people do on the web site ------------------------------------------------------------------------------
+    # -- what people do on the web site ------------------------------------------------------------
 
     def add_account(self, name: str, password: str, trials: int = 1000) -> None:
         with self._lock:
             self.accounts[name] = Account(password, trials)
 
     def listed(self, account: str) -> list[str]:
-        """The system ids that the account shows: those of trials go two months after the end (Manual 5.1)."""
+        """Return the system ids that the account shows.
+
+        Those of trials disappear two months after the end (Manual 5.1).
+        """
         with self._lock:
             now = self.clock.now()
             mine = [(key, one) for key, one in self.instances.items() if one.account == account]
@@ -226,7 +239,10 @@ class AccountServer:
             return key
 
     def purchase(self, account: str, system_id: str, level: str, prepaid: str = "", own_key: bool = False) -> None:
-        """Upgrade an instance; pay with the deposit, a prepaid key, or a licence that became free. Raises Refused."""
+        """Upgrade an instance; pay with the deposit, a prepaid key, or a license that became free.
+
+        Raises Refused.
+        """
         with self._lock:
             mine, instance = self.accounts[account], self._mine(account, system_id, forgotten=bool(prepaid))
             least = LEVELS.index(instance.level) + (0 if prepaid else 1) if instance.paid else 0
@@ -240,7 +256,7 @@ class AccountServer:
                 del mine.prepaid[prepaid]
             elif own_key:
                 if level not in mine.keys:
-                    raise Refused(f"no {level} licence is free")
+                    raise Refused(f"no {level} license is free")
                 mine.keys.remove(level)
             else:
                 mine.spent += PRICES[level]
@@ -249,7 +265,7 @@ class AccountServer:
             instance.level, instance.paid, instance.prepaid = level, True, bool(prepaid)
 
     def transfer(self, account: str, source: str, target: str) -> None:
-        """Move a paid licence to another instance of the account. Raises Refused."""
+        """Move a paid license to another instance of the account. Raises Refused."""
         with self._lock:
             old, new = self._mine(account, source), self._mine(account, target)
             if not old.paid or new.paid or self._ended(new):
@@ -273,10 +289,13 @@ class AccountServer:
             raise Refused(f"no instance {system_id} in the account")
         return instance
 
-    # -- other processes ---------------------------------------------------------------------------------------------
+    # -- other processes ---------------------------------------------------------------------------
 
     def listen(self, address: str) -> str:
-        """Answer at ``unix:/path`` or ``tcp:host:port`` (port 0: chosen) until the end; the address."""
+        """Answer at ``unix:/path`` or ``tcp:host:port`` until the end, and return the address.
+
+        With port 0, a free port is chosen.
+        """
         server = self
 
         class Handler(socketserver.StreamRequestHandler):

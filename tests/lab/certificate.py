@@ -10,7 +10,10 @@ from pathlib import Path
 
 
 def make_certificate(path: Path, *names: str) -> None:
-    """A self-signed one with its key in *path*, for *names* such as ``DNS:localhost`` and ``IP:127.0.0.1``."""
+    """Make a self-signed certificate with its key in *path*.
+
+    *names* are such as ``DNS:localhost`` and ``IP:127.0.0.1``.
+    """
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-keyout", str(path), "-out", f"{path}.crt", "-days", "2", "-subj", "/CN=localhost"]
     command += ["-addext", f"subjectAltName={','.join(names)}"]

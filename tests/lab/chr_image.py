@@ -1,19 +1,21 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A disk laid out as the published image of a CHR, with nothing of MikroTik's in it; it does not boot.
+"""A disk with the layout of the published image of a CHR, which does not boot.
 
-The layout is the one that https://github.com/vnxme/routeros-internals lists for chr-7.17.2.img and chr-7.17.2-arm64.img: 128 MiB,
-an MBR without the protective entry and a GPT beside it that name the same two partitions, and in the GPT of x86_64 an end that is
-one sector too far. The first partition is typed as EFI system partition; on x86_64 it is ext2, on arm64 FAT. The second is ext3 or
-ext4 and has ``/rw/autorun.scr``. No root rights and no loop device are needed: mke2fs writes into a file, and so does qemu-img,
-which has a FAT (only for arm64).
+It contains nothing of MikroTik.
+
+The layout is the one that https://github.com/vnxme/routeros-internals lists for chr-7.17.2.img and
+chr-7.17.2-arm64.img: 128 MiB, an MBR without the protective entry and a GPT beside it that name the
+same two partitions, and in the GPT of x86_64 an end that is one sector too far. The first partition
+is typed as EFI system partition; on x86_64 it is ext2, on arm64 FAT. The second is ext3 or ext4 and
+has ``/rw/autorun.scr``. No root rights and no loop device are needed: mke2fs writes into a file,
+and so does qemu-img, which has a FAT (only for arm64).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import subprocess
 import tempfile
@@ -23,6 +25,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from .missing import need_program
 
 SECTOR = 512
 SECTORS = 128 * 1024 * 1024 // SECTOR
@@ -57,7 +61,10 @@ def build_chr_image(
     system: str = "ext4",
     files: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Make the disk in *path*; *files* are added to the second partition, whose file system is *system*."""
+    """Make the disk in *path*.
+
+    *files* are added to the second partition, whose file system is *system*.
+    """
     partitions = X86_64 if architecture == "x86_64" else ARM64
     with path.open("wb") as disk:
         disk.truncate(SECTORS * SECTOR)
@@ -122,14 +129,6 @@ def pack(image: Path, archive: Path, name: str | None = None) -> Path:
     return archive
 
 
-def tool(name: str) -> str:
-    """A program that may be where only root looks for it."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if not found:
-        raise FileNotFoundError(f"{name} is needed for the image and is not installed")
-    return found
-
-
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +138,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 def _make_ext(disk: Path, partition: Partition, kind: str, tree: Path) -> None:
     offset = f"offset={partition.start * SECTOR},root_owner=0:0"
     command = [
-        tool("mke2fs"),
+        need_program("mke2fs"),
         "-q",
         "-F",
         "-t",

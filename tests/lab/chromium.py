@@ -16,24 +16,23 @@ import time
 import typing as t
 from pathlib import Path
 
+from .missing import Missing
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
-
-
-class NoChromium(Exception):
-    """There is none on PATH."""
 
 
 class Browser:
     """A browser with one page; a context manager.
 
-    ``requests`` are the addresses that the page asked for, ``complaints`` what it said on the console and what went wrong.
+    ``requests`` are the addresses that the page asked for, ``complaints`` what it said on the
+    console and what went wrong.
     """
 
     def __init__(self, folder: Path) -> None:
         program = next(filter(None, map(shutil.which, PROGRAMS)), None)
         if program is None:
-            raise NoChromium(f"none of {', '.join(PROGRAMS)} is installed: apt-get install chromium")
+            raise Missing(f"none of {', '.join(PROGRAMS)} is installed: apt-get install chromium")
         self._program, self._folder, self._words = program, folder, folder / "stderr.txt"
         self.requests: list[str] = []
         self.complaints: list[str] = []
@@ -89,7 +88,7 @@ class Browser:
         os.close(self._to)
         os.close(self._from)
 
-    # -- what a person does ------------------------------------------------------------------------------------------
+    # -- what a person does ------------------------------------------------------------------------
 
     def show(self, file: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
         """Open *file* and wait until all of it is there and drawn."""
@@ -127,7 +126,10 @@ class Browser:
         return answer["result"].get("value")
 
     def busy(self) -> float:
-        """Seconds of processor time that the page's main thread has spent so far: load of the machine does not count."""
+        """Return the processor time of the page's main thread so far, in seconds.
+
+        The load of the machine has no influence on it.
+        """
         metrics = self.order("Performance.getMetrics")["metrics"]
         return next(t.cast("float", one["value"]) for one in metrics if one["name"] == "TaskDuration")
 
@@ -135,10 +137,13 @@ class Browser:
         shot = self.order("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(shot["data"]))
 
-    # -- the protocol ------------------------------------------------------------------------------------------------
+    # -- the protocol ------------------------------------------------------------------------------
 
-    def order(self, method: str, timeout: float = 20.0, **parameters: t.Any) -> dict[str, t.Any]:
-        """The answer to an order; what the page reports meanwhile is noted. Raises TimeoutError, EOFError, RuntimeError."""
+    def order(self, method: str, timeout: float = 120.0, **parameters: t.Any) -> dict[str, t.Any]:
+        """The answer to an order; what the page reports meanwhile is noted.
+
+        Raises TimeoutError, EOFError, RuntimeError.
+        """
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:

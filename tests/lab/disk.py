@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a router that booted from a disk keeps there, so that it is the same one after a reboot or a power cut."""
+"""The state of a router that booted from a disk, which survives reboots and power cuts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 from .routeros import Router
 
 AUTORUN = "autorun.scr"
-_KEPT = ("machine", "identity", "licence", "files", "tables", "settings")
+_KEPT = ("machine", "identity", "license", "files", "tables", "settings")
 
 
 def boot(router: Router, folder: Path, *, runs_script: bool = True) -> None:
-    """Make *router* the one whose state is in *folder*; without one it is new. Run ``autorun.scr`` there, and rename it.
+    """Load the state of *router* from *folder*, or begin a new one there.
+
+    Then run ``autorun.scr`` in that folder, and rename it.
 
     From then on the state is written there after each script that changed it.
     """
@@ -27,7 +29,7 @@ def boot(router: Router, folder: Path, *, runs_script: bool = True) -> None:
     kept.save()
     autorun = folder / AUTORUN
     if runs_script and autorun.exists():
-        outcome = router.run(autorun.read_bytes())
+        outcome = router.run(autorun.read_bytes(), dialect="autorun")
         router.add_log("script", f"{AUTORUN} ended with {outcome.exitcode}")
         autorun.rename(autorun.with_suffix(".done"))
 

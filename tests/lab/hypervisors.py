@@ -1,33 +1,36 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One hypervisor of each kind with routers on it, for whatever goes through all backends: the demo, tests, benchmarks.
+"""One hypervisor of each kind with routers, for the demo, tests and benchmarks.
 
     with hypervisor("proxmox", ["chr1", "chr2"], cache) as hosts:
-        hosts["chr1"]   # the variables with which Ansible reaches it: {"chr_backend": "proxmox", "chr_api_host": ...}
+        # the variables with which Ansible reaches it: {"chr_backend": "proxmox", ...}
+        hosts["chr1"]
 
-*cache* is a folder that keeps what is built once. *routers* is filled with those that live in this process, by name: to look into
-them, and to give them a past.
+*cache* is a folder that keeps what is built once. *routers* is filled with those that live in this
+process, by name: to look into them, and to give them a past. *listed* is how many VMs a hypervisor
+has besides, only to be listed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import tempfile
+import socket
 import typing as t
 from pathlib import Path
 
-from .proxmox import LabProxmox
-from .qemu.guest import GuestError, QemuGuest
-from .qemu.image import ImageError, build_image
-from .qemu.libvirtd import Libvirtd, LibvirtdError
+from .libvirt.libvirtd import Libvirtd
+from .missing import need_library, programs_named
+from .proxmox.server import LabProxmox, LabVm
+from .qemu.guest import QemuGuest
+from .qemu.image import build_image
 from .routeros import Router
 from .serve import LabRouter
-from .vcenter import NoGo, Vcenter, build_vcsim
-from .xapi import LabPool
+from .vmware.vcenter import Vcenter, build_vcsim
+from .watchdog import temporary_folder
 from .xen.host import XenHost
-from .xen.oxenstored import NoXen, build_xen
+from .xen.oxenstored import build_xen
+from .xenapi.server import LabPool
 
 Hosts = dict[str, dict[str, t.Any]]
 Routers = dict[str, Router]
@@ -35,34 +38,25 @@ BOOT = 90
 """Seconds that a router in an emulated machine may take to boot on a busy machine."""
 
 
-class Missing(Exception):
-    """A component that this hypervisor is made of is not on this machine; the text says which."""
-
-
 @contextlib.contextmanager
-def hypervisor(kind: str, names: list[str], cache: Path, routers: Routers | None = None) -> t.Iterator[Hosts]:
+def hypervisor(
+    kind: str, names: list[str], cache: Path, routers: Routers | None = None, listed: int = 0
+) -> t.Iterator[Hosts]:
     """Start one with a router for each of *names*. Raises Missing."""
     routers = {} if routers is None else routers
     with contextlib.ExitStack() as running:
-        # Unix sockets are made in it, so its name is short; libvirtd may run as another user.
-        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="chr-", dir="/tmp")))
-        try:
-            hosts = KINDS[kind](running, names, folder, cache, routers)
-        except (
-            GuestError,
-            ImageError,
-            LibvirtdError,
-            NoGo,
-            NoXen,
-            FileNotFoundError,
-            subprocess.SubprocessError,
-        ) as error:
-            raise Missing(str(error).splitlines()[0]) from error
+        folder = running.enter_context(temporary_folder())
+        with programs_named():
+            many = {"listed": listed} if listed else {}
+            hosts = KINDS[kind](running, names, folder, cache, routers, **many)
         yield {name: {"ansible_connection": "outofband.chr.guest_agent", **host} for name, host in hosts.items()}
 
 
 def _qemu(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
-    """Machines of QEMU: the agent at a virtio-serial port, which is a unix socket here, every other time a TCP port."""
+    """Start machines of QEMU.
+
+    The agent is at a virtio-serial port, which is alternately a unix socket and a TCP port here.
+    """
     image = build_image(cache)
     hosts: Hosts = {}
     for number, name in enumerate(names):
@@ -74,8 +68,13 @@ def _qemu(running: contextlib.ExitStack, names: list[str], folder: Path, cache: 
     return hosts
 
 
-def _sockets(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
+def _sockets(
+    running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers, listed: int = 0
+) -> Hosts:
     """The same socket without a machine behind it, for numbers of routers."""
+    for number in range(listed):  # as QEMU leaves it when it is killed
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as left:
+            left.bind(str(folder / f"copy{number:04d}.sock"))
     routers |= {name: Router(identity=name) for name in names}
     return {
         name: {
@@ -88,6 +87,7 @@ def _sockets(running: contextlib.ExitStack, names: list[str], folder: Path, cach
 
 def _libvirt(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
     """Domains of a libvirtd."""
+    need_library("libvirt", "libvirt-python")
     daemon = running.enter_context(Libvirtd(folder, build_image(cache)))
     for name in names:
         daemon.define(name)
@@ -96,36 +96,41 @@ def _libvirt(running: contextlib.ExitStack, names: list[str], folder: Path, cach
     return {name: dict(reach) for name in names}
 
 
-def _proxmox(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
+def _proxmox(
+    running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers, listed: int = 0
+) -> Hosts:
     """VMs of a simulated Proxmox VE 9, with an API token."""
+    need_library("proxmoxer", "proxmoxer")
     pve = LabProxmox(folder)
     for vmid, name in enumerate(names, 100):
         routers[name] = pve.add(vmid, name, f"pve{vmid % 2 + 1}", accepts_null_path=True).router
+    for vmid in range(10_000, 10_000 + listed):
+        pve.vms[vmid] = LabVm(vmid, f"copy{vmid}", f"pve{vmid % 2 + 1}", pve.vms[100].lab)
     running.enter_context(pve)
-    reach = {
-        "chr_backend": "proxmox",
-        "chr_api_host": "localhost",
-        "chr_api_port": pve.port,
-        "chr_api_token_id": "root@pam!chr",
-        "chr_api_token_secret": "t0ken-secret",
-        "chr_ca_path": str(pve.certificate),
-    }
-    return {name: dict(reach) for name in names}
+    return {name: pve.variables() for name in names}
 
 
-def _vmware(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
+def _vmware(
+    running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers, listed: int = 0
+) -> Hosts:
     """VMs of a vCenter: govmomi's simulator."""
-    vcenter = running.enter_context(Vcenter(build_vcsim(cache), folder, tuple(names)))
+    need_library("pyVmomi", "pyvmomi")
+    vcenter = running.enter_context(Vcenter(build_vcsim(cache), folder, tuple(names), copies=listed))
     routers |= {name: vcenter.router(name) for name in names}
     return {name: vcenter.variables() for name in names}
 
 
-def _xenapi(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
+def _xenapi(
+    running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers, listed: int = 0
+) -> Hosts:
     """VMs of a simulated XCP-ng pool around a real oxenstored."""
+    need_library("XenAPI", "XenAPI")
     pool = LabPool(running.enter_context(XenHost(build_xen(cache), folder / "xen")), folder)
     running.enter_context(pool)
     for name in names:
         routers[name] = pool.vm(name, started=True, boot_seconds=0.0).router
+    for number in range(listed):
+        pool.copy(f"copy{number:04d}")
     return {name: pool.variables(chr_exec_mode="reboot") for name in names}
 
 
@@ -137,7 +142,7 @@ def _xenstore(running: contextlib.ExitStack, names: list[str], folder: Path, cac
     return {name: {"chr_backend": "xenstore", "chr_socket": str(host.daemon.socket)} for name in names}
 
 
-KINDS: dict[str, t.Callable[[contextlib.ExitStack, list[str], Path, Path, Routers], Hosts]] = {
+KINDS: dict[str, t.Callable[..., Hosts]] = {
     "qemu": _qemu,
     "sockets": _sockets,
     "libvirt": _libvirt,

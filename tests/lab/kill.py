@@ -12,11 +12,18 @@ from pathlib import Path
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL for a process of ours and all that came from it: Ansible's workers are in sessions of their own."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+    """Send SIGKILL to a child process and everything that it started.
+
+    Ansible's workers have sessions of their own, so a signal to the group is not enough.
+    """
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)  # so that it makes no more
-        below = [int(child) for child in children.read_text().split()]
+    below: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # this thread has ended meanwhile
+                below += map(int, (thread / "children").read_text().split())
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-        for child in below:
-            kill_tree(child)
+    for child in below:
+        kill_tree(child)

@@ -1,10 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``pvesh``, ``xe`` and ``VBoxManage`` as far as one reads and sets network cards with them, and ``systemctl`` without a systemd.
+"""``pvesh``, ``xe``, ``VBoxManage`` and ``systemctl``, as far as network cards need them.
 
-The first argument is the program's name. What they know is the file ``$LAB_HOST``, in JSON, by program; whatever the real
-programs do not take is refused, and each change is noted under ``changes``.
+They read and set network cards; ``systemctl`` needs no systemd.
+
+The first argument is the program's name. What they know is the file ``$LAB_HOST``, in JSON, by
+program; whatever the real programs do not take is refused, and each change is noted under
+``changes``.
 """
 
 from __future__ import annotations

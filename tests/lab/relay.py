@@ -1,11 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A way to a server that breaks when a test wants it to: resets in mid-reply, on sockets of any kind."""
+"""A relay to a server that breaks when a test wants it to.
+
+It resets connections in the middle of a reply, on sockets of any kind.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import struct
 import threading
@@ -13,12 +17,20 @@ import time
 
 
 class Relay:
-    """Passes what comes to *listener* on to *target* (a path, or host and port) and back; a context manager.
+    """A context manager that relays between *listener* and *target* (a path, or host and port).
 
-    *breaks_after*: bytes of a request. When they have been passed on, nothing more goes back and the connection is reset.
+    *breaks_after*: bytes of a request. When they have been passed on, nothing more goes back and
+    the connection is reset; so many *times*.
     """
 
-    def __init__(self, listener: socket.socket, target: str | tuple[str, int], breaks_after: bytes = b"") -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        target: str | tuple[str, int],
+        breaks_after: bytes = b"",
+        times: float = math.inf,
+    ) -> None:
+        self._times = times
         self._listener, self._target, self._breaks_after = listener, target, breaks_after
         self._open: set[socket.socket] = set()
         self._muted: set[socket.socket] = set()
@@ -65,8 +77,9 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 seen = (seen + data)[-65536 - len(breaks_after) :]
-                if breaks_after and breaks_after in seen:
+                if breaks_after and breaks_after in seen and self._times > 0:
                     with self._lock:
+                        self._times -= 1
                         self._muted.add(source)
                     target.sendall(data)
                     time.sleep(0.3)  # the server has the request, and its reply goes nowhere

@@ -1,7 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Carrying an agent's bytes: a socket that behaves like QEMU's chardev, and a virtio-serial port seen from inside a guest."""
+"""Transport of an agent's bytes.
+
+There is a socket that behaves like QEMU's chardev, and a virtio-serial port seen from inside a
+guest.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,16 @@ import time
 import typing as t
 from pathlib import Path
 
-from .qga import Agent, HangUp
+from .qga.agent import Agent, HangUp
 from .routeros import Router
 from .switches import Switches
 
 
 class Requests:
-    """Cuts what a client sends into requests, as an agent's JSON parser does: a newline is not needed."""
+    """Splits what a client sends into requests, as an agent's JSON parser does.
+
+    A newline is not needed.
+    """
 
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
@@ -29,7 +36,10 @@ class Requests:
         self._decoder = json.JSONDecoder()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Complete requests; a piece that cannot be a request comes back as it is, for an error reply."""
+        """Return the complete requests.
+
+        A piece that cannot be a request is returned as it is, for an error reply.
+        """
         if b"\xff" in data and self._switches.client_delimiter != "garbage":
             before, _unused, after = data.rpartition(b"\xff")
             complaint = [b"\xff"] if self._switches.client_delimiter == "error" else []
@@ -58,8 +68,9 @@ class Requests:
 class LabRouter:
     """A router with its agent on a socket, one client at a time; a context manager.
 
-    ``on`` is "unix:/path" or "tcp:host:port" (port 0: chosen, see ``address``). A power-off closes the socket, as the end of
-    QEMU does; a reboot keeps it and answers nothing for ``switches.boot_seconds``.
+    ``on`` is "unix:/path" or "tcp:host:port" (port 0: chosen, see ``address``). A power-off closes
+    the socket, as the end of QEMU does; a reboot keeps it and answers nothing for
+    ``switches.boot_seconds``.
     """
 
     def __init__(self, router: Router, on: str, switches: Switches | None = None) -> None:
@@ -69,6 +80,8 @@ class LabRouter:
         self._listener: socket.socket | None = None
         self._client: socket.socket | None = None
         self._away_until = 0.0
+        self.channel = threading.Lock()
+        """Held by the one client that QEMU serves."""
         router.on_power = self._power
 
     @property
@@ -109,7 +122,10 @@ class LabRouter:
         self.stop()
 
     def _power(self, what: str) -> None:
-        """As in a machine, the end comes a moment after the order: replies on their way still get out."""
+        """End a moment after the order, as a machine does.
+
+        Replies on their way can still be sent.
+        """
         threading.Timer(0.05, self._reboot if what == "reboot" else self.stop).start()
 
     def _reboot(self) -> None:
@@ -124,7 +140,7 @@ class LabRouter:
             except OSError:
                 return
             self._client = client
-            with client, contextlib.suppress(OSError, HangUp):
+            with client, self.channel, contextlib.suppress(OSError, HangUp):
                 converse(client.recv, client.sendall, self.agent, lambda: time.monotonic() < self._away_until)
 
 
@@ -160,7 +176,10 @@ REBOOT, POWER_OFF = 10, 11
 
 
 def serve_ports(ports: list[Path], router: Router, switches: Switches) -> int:
-    """Be the agent on virtio-serial ports inside a guest; the exit status that tells init to reboot or power off."""
+    """Be the agent on virtio-serial ports inside a guest.
+
+    Returns the exit status that tells init to reboot or to power off.
+    """
     wanted: queue.Queue[int] = queue.Queue()
     router.on_power = lambda what: wanted.put(REBOOT if what == "reboot" else POWER_OFF)
     for port in ports:

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What sources disagree about, or nobody has proven: one switch each. The defaults are the strict or the observed side."""
+"""What sources disagree about, or nobody has proven: one switch each.
+
+The defaults are the strict or the observed side.
+"""
 
 from __future__ import annotations
 
@@ -28,24 +31,35 @@ class Switches(Settable):
     """How this agent behaves. Sizes are in bytes, times in seconds."""
 
     close_answers: bool = False
-    """guest-file-close and -flush are answered. Observed on 7.22: they are not, though they work."""
+    """guest-file-close and -flush are answered.
+
+    Observed on 7.22: they are not, though they work.
+    """
     shutdown_answers: bool = False
     """guest-shutdown is answered before the machine goes down."""
     shutdown_honours_reboot: bool = True
-    """guest-shutdown with mode reboot reboots. The vendor's sample says so in a comment; nobody published a proof."""
+    """guest-shutdown with mode reboot reboots.
+
+    The vendor's sample says so in a comment; nobody published a proof.
+    """
     path_mode: str = "refused"
-    """guest-exec with ``path``: ``works`` (the manual), ``refused`` (a hypervisor's developers in 2020)."""
+    """guest-exec with ``path``: ``works`` (the manual), ``refused`` (a hypervisor's developers in
+    2020)."""
     accepts_null_path: bool = False
-    """guest-exec with ``"path": null, "arg": []`` and input-data counts as one without ``path``. Stock agents refuse it."""
+    """guest-exec with ``"path": null, "arg": []`` and input-data counts as one without ``path``.
+
+    Stock agents refuse it.
+    """
     accepts_path_with_arg: bool = False
-    """Where ``path_mode`` is ``works``: also beside ``"arg": []``, which Proxmox VE always sends."""
+    """Where ``path_mode`` is ``works``: also with ``"arg": []``, which Proxmox VE always sends."""
     numbers_as_strings: bool = False
     delimiter: bool = True
     """0xFF before the reply to guest-sync-delimited."""
     newline: bool = True
     """A newline after each reply."""
     client_delimiter: str = "reset"
-    """A 0xFF from the client: ``reset`` the parser silently, ``error`` reply as the stock agent, or ``garbage``."""
+    """A 0xFF from the client: ``reset`` the parser silently, ``error`` reply as the stock agent, or
+    ``garbage``."""
     output_newline: str = "\r\n"
     write_modes: tuple[str, ...] = ("w",)
     read_modes: tuple[str, ...] = ("r", "rb")
@@ -73,24 +87,32 @@ class Switches(Settable):
 
 
 @dataclass
-class LicenceSwitches(Settable):
+class LicenseSwitches(Settable):
     """How ``/system license`` of a router behaves. Times are in seconds."""
 
     renew_runs_on: float = 180.0
-    """Without ``duration`` and ``once``, ``renew`` goes on this long, done or not ("several minutes"; others saw 1 to 2 s)."""
+    """Without ``duration`` and ``once``, ``renew`` goes on this long, done or not ("several
+    minutes"; others saw 1 to 2 s)."""
     renew_ends_early: bool = True
-    """With ``duration``, ``renew`` ends when it is done or refused, as on a terminal; otherwise when the duration is over."""
+    """With ``duration``, ``renew`` ends when it is done or refused, as on a terminal; otherwise
+    when the duration is over."""
     renew_sections: str = "all"
-    """What is printed or returned: ``all`` states one after the other, as observed over REST, or the ``last`` one only."""
+    """What is printed or returned: ``all`` states one after the other, as observed over REST, or
+    the ``last`` one only."""
     renew_late: str = "applied"
-    """An answer after the end of the command is ``applied`` all the same, or ``lost``."""
+    """An answer after the end of the command is still ``applied``, or is ``lost``."""
     renew_error_fails: bool = False
-    """An ERROR status ends the script with an error; otherwise it is only text, as observed over REST."""
+    """An ERROR status ends the script with an error; otherwise it is only text, as observed over
+    REST."""
     retries_stop_at_error: bool = False
-    """The hourly attempts end at an error (wiki manual, help page), not only at success (newer manual)."""
+    """The hourly attempts end at an error (wiki manual, help page), not only at success (newer
+    manual)."""
     expired_keeps_dates: bool = False
-    """After the deadline, next-renewal-at and deadline-at are still shown. In the wild: next-renewal-at is empty then."""
+    """After the deadline, next-renewal-at and deadline-at are still shown.
+
+    In the wild: next-renewal-at is empty then.
+    """
     free_has_level: bool = True
-    """A free licence shows its level. It may be missing, says the help page."""
+    """A free license shows its level. It may be missing, says the help page."""
     new_id_at_reboot: bool = False
     """generate-new-id shows after the next reboot only. Nothing is published about that."""

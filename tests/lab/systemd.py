@@ -1,10 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``systemd-run``, ``systemctl`` and ``journalctl`` of a node without systemd, as systemd 252 answers.
+"""``systemd-run``, ``systemctl`` and ``journalctl`` of a node without systemd.
 
-They know transient services, and forking ones that have unit files. The first argument is the program's name. Transient units are
-files in ``$LAB_UNITS``, whose ``etc/systemd/system`` has the unit files; the services themselves are real processes.
+They answer as systemd 252 does.
+
+They know transient services, and forking ones that have unit files. The first argument is the
+program's name. Transient units are files in ``$LAB_UNITS``, whose ``etc/systemd/system`` has the
+unit files; the services themselves are real processes.
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ class Unit:
         self.journal = Path(f"{self._file}.log")
 
     def load(self) -> dict[str, object] | None:
-        """``pid`` and ``description`` while it runs; one that has ended is forgotten (--collect)."""
+        """Return ``pid`` and ``description`` while the unit runs.
+
+        One that has ended is forgotten (--collect).
+        """
         if not self._file.exists():
             return None
         state = json.loads(self._file.read_text())
@@ -83,7 +89,10 @@ class Unit:
 
 
 class UnitFile:
-    """A service of ``Type=forking`` with a file. systemd knows what the file said at the last ``daemon-reload``."""
+    """A service of ``Type=forking`` with a unit file.
+
+    Its content is the one at the last ``daemon-reload``.
+    """
 
     def __init__(self, name: str) -> None:
         units = Path(os.environ["LAB_UNITS"])

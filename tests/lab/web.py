@@ -48,7 +48,10 @@ class Resource:
 
 
 class WebServer:
-    """``with WebServer() as web: web["/a.zip"] = Resource(b"...")``; *certificate*: a PEM file with its key, for HTTPS."""
+    """An HTTP server: ``with WebServer() as web: web["/a.zip"] = Resource(b"...")``.
+
+    *certificate* is a PEM file with its key, for HTTPS.
+    """
 
     def __init__(self, certificate: Path | None = None) -> None:
         self._resources: dict[str, Resource] = {}

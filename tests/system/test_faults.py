@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Everything that goes wrong at once, a host each, on every backend: each host has its own message, the others go on, and no
-script is run on another VM or twice.
+"""Everything that goes wrong at once, a host each, on every backend: each host has its own message,
+the others go on, and no script is run on another VM or twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.outofband.chr.tests.lab.proxmox import LabProxmox
+from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 from ansible_collections.outofband.chr.tests.lab.relay import Relay
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 
@@ -33,7 +33,8 @@ def notes(router: Router) -> list[str]:
 
 
 def check(run: t.Any, expected: dict[str, tuple[str, tuple[str, ...]]]) -> None:
-    """Each host has its status, and a message with these parts, of one line, without a traceback."""
+    """Each host has its status, and a message with these parts, of one line, without a
+    traceback."""
     assert "Traceback" not in run.output
     told = {}
     for host, (status, parts) in expected.items():
@@ -60,7 +61,7 @@ def closed_port() -> int:
         return int(one.getsockname()[1])
 
 
-# -- VMware ----------------------------------------------------------------------------------------------------------
+# -- VMware ----------------------------------------------------------------------------------------
 
 
 def test_vmware(vcenter, playbook, nobody, tmp_path):
@@ -137,7 +138,7 @@ def test_vmware(vcenter, playbook, nobody, tmp_path):
             "refused": ("unreachable", ("refused", "chr_api_host and chr_api_port")),
             "hangs": ("unreachable", (f":{nobody}", "within 2 s", "chr_connect_timeout")),
             "unavailable": ("unreachable", (f":{web.port}", "503 Service Unavailable", "chr_api_port")),
-            "no-vcenter": ("unreachable", (f":{elsewhere.port}", "401 No ticket", "chr_api_port")),
+            "no-vcenter": ("unreachable", (f":{elsewhere.port}", "506 upload 'Content-Type", "chr_api_port")),
             "reset": ("failed", ("StartProgramInGuest was sent", "not sent again", "Look at the router")),
             "silent": ("failed", ("StartProgramInGuest was sent", "not sent again", "Look at the router")),
         },
@@ -156,7 +157,7 @@ def _folder(path: t.Any) -> t.Any:
     return path
 
 
-# -- Proxmox VE ------------------------------------------------------------------------------------------------------
+# -- Proxmox VE ------------------------------------------------------------------------------------
 
 
 def test_proxmox(playbook, short_path, nobody):
@@ -176,16 +177,7 @@ def test_proxmox(playbook, short_path, nobody):
         of = {vm.name: vm for vm in pve.vms.values()}
         pve.tokens |= {"root@pam!weak": "t0ken-secret"}
         pve.privileges["root@pam!weak"] = frozenset({"VM.Audit"})
-        access = {
-            "chr_backend": "proxmox",
-            "ansible_host": "192.0.2.1",
-            "chr_api_host": "localhost",
-            "chr_api_port": pve.port,
-            "chr_api_token_id": "root@pam!chr",
-            "chr_api_token_secret": "t0ken-secret",
-            "chr_ca_path": str(pve.certificate),
-            "chr_connect_timeout": 2,
-        }
+        access = pve.variables(ansible_host="192.0.2.1", chr_connect_timeout=2)
         password = {"chr_api_token_id": None, "chr_api_user": "root@pam"}
         hosts: dict[str, dict[str, t.Any]] = {name: dict(access) for name in [*dict.fromkeys(names), "unknown"]}
         hosts["killed"] |= {**password, "chr_api_password": "pass-w0rd"}
@@ -253,20 +245,14 @@ def test_proxmox(playbook, short_path, nobody):
         assert "wr0ng-secret" not in run.output
 
 
+@pytest.mark.slow
 def test_proxmox_runs_no_script_on_another_vm_or_twice_while_vms_move_about(playbook, short_path):
-    """Twenty hosts of one address, two of them for each VM, three scripts each; meanwhile the VMs change nodes all the time."""
+    """Twenty hosts of one address, two of them for each VM, three scripts each; meanwhile the VMs
+    change nodes all the time."""
     with LabProxmox(short_path) as pve:
         for number in range(10):
             pve.add(100 + number, f"chr{number}", accepts_null_path=True)
-        access = {
-            "chr_backend": "proxmox",
-            "ansible_host": "192.0.2.1",
-            "chr_api_host": "localhost",
-            "chr_api_port": pve.port,
-            "chr_api_token_id": "root@pam!chr",
-            "chr_api_token_secret": "t0ken-secret",
-            "chr_ca_path": str(pve.certificate),
-        }
+        access = pve.variables(ansible_host="192.0.2.1")
         hosts = {
             f"{kind}{number}": {**access, "chr_vm": f"chr{number}" if kind == "name" else 100 + number}
             for kind in ("name", "number")
@@ -288,17 +274,17 @@ def test_proxmox_runs_no_script_on_another_vm_or_twice_while_vms_move_about(play
             mover.join()
         done = [line for line in run.lines if line["status"] == "ok"]
         for line in done:
-            assert line["result"]["stdout"] == f"chr{line['host'][-1]}\n"
+            assert line["result"]["stdout"] == f"chr{line['host'][-1]}"
         for line in run.lines:
             if line not in done:  # it was moved more often than anybody looks
-                assert "no longer where the cluster says it is" in line["result"]["msg"]
+                assert "is not on the node that the cluster lists for it" in line["result"]["msg"]
                 assert "Nothing was sent" in line["result"]["msg"]
         ran = sorted((host, vm.name[-1]) for vm in pve.vms.values() for host in notes(vm.router))
         assert ran == sorted((line["host"], line["host"][-1]) for line in done)
         assert len(done) > 30
 
 
-# -- QEMU's sockets --------------------------------------------------------------------------------------------------
+# -- QEMU's sockets --------------------------------------------------------------------------------
 
 
 def test_qemu(lab, playbook, short_path):
@@ -338,9 +324,10 @@ def test_qemu(lab, playbook, short_path):
     ]
 
 
-# -- libvirt ---------------------------------------------------------------------------------------------------------
+# -- libvirt ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_libvirt(libvirtd, playbook, short_path, monkeypatch):
     libvirtd.define("good")
     libvirtd.define("reset")

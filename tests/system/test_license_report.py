@@ -13,17 +13,18 @@ import stat
 import subprocess
 import sys
 import time
+import typing as t
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import cache
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros import fleet
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
-from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS
-from ansible_collections.outofband.chr.tests.lab.chromium import Browser, NoChromium
+from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS, ending
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fleet
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import LEVELS
+from ansible_collections.outofband.chr.tests.lab.chromium import Browser
+from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 NOON = datetime(2026, 11, 23, 12)
 SITES = ("fra", "ams", "waw", "nyc")
@@ -75,7 +76,32 @@ def modelled(routers):
     )
 
 
-# -- the playbook and the module -------------------------------------------------------------------------------------
+HYPERVISORS = (
+    fleet.RouterPlace("proxmox", "pve1.example.net:8006", "104", ("edge", "fra")),
+    fleet.RouterPlace(
+        "libvirt", "qemu+ssh://kvm1.example.net/system", "4b7e3c0a-8a53-4a0e-9d52-8f1f8a6e0001", ("ams",)
+    ),
+    fleet.RouterPlace("vmware", "vcenter.example.net:443", "vm-1042", ("customers_of_the_second_kind", "waw")),
+)
+
+
+def in_use(routers):
+    """The fleet with all that a page can have: places, versions and changes since a week ago."""
+    whole = modelled(routers)
+    last = json.loads(FORMATS["json"](whole)) | {"as_of": "2026-11-16"}
+    for number, row in enumerate(last["routers"]):
+        row["name"] += "-old" if number % 50 == 3 else ""
+        row["renewal_due"] = False
+        row["deadline_at"] = "2026-11-17T12:00:00" if number % 9 == 1 else row["deadline_at"]
+        row["system_id"] = "A" * 11 if number % 70 == 2 else row["system_id"]
+    placed = (
+        fleet.located(one, HYPERVISORS[number % len(HYPERVISORS)], f"7.{number % 30} (stable)")
+        for number, one in enumerate(whole.routers)
+    )
+    return fleet.compared(fleet.fleet(placed), last)
+
+
+# -- the playbook and the module -------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -101,12 +127,12 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     routers = {name: lab(name) for name in ("paid", "clone", "free", "due", "garbage", "gone")}
     today = routers["paid"].router.clock.now().date()
     for name, days in (("paid", 45.0), ("due", 3.0)):
-        licence = routers[name].router.licence
-        licence.level = "p10"
+        license = routers[name].router.license
+        license.level = "p10"
         deadline = routers[name].router.clock.now().replace(hour=12, microsecond=0) + timedelta(days=days)
-        licence.deadline_at, licence.next_renewal_at = deadline, deadline - timedelta(days=30)
-    routers["clone"].router.licence.system_id = routers["free"].router.licence.system_id
-    routers["garbage"].router.licence.system_id = "<b>garbage</b>"
+        license.deadline_at, license.next_renewal_at = deadline, deadline - timedelta(days=30)
+    routers["clone"].router.license.system_id = routers["free"].router.license.system_id
+    routers["garbage"].router.license.system_id = "<b>garbage</b>"
     routers["gone"].stop()
     # The first host is the one that the report's play runs on.
     hosts = {"astray": {"chr_socket": "{{ nowhere }}"}}
@@ -114,7 +140,8 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
 
     first = audit(hosts)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "7 routers: 0 expired, 1 expire within 7 days, 1 within 30, 2 within 60" in first.stdout
+    summary = "7 routers: 1 due for renewal, 0 expired, 1 expire within 7 days, 1 within 30; 1 duplicate system ids"
+    assert summary in " ".join(first.stdout.split())
     report = json.loads((tmp_path / "audit" / "chr-licenses.json").read_text())
     found = {one["name"]: one for one in report["routers"]}
     assert list(found) == sorted(hosts)
@@ -128,12 +155,21 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
         "astray": "not_read",
     }
     assert report["duplicates"] == [
-        {"system_id": routers["free"].router.licence.system_id, "routers": ["clone", "free"]}
+        {"system_id": routers["free"].router.license.system_id, "routers": ["clone", "free"]}
     ]
     reasons = {one["name"]: one for one in report["not_read"]}
     assert reasons["gone"]["unreachable"] and "refused" in reasons["gone"]["reason"]
-    assert not reasons["garbage"]["unreachable"] and "no licence of a CHR" in reasons["garbage"]["reason"]
+    assert not reasons["garbage"]["unreachable"] and "not the license of a CHR" in reasons["garbage"]["reason"]
     assert "'nowhere' is undefined" in reasons["astray"]["reason"]
+    assert {name: one["to_do"] for name, one in found.items() if one["to_do"]} == {
+        "due": f"renew, or buy before {today + timedelta(days=3)}",
+        "clone": "new id",
+        "free": "new id",
+    }
+    columns = ("backend", "hypervisor", "vm", "groups", "routeros")
+    assert [found["gone"][key] for key in columns] == ["qemu", None, "gone", ["routers"], None]
+    assert [found["paid"][key] for key in columns[3:]] == [["routers"], "7.22 (stable)"]
+    assert found["paid"]["vm"] == str(routers["paid"].address).removeprefix("unix:")
     assert "<b>garbage" not in (tmp_path / "audit" / "chr-licenses.html").read_text()
     assert len((tmp_path / "audit" / "chr-licenses.csv").read_text().splitlines()) == 8
 
@@ -143,8 +179,19 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
         assert "changed=0" in again.stdout.split("PLAY RECAP")[1]
         assert "changed=1" not in again.stdout.split("PLAY RECAP")[1]
 
-    one = audit(hosts, "--limit", "due", "-e", "license_audit_name=due")
-    assert one.returncode == 0, one.stdout + one.stderr
+    alarm = {
+        "license_audit_name": "due",
+        "license_audit_fail_within_days": "14",
+        "license_audit_metrics_dest": str(tmp_path / "metrics"),
+    }
+    one = audit(hosts, "--limit", "due", "-e", json.dumps(alarm))
+    said = " ".join(one.stdout.split())
+    assert one.returncode == 2, said + one.stderr
+    buy = f"renew, or buy before {today + timedelta(days=3)}"
+    assert f"1 license expired, or will within 14 days: due (in 3 days, {buy}); see" in said
+    assert "1 routers: 1 due for renewal" in said, "the summary is shown all the same"
+    assert 'chr_license_days_left{router="due"} 3\n' in (tmp_path / "metrics" / "due.prom").read_text()
+    assert stat.S_IMODE((tmp_path / "metrics" / "due.prom").stat().st_mode) == 0o644
     limited = json.loads((tmp_path / "audit" / "due.json").read_text())
     assert [router["name"] for router in limited["routers"]] == ["due"]
 
@@ -152,7 +199,7 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
 def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playbook, tmp_path):
     dest = tmp_path / "new" / "folder"
     routers = list(some_fleet(12, HOSTILE))
-    task = {"dest": str(dest), "routers": routers, "mode": "0640"}
+    task = {"dest": str(dest), "routers": routers, "mode": "0640", "formats": list(FORMATS)}
     tasks = [{"name": "report", "outofband.chr.license_report": task}]
     here = {"localhost": {"ansible_connection": "local"}}
 
@@ -163,11 +210,11 @@ def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playb
 
     first = playbook(tasks, here).of("report")["result"]
     assert first["changed"]
-    assert first["paths"] == {ending: f"{dest}/chr-licenses.{ending}" for ending in FORMATS}
+    assert first["paths"] == {one: f"{dest}/chr-licenses.{ending(one)}" for one in FORMATS}
     data = json.loads((dest / "chr-licenses.json").read_text())
     assert {key: data[key] for key in first["summary"]} == first["summary"]
     assert [one["name"] for one in data["routers"]] == [one.name for one in modelled(routers).routers]
-    assert sorted(one.name for one in dest.iterdir()) == [f"chr-licenses.{ending}" for ending in sorted(FORMATS)]
+    assert sorted(one.name for one in dest.iterdir()) == sorted(f"chr-licenses.{ending(one)}" for one in FORMATS)
     assert {stat.S_IMODE(one.stat().st_mode) for one in dest.iterdir()} == {0o640}
 
     written = {one: one.stat().st_mtime_ns for one in dest.iterdir()}
@@ -178,59 +225,114 @@ def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playb
     assert {stat.S_IMODE(one.stat().st_mode) for one in dest.iterdir()} == {0o600}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"mode": "rw-r--r--"}, "is no file mode"),
-        ({"name": "../x"}, "is no file name"),
-        ({"formats": ["pdf"]}, "value of formats must be one or more of: html, json, csv"),
-        ({"dest": "/dev/null/x"}, "cannot be written"),
-        ({"routers": [{"name": "a"}, {"name": "a"}]}, "has 'a' twice"),
-        ({"routers": None, "hosts": ["nobody"]}, "no host 'nobody'"),
-    ],
-)
-def test_what_cannot_be_is_said_in_one_sentence(playbook, tmp_path, change, message):
-    arguments = {"dest": str(tmp_path / "x"), "routers": [], "formats": ["json"]} | change
+def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tmp_path):
+    """The routers of the last report had another clone and one router less; then one whose file is
+    broken, and one without an alarm."""
+    week = {"router_time": (NOON - timedelta(days=7)).isoformat()}
+    for name in ("changed", "broken", "quiet"):
+        (tmp_path / name).mkdir()
+    last = fleet.fleet(
+        fleet.read(name, license_of("p1", days, system_id, **week) | {"renewal_due": False})
+        for name, days, system_id in (("chr1", 6, "A" * 11), ("chr2", 33, "B" * 11))
+    )
+    (tmp_path / "changed" / "chr-licenses.json").write_text(FORMATS["json"](last))
+    (tmp_path / "broken" / "chr-licenses.json").write_text('{"schema": "outofband')
+    now = [
+        {"name": "chr1", "license": license_of("p1", 5, "A" * 11)},
+        {"name": "chr2", "license": license_of("p1", 55, "C" * 11)},
+        *({"name": f"many{number}", "license": license_of("p10", 9.1, f"{number:011d}")} for number in range(30)),
+    ]
     tasks = [
         {
-            "name": "report",
-            "outofband.chr.license_report": {key: value for key, value in arguments.items() if value is not None},
+            "name": name,
+            "outofband.chr.license_report": {"dest": str(tmp_path / name), "formats": ["json"], "routers": now, **more},
+            "ignore_errors": True,
         }
+        for name, more in {
+            "changed": {"fail_within_days": 14},
+            "broken": {"fail_within_days": 7.5},
+            "quiet": {"fail_within_days": 0},
+        }.items()
     ]
     run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
-    assert run.of("report")["status"] == "failed"
-    assert message in run.of("report")["result"]["msg"]
+
+    changed = run.of("changed")
+    assert changed["status"] == "failed" and changed["result"]["changed"]
+    assert changed["result"]["msg"].startswith(
+        "31 licenses expired, or will within 14 days: chr1 (in 5 days, renew, or buy before 2026-11-28), many0 (in 9 days"
+    )
+    assert f" and 11 more; see {tmp_path}/changed/chr-licenses.json." in changed["result"]["msg"]
+    written = json.loads((tmp_path / "changed" / "chr-licenses.json").read_text())
+    assert written["changes"] == changed["result"]["summary"]["changes"]
+    assert written["changes"]["since"] == "2026-11-16"
+    assert written["changes"]["newly_due"] == ["chr1"]
+    assert [one["name"] for one in written["changes"]["renewed"]] == ["chr2"]
+    assert written["changes"]["id_changed"] == [{"name": "chr2", "from": "B" * 11, "to": "C" * 11}]
+    assert len(written["changes"]["new"]) == 30
+
+    broken = run.of("broken")
+    assert broken["status"] == "failed" and "chr1" in broken["result"]["msg"] and "many0" not in broken["result"]["msg"]
+    assert "cannot be read, so it is not told what changed" in broken["result"]["warnings"][0]
+    assert run.of("quiet")["status"] == "ok"
+    assert run.of("quiet")["result"]["summary"]["changes"] is None
+
+
+CANNOT_BE: list[tuple[dict[str, t.Any], str]] = [
+    ({"mode": "rw-r--r--"}, "is not a valid file mode"),
+    ({"name": "../x"}, "is not a valid file name"),
+    ({"formats": ["pdf"]}, "value of formats must be one or more of: html, json, csv, openmetrics"),
+    ({"fail_within_days": "soon"}, "fail_within_days"),
+    ({"dest": "/dev/null/x"}, "cannot be written"),
+    ({"routers": [{"name": "a"}, {"name": "a"}]}, "has 'a' twice"),
+    ({"routers": None, "hosts": ["nobody"]}, "'nobody' is not in the inventory"),
+]
+
+
+def test_what_cannot_be_is_said_in_one_sentence(playbook, tmp_path):
+    tasks = []
+    for change, message in CANNOT_BE:
+        arguments = {"dest": str(tmp_path / "x"), "routers": [], "formats": ["json"]} | change
+        given = {key: value for key, value in arguments.items() if value is not None}
+        tasks.append({"name": message, "outofband.chr.license_report": given, "ignore_errors": True})
+    run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
+    for _change, message in CANNOT_BE:
+        assert run.of(message)["status"] == "failed"
+        assert message in run.of(message)["result"]["msg"]
     assert not (tmp_path / "x").exists()
 
 
 def test_the_facts_of_the_play_are_taken_unless_a_result_is_asked_for(lab, playbook, tmp_path):
     chr1 = lab("chr1")
     report = {"dest": str(tmp_path), "formats": ["json"]}
+    trial = {"license": license_of("p1", 5), "ends_soon": True}  # as outofband.chr.license returns it
     tasks = [
         {"name": "read", "outofband.chr.license_info": None},
         {"name": "facts", "outofband.chr.license_report": report},
         {"name": "result", "outofband.chr.license_report": report | {"registered": "nothing"}},
+        {"name": "version", "outofband.chr.facts": {"gather_subset": ["default"]}},
+        {"name": "trial", "outofband.chr.license_report": report | {"registered": "renewed"}},
     ]
-    run = playbook(tasks, {"chr1": {"chr_socket": str(chr1.address)}})
+    run = playbook(tasks, {"chr1": {"chr_socket": str(chr1.address), "chr_vm": "the VM", "renewed": trial}})
     assert run.rc == 0, run.output
     assert run.of("facts")["result"]["summary"]["levels"]["free"] == 1
     (unread,) = run.of("result")["result"]["summary"]["not_read"]
-    assert unread == {"name": "chr1", "unreachable": False, "reason": "Its licence was not read in this run."}
+    assert unread == {"name": "chr1", "unreachable": False, "reason": "Its license was not read in this run."}
+    (row,) = json.loads((tmp_path / "chr-licenses.json").read_text())["routers"]
+    assert {key: row[key] for key in ("to_do", "backend", "vm", "routeros")} == {
+        "to_do": "buy before 2026-11-28",
+        "backend": "qemu",
+        "vm": "the VM",
+        "routeros": "7.22 (stable)",
+    }
 
 
-# -- the page --------------------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Chromium; where it is missing, the test fails under CI and is skipped elsewhere."""
-    try:
-        with Browser(tmp_path_factory.mktemp("chromium")) as running:
-            yield running
-    except NoChromium as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    with Browser(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +342,7 @@ def pages(tmp_path_factory):
     found = {}
     for count in (10, 1000):
         found[count] = folder / f"{count}.html"
-        found[count].write_text(FORMATS["html"](modelled(some_fleet(count, HOSTILE if count == 10 else ()))))
+        found[count].write_text(FORMATS["html"](in_use(some_fleet(count, HOSTILE if count == 10 else ()))))
     return found
 
 
@@ -256,7 +358,7 @@ VISIBLE = "[...document.querySelectorAll('#routers tbody tr')].filter(row => row
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_loads_nothing_and_says_nothing_on_the_console(browser, pages, count, width, scheme):
     browser.show(pages[count], width, scheme=scheme)
-    assert browser.evaluate("document.title") == "CHR licences"
+    assert browser.evaluate("document.title") == "CHR licenses"
     assert browser.requests == [pages[count].as_uri()]
     assert browser.complaints == []
     assert browser.evaluate("document.documentElement.scrollWidth") <= width

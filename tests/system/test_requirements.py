@@ -10,7 +10,7 @@ LOCAL = {"localhost": {"ansible_connection": "local"}}
 
 def test_a_playbook_can_refuse_a_plan_before_anything_is_made_of_it(playbook):
     plan = {
-        "hypervisor": "esx",
+        "hypervisor": "vmware",
         "routeros": "{{ version }}",
         "cpus": "{{ cores }}",
         "disk_bus": "ide",

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the nox sessions side by side and say at the end what passed, what failed, and what was not run.
+"""Run the nox sessions at the same time and say what passed, what failed, and what was not run.
 
-    run_sessions.py              every check, with the newest ansible-core, and most with the oldest
-    run_sessions.py --all        ... with every ansible-core
-    run_sessions.py lint ...     only these sessions
+    run_sessions.py            every check, newest ansible-core, without the tests marked as slow
+    run_sessions.py --all      every test; those that depend on it with every ansible-core
+    run_sessions.py lint ...   only these sessions, without the tests marked as slow
 
 With CI=true in the environment, a part that could not be run is a failure.
 """
@@ -12,6 +12,7 @@ With CI=true in the environment, a part that could not be run is a failure.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -24,21 +25,28 @@ from dataclasses import dataclass, field
 
 import toolchain
 
-CHECKS = (
-    "system",
-    "hypervisors",
-    "platforms",
-    "sanity",
-    "units",
-    "molecule",
-    "integration",
-)  # the longest first, so that the lanes end together
-NEWEST_ONLY = ("system", "hypervisors", "platforms", "molecule")  # which cost most; --all takes them with each
+sys.path.insert(0, str(toolchain.ROOT / "tests"))
+from lab.missing import in_ci  # noqa: E402
+from lab.watchdog import guard_process, release_process  # noqa: E402
+
+# The longest first, so that the lanes end together.
+CHECKS = ("guests", "vms", "system", "sanity", "units", "molecule", "integration")
+OF_EACH_CORE = ("system", "sanity", "units", "integration")  # what depends on ansible-core
+WITH_ANSIBLE_TEST = ("sanity", "units", "integration")
 LANES = 3  # more than the two processors of a small machine, as the tests wait a lot
 SESSION_TIMEOUT = 40 * 60  # seconds
+END_SECONDS = 60  # for the fixtures of tests to end what they started
 
 # What pytest and ansible-test print about tests that they leave out.
 LEFT_OUT = re.compile(r"(?:SKIPPED \[\d+\]|WARNING: (?=(?:Excluding|Skipping) .*tests )) *(?P<what>.*)")
+
+# What pytest, ansible-test and nox print about what failed.
+FAILURE = re.compile(r"(?:FAILED |ERROR:? |nox > (?=Command .* failed with))(?P<what>.+)")
+FAILURES = 20  # lines of a session
+
+# What tests/conftest.py prints about the slowest tests of a session.
+SLOW = re.compile(r" *(?P<seconds>[\d.]+) s, +(?P<processor>[\d.]+) s of processor time  (?P<test>.+)")
+SLOWEST = 10  # lines
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
@@ -49,26 +57,33 @@ class Outcome:
     result: str
     seconds: float = 0
     not_run: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    slow: list[tuple[float, float, str]] = field(default_factory=list)
+    """The slowest tests of the session: seconds, seconds of processor time, name."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run nox sessions side by side.")
-    parser.add_argument("--all", action="store_true", help="with every ansible-core version")
+    parser.add_argument("--all", action="store_true", help="every test, and every ansible-core version")
     parser.add_argument("sessions", nargs="*", help="only these sessions, for example lint or units-2.18")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
-    cores = list(toolchain.CORES) if arguments.all else [toolchain.NEWEST_CORE, toolchain.OLDEST_CORE]
+    wanted = [toolchain.NEWEST_CORE]
+    if arguments.sessions:
+        wanted = [session.rpartition("-")[2] for session in arguments.sessions]
+    elif arguments.all:
+        wanted = list(toolchain.CORES)
+    download_missing_pythons(wanted)
+    newest = toolchain.newest_core_here()
+    others = [core for core in wanted if core != newest]
     sessions = arguments.sessions or [
-        *(
-            f"{check}-{core}"
-            for check in CHECKS
-            for core in cores
-            if arguments.all or core == toolchain.NEWEST_CORE or check not in NEWEST_ONLY
-        ),
+        *(f"{check}-{newest}" for check in CHECKS),
+        *(f"{check}-{core}" for core in others for check in OF_EACH_CORE),
         "lint",
     ]
-    download_missing_pythons(sessions)
+    if not arguments.all:
+        os.environ[toolchain.QUICK] = "1"
 
     lanes = ThreadPoolExecutor(LANES)
     try:
@@ -78,19 +93,27 @@ def main() -> int:
         for process in RUNNING:
             stop(process)
         raise
-    return report(outcomes, ci=os.environ.get("CI", "").lower() in ("true", "1"))
+    return report(outcomes, ci=in_ci())
 
 
-def download_missing_pythons(sessions: list[str]) -> None:
-    """Try to get the Pythons that this machine has not, as uv does: built ones from the internet."""
+def download_missing_pythons(cores: list[str]) -> None:
+    """Try to get the Pythons that this machine lacks, as uv does: built ones from the internet."""
     for core, versions in toolchain.CORES.items():
-        wanted = any(session.endswith(f"-{core}") for session in sessions)
-        if wanted and not toolchain.python_for_core(core):
-            print(f"No Python for ansible-core {core} here; trying to download Python {versions[0]}", flush=True)
+        if core in cores and not toolchain.python_for_core(core):
+            print(f"Downloading Python {versions[0]} for ansible-core {core} (35 MB)", flush=True)
             uv = [sys.executable, "-m", "uv", "python", "install", "--no-bin"]
             install = [*uv, "--install-dir", str(toolchain.DOWNLOADED_PYTHONS), versions[0]]
             environment = os.environ | {"UV_SYSTEM_CERTS": "1"}
-            subprocess.run(install, check=False, env=environment)
+            try:
+                done = subprocess.run(
+                    install, check=False, env=environment, capture_output=True, text=True, timeout=300
+                )
+            except subprocess.TimeoutExpired:
+                print("The download did not end within 5 minutes.", flush=True)
+                return
+            if done.returncode:
+                print(f"It cannot be downloaded: {done.stderr.strip().splitlines()[-1].strip()}", flush=True)
+                return  # the next one cannot, either
             toolchain.find_python.cache_clear()
 
 
@@ -115,30 +138,52 @@ def run(session: str) -> Outcome:
         start_new_session=True,
     )
     RUNNING.append(process)
+    guard_process(process.pid)
     alarm = threading.Timer(SESSION_TIMEOUT, stop, [process])
     alarm.start()
     not_run: dict[str, None] = {}  # a set that keeps the order
+    failures: dict[str, None] = {}
+    slow: list[tuple[float, float, str]] = []
     assert process.stdout
     for line in process.stdout:
         with PRINTING:
             print(f"{session:>16} | {line.rstrip()}", flush=True)
         if match := LEFT_OUT.match(line.strip()):
             not_run[f"{session}: {match['what']}"] = None
+        if match := FAILURE.match(line.rstrip()):
+            failures[f"{session}: {match['what'][:400]}"] = None
+        if match := SLOW.fullmatch(line.rstrip()):
+            slow.append((float(match["seconds"]), float(match["processor"]), f"{session}: {match['test']}"))
     result = PASSED if process.wait() == 0 else FAILED
     alarm.cancel()
-    return Outcome(session, result, time.monotonic() - started, list(not_run))
+    release_process(process.pid)
+    return Outcome(session, result, time.monotonic() - started, list(not_run), list(failures), slow)
 
 
 def missing_python(session: str) -> str | None:
-    core = session.rpartition("-")[2]
-    if core not in toolchain.CORES or toolchain.python_for_core(core):
+    check, _dash, core = session.rpartition("-")
+    if core not in toolchain.CORES:
         return None
-    return f"ansible-core {core} needs Python {' or '.join(toolchain.CORES[core])} (with its venv package)"
+    python = toolchain.python_for_core(core)
+    if python is None:
+        return f"ansible-core {core} needs Python {' or '.join(toolchain.CORES[core])}"
+    if check in WITH_ANSIBLE_TEST and not toolchain.makes_environments(python):
+        return f"ansible-test needs the modules venv and ensurepip of {python} (package python3-venv)"
+    return None
 
 
 def stop(process: subprocess.Popen[str]) -> None:
+    """Ask a session and what it started to end; after END_SECONDS, make them."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
+        alarm = threading.Timer(END_SECONDS, kill, [process])
+        alarm.daemon = True
+        alarm.start()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def report(outcomes: list[Outcome], *, ci: bool) -> int:
@@ -146,6 +191,12 @@ def report(outcomes: list[Outcome], *, ci: bool) -> int:
     if ci:
         for outcome in outcomes:
             outcome.result = FAILED if outcome.not_run else outcome.result
+
+    slowest = sorted((test for outcome in outcomes for test in outcome.slow), reverse=True)[:SLOWEST]
+    if slowest:
+        print("\nThe slowest tests:")
+    for seconds, processor, test in slowest:
+        print(f"{seconds:>7.1f} s, {processor:>6.1f} s of processor time  {test}")
 
     print(f"\n{'session':<18}{'result':<10}{'seconds':>7}")
     for outcome in outcomes:
@@ -156,7 +207,10 @@ def report(outcomes: list[Outcome], *, ci: bool) -> int:
     if counts[SKIPPED]:
         summary += f", {counts[SKIPPED]} skipped"
     toolchain.BUILD.mkdir(exist_ok=True)
-    last_lines = "\n".join([*(f"not run: {line}" for line in not_run), summary])
+    failures = [line for outcome in outcomes if outcome.result == FAILED for line in outcome.failures[-FAILURES:]]
+    last_lines = "\n".join(
+        [*(f"not run: {line}" for line in not_run), *(f"failed: {line}" for line in failures), summary]
+    )
     print(last_lines)
     toolchain.SUMMARY.write_text(last_lines + "\n", encoding="utf-8")
     return 1 if counts[FAILED] else 0

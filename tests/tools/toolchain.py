@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What noxfile.py and run_sessions.py know about ansible-core versions, Pythons, and the tree under test."""
+"""What noxfile.py and run_sessions.py know about ansible-core versions, Pythons, and the tree under
+test."""
 
 from __future__ import annotations
 
@@ -13,13 +14,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import system_packages
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
+TOOLS = ROOT / ".venv"
+REQUIREMENTS = ROOT / "tests" / "requirements"
+LAB = BUILD / "lab"  # what the lab builds once
 DOWNLOADED_PYTHONS = BUILD / "pythons"
 SUMMARY = BUILD / "summary.txt"
 
-# ansible-core version -> the Pythons to test it with, best first.
-# The oldest core takes the oldest Python and the newest core the newest, so that both ends are covered.
+# ansible-core version -> the Pythons to test it with, best first. The oldest core takes the oldest
+# Python and the newest core the newest, so that both ends are covered.
 CORES = {
     "2.18": ("3.11", "3.12", "3.13"),
     "2.19": ("3.11", "3.12", "3.13"),
@@ -28,7 +34,11 @@ CORES = {
 }
 OLDEST_CORE, NEWEST_CORE = min(CORES), max(CORES)
 
-# The pip versions that ansible-test installs into its virtual environments, core 2.18 and 2.19, 2.20 and later.
+# The environment variable that makes sessions leave out the tests marked as slow.
+QUICK = "OUTOFBAND_QUICK"
+
+# The pip versions that ansible-test installs into its virtual environments, core 2.18 and 2.19,
+# 2.20 and later.
 ANSIBLE_TEST_PIPS = ("24.2", "25.2")
 
 
@@ -36,7 +46,8 @@ ANSIBLE_TEST_PIPS = ("24.2", "25.2")
 
 
 def search_path() -> str:
-    """PATH without pyenv's shims, which exist for versions that do not run, and with the real Pythons at the end."""
+    """PATH without pyenv's shims, which exist for versions that do not run, and with the real
+    Pythons at the end."""
     folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not folder.endswith("/shims")]
     pyenv_versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for versions in (pyenv_versions, DOWNLOADED_PYTHONS):
@@ -46,16 +57,27 @@ def search_path() -> str:
 
 @functools.cache
 def find_python(version: str) -> str | None:
-    """The path of a Python of this version that can create virtual environments."""
-    for folder in search_path().split(os.pathsep):
-        python = shutil.which(f"python{version}", path=folder)
-        if python and _makes_environments(python):
-            return python
-    return None
+    """The path of a Python of this version, if there is a choice of one that ansible-test can
+    use."""
+    found = [
+        python
+        for folder in search_path().split(os.pathsep)
+        if (python := shutil.which(f"python{version}", path=folder))
+    ]
+    running = [python for python in found if _succeeds([python, "-c", ""])]
+    return next(filter(makes_environments, running), running[0] if running else None)
 
 
-def _makes_environments(python: str) -> bool:
-    return subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0
+def makes_environments(python: str) -> bool:
+    """Whether this Python can create virtual environments, which ansible-test demands (nox does
+    not)."""
+    return _succeeds([python, "-c", "import ensurepip, venv"])
+
+
+def newest_core_here() -> str:
+    """The newest ansible-core for which this machine has a Python; the oldest one if there is
+    none."""
+    return max(filter(python_for_core, CORES), default=OLDEST_CORE)
 
 
 def python_for_core(core: str) -> str | None:
@@ -63,13 +85,39 @@ def python_for_core(core: str) -> str | None:
     return next((python for version in CORES[core] if (python := find_python(version))), None)
 
 
+# --- What not every machine has ---
+
+
+def backend_requirements() -> list[str]:
+    """The libraries of the backends, as requirements of pip."""
+    lines = (REQUIREMENTS / "backends.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def why_not_installable(requirement: str, python: str) -> str:
+    """What this machine lacks to install a backend's library for a Python; empty if nothing is
+    known to be missing."""
+    if not requirement.startswith("libvirt-python"):
+        return ""
+    missing = [need.packages[0] for need in system_packages.COMPILER if not need.found()]
+    if not _succeeds([python, "-c", system_packages.HEADERS]):
+        missing.append("python3-dev")
+    return f"it is compiled, and {', '.join(missing)} is missing" if missing else ""
+
+
+def _succeeds(command: list[str]) -> bool:
+    return bool(shutil.which(command[0])) and subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 # --- The tree under test ---
 
 
 def stage(session: str) -> Path:
-    """Copy the tree to where ansible-test wants it, one copy for each session so that sessions can run side by side.
+    """Copy the tree to where ansible-test wants it, one copy for each session so that sessions can
+    run side by side.
 
-    ansible-test's own folder tests/output stays: it holds virtual environments that take long to make.
+    ansible-test's own folder tests/output stays: it holds virtual environments that take long to
+    make.
     """
     collection = BUILD / session / "ansible_collections" / "outofband" / "chr"
     collection.mkdir(parents=True, exist_ok=True)
@@ -122,8 +170,12 @@ def tool_environment() -> dict[str, str]:
     environment = {
         # The copies under .build are no git checkout: do not find ours, which ignores them.
         "GIT_CEILING_DIRECTORIES": str(BUILD),
+        "OUTOFBAND_LAB_CACHE": os.environ.get("OUTOFBAND_LAB_CACHE", str(LAB)),
         "PATH": search_path(),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Compiled once and kept outside of the trees: without it, every ansible-playbook compiles
+        # ansible-core anew.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(BUILD / "bytecode"),
         "RUFF_NO_CACHE": "true",
         "UV_SYSTEM_CERTS": "1",
     }
@@ -142,7 +194,8 @@ def tool_environment() -> dict[str, str]:
 def ansible_test_environment(session: str, collection: Path) -> dict[str, str]:
     """Variables for ansible-test, with a home of its own.
 
-    ansible-test hides most of the environment from pip, so pip's settings go into the new home as a file.
+    ansible-test hides most of the environment from pip, so pip's settings go into the new home as a
+    file.
     """
     home = BUILD / session / "home"
     _write(home / ".config" / "pip" / "pip.conf", _pip_configuration())
@@ -153,7 +206,8 @@ def ansible_test_environment(session: str, collection: Path) -> dict[str, str]:
 
 
 # ansible-test would download this script from a server of its own.
-# ensurepip gets a process of its own because it turns pip's configuration off in the process it runs in.
+# ensurepip gets a process of its own because it turns pip's configuration off in the process it
+# runs in.
 GET_PIP = """\
 import subprocess
 import sys

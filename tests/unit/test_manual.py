@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every row of the vendor's manual on the guest tools has a test whose docstring names it: ``Manual 7.5, exitCode: ...``."""
+"""Every row of the vendor's manual on the guest tools has a test whose docstring names it: ``Manual
+7.5, exitCode: ...``."""
 
 from __future__ import annotations
 
@@ -55,6 +56,6 @@ def test_every_row_of_the_manual_has_a_test_that_names_it():
 
 
 def test_every_row_that_a_test_names_is_one():
-    """Of these sections; tests name others, too."""
+    """Only the rows of these sections are compared; tests name rows of others, too."""
     named = {row for row in named_rows() if row.partition(",")[0] in ROWS}
     assert sorted(named - rows()) == []

@@ -3,7 +3,7 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""The checksum of a file that comes from elsewhere."""
+"""The expected checksum of a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 
 WAIVED = "waived"
 _DIGITS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
@@ -21,7 +21,7 @@ _DIGITS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
 
 @dataclass(frozen=True)
 class Checksum:
-    """Of a whole file. ``digest`` is in lower-case hex."""
+    """The checksum of a whole file. ``digest`` is in lower-case hex."""
 
     algorithm: str
     digest: str
@@ -30,7 +30,7 @@ class Checksum:
         return f"{self.algorithm}:{self.digest}"
 
     def of(self, path: Path) -> str:
-        """What the file in *path* has. Raises OSError."""
+        """The digest of the file in *path*, in hex. Raises OSError."""
         with path.open("rb") as source:
             return hashlib.file_digest(
                 source, functools.partial(hashlib.new, self.algorithm, usedforsecurity=False)
@@ -38,20 +38,20 @@ class Checksum:
 
 
 def parse(text: str) -> Checksum | None:
-    """``sha256:0a1b...``; None for ``waived``. Raises InvalidInput."""
+    """Parse ``sha256:0a1b...``; ``waived`` gives None. Raises InvalidInput."""
     if text == WAIVED:
         return None
     algorithm, _colon, digest = (part.strip().lower() for part in text.partition(":"))
     if not re.fullmatch(r"[0-9a-f]+", digest) or len(digest) != _DIGITS.get(algorithm):
         known = ", ".join(f"{name} ({digits} digits)" for name, digits in _DIGITS.items())
         raise InvalidInput(
-            f"checksum {text!r} is neither {WAIVED!r} nor an algorithm, a colon and hex digits, such as 'sha256:0a1b...'. The "
-            f"algorithms are {known}."
+            f"checksum {text!r} is not {WAIVED!r}, and not an algorithm, a colon and hex digits, "
+            f"such as 'sha256:0a1b...'. The algorithms are {known}."
         )
     return Checksum(algorithm, digest)
 
 
 def sha256(path: Path) -> str:
-    """Of the file in *path*, in hex. Raises OSError."""
+    """The sha256 of the file in *path*, in hex. Raises OSError."""
     with path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()

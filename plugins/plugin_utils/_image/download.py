@@ -3,16 +3,20 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""One large file over HTTP, which goes on where it broke off, in the same run or in a later one.
+"""Download of one large file over HTTP, which a later attempt or run continues.
 
-open_url is the one thing of Ansible here: it knows proxies, .netrc, logins in URLs and private authorities in the way that users
-know from every other module. What it costs for each call (some 25 ms) is nothing beside a download.
+Proxies of the environment, .netrc, logins in URLs and private authorities work as in Ansible's own
+modules. Ansible's open_url is not used, because its time limit counts for each part of an answer,
+it follows a redirect from https to http, and Python 3.13 lets it refuse most private authorities.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
+import netrc
+import os
 import re
 import socket
 import ssl
@@ -20,60 +24,79 @@ import time
 import typing as t
 import urllib.error
 import urllib.parse
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible.module_utils.urls import open_url
-
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, TransferFailed
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.private import PrivateFile
-from ansible_collections.outofband.chr.plugins.plugin_utils._progress import MB, Progress
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    InvalidInput,
+    TransferFailed,
+    UntrustedCertificate,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.masking import protect
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import MB, Progress
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport import tls
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.bounded_response import (
+    BLOCK,
+    TooMuch,
+    bound,
+    length_of,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_file import PrivateFile
 
 from .checksum import Checksum
 from .files import not_written, storing
 from .inspect import HEAD, web_page
 
-_BLOCK = 256 * 1024
 _STALL = 30.0  # seconds without a byte after which a connection is given up
-_TRIES = 4  # that bring nothing new, one after the other
-_PAUSE = 0.5  # seconds before the next try; twice that after each one that brought nothing
+_TRIES = 4  # attempts in a row without new data
+_HOPS = 10  # redirects in a row
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PAUSE = 0.5  # seconds before the next attempt; doubled after each one without new data
 _LARGEST = 4 * 1024**3  # bytes; a published archive has some 50 MB
-_LATER = (408, 425, 429, 500, 502, 503, 504)  # statuses of a server that may answer better in a moment
+# Statuses after which another attempt may succeed.
+_LATER = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Whom a server is believed to be."""
+    """How the certificate of a server is checked."""
 
     validate_certs: bool = True
     ca_path: str | None = None
-    """A file with the authorities to believe, in place of the system's."""
+    """A file with the certificates of trusted authorities; None means those of the system."""
 
 
 class _Broken(Exception):
-    """An attempt that may go better when it is repeated."""
+    """An attempt failed, and another one may succeed."""
 
 
 def check_url(url: str) -> str:
-    """*url*, if it can be downloaded from. Raises InvalidInput."""
+    """Return *url* if it can be downloaded. Raises InvalidInput otherwise."""
     try:
         parts = urllib.parse.urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
     except ValueError:
         good = False
     if not good or not url.isprintable() or " " in url:
-        raise InvalidInput(f"url {shown(url)!r} is no http or https URL. A file of the controller goes into src.")
+        raise InvalidInput(
+            f"url {shown(url)!r} is not a valid http or https URL. A file of the controller goes into src."
+        )
     return url
 
 
 def shown(url: str) -> str:
-    """*url* without what may be secret in it: the login and the query."""
+    """Return *url* without the parts that may be secret: the login and the query."""
     return re.sub(r"(?<=//)[^/@]*@", "", url).partition("?")[0].partition("#")[0]
 
 
 class Download:
-    """A file that is wanted in *target*, and comes together in the files beside it whose names end in ``.part``."""
+    """A file that is downloaded to *target*.
+
+    The part that has arrived is in a file next to it whose name ends in ``.part``.
+    """
 
     def __init__(
         self,
@@ -84,42 +107,47 @@ class Download:
         deadline: Deadline,
         say: t.Callable[[str], None],
     ) -> None:
-        if trust.validate_certs and trust.ca_path and not Path(trust.ca_path).is_file():
-            raise InvalidInput(f"ca_path {trust.ca_path!r} is no file.")
         self._url, self._target, self._checksum, self._trust = check_url(url), target, checksum, trust
         self._deadline, self._say = deadline, say
         self._part = target.with_name(f"{target.name}.part")
         self._state = PrivateFile(target.parent, f"{target.name}.part.json")
         self._name = shown(url).rpartition("/")[2] or shown(url)
+        self._led_to = url
+        self._get = Getter(tls.context(trust.validate_certs, trust.ca_path, "ca_path"), deadline)
 
     def run(self) -> None:
-        """Have the file in the target, whole and with its checksum. Raises TransferFailed, InvalidInput, GuestError."""
+        """Download the file, and verify its checksum.
+
+        Raises TransferFailed, InvalidInput, ChrError.
+        """
         continued = self._fetch()
         found = self._wrong()
         if found and continued:
-            # What an earlier run left may be of another file: a server can be wrong about its not having changed.
+            # The part of an earlier run may belong to another file: a server can be wrong when it
+            # says that the file has not changed.
             self._discard()
             self._fetch()
             found = self._wrong()
         if found:
             self._discard()
             raise TransferFailed(
-                f"{shown(self._url)} has the checksum {found}, not {self._checksum}. It was removed. Either it is not the file "
-                "that is meant, or checksum is that of another one: it belongs to the file as it is downloaded, not to what it has."
+                f"{shown(self._url)} has the checksum {found}, not {self._checksum}. It was "
+                "removed. Either this is not the intended file, or checksum is wrong: it must be the "
+                "checksum of the file as it is downloaded, not of what it contains."
             )
         with storing(self._target):
             self._part.replace(self._target)
             self._state.path.unlink(missing_ok=True)
 
     def _wrong(self) -> Checksum | None:
-        """The checksum that the file has in place of the right one."""
+        """Return the checksum of the file if it is not the expected one, else None."""
         if self._checksum is None:
             return None
         found = Checksum(self._checksum.algorithm, self._checksum.of(self._part))
         return found if found != self._checksum else None
 
     def _fetch(self) -> bool:
-        """Bring the part to the end of the file; True: some of it was there before."""
+        """Download the missing part. Returns whether an earlier run had left some of the file."""
         continued = self._have() > 0
         failures = 0
         while True:
@@ -135,7 +163,7 @@ class Download:
 
     def _given_up(self, reason: str) -> str:
         have = self._have()
-        kept = f" The {have / MB:.0f} MB that came are kept, and the next run goes on there." if have else ""
+        kept = f" The {have / MB:.0f} MB that arrived are kept, and the next run continues from there." if have else ""
         when = f"within {self._deadline.seconds:g} s (timeout)" if self._deadline.expired else "after several tries"
         return f"{shown(self._url)} was not downloaded {when}: {reason}.{kept}"
 
@@ -147,7 +175,7 @@ class Download:
         self._state.path.unlink(missing_ok=True)
 
     def _attempt(self) -> None:
-        """One request, for what is missing. Raises _Broken, and what ``run`` raises."""
+        """Request once what is missing. Raises _Broken, and what ``run`` raises."""
         have = self._have()
         headers = {"Accept-Encoding": "identity"}
         validator = self._state.load().get("validator") if have else None
@@ -158,12 +186,13 @@ class Download:
             return
         with contextlib.closing(opened) as answer:
             have = self._continues(answer, have) if answer.status == 206 else 0
-            length = answer.headers.get("Content-Length", "")
-            total = have + int(length) if length.isdigit() else 0
+            length = length_of(answer.headers.get("Content-Length"))
+            total = 0 if length is None else have + length
             self._check_size(total)
             with storing(self._part):
                 if not have:
-                    self._part.unlink(missing_ok=True)  # before there is a validator that is not its own
+                    # An old part must not be mistaken for a part of the file as it is now.
+                    self._part.unlink(missing_ok=True)
                 self._state.save({"validator": _validator(answer)})
             size = self._store(answer, have, total)
         if total and size != total:
@@ -172,9 +201,12 @@ class Download:
             raise _Broken("the server answered with an empty file")
 
     def _continues(self, answer: http.client.HTTPResponse, have: int) -> int:
-        """Where the partial *answer* begins. Raises _Broken when that is not at the end of the part."""
-        found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        if not found or int(found[1]) != have:
+        """Return the offset at which the partial *answer* begins.
+
+        Raises _Broken if the part that has arrived does not end there.
+        """
+        begin = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+        if length_of(begin) != have:
             self._discard()
             raise _Broken(f"the server answered with another part of the file than from byte {have} on")
         return have
@@ -183,11 +215,12 @@ class Download:
         if size > _LARGEST:
             self._discard()
             raise TransferFailed(
-                f"{shown(self._url)} has {size / MB:.0f} MB or more, which is no image of a router. Nothing of it was kept."
+                f"{shown(self._url)} has {size / MB:.0f} MB or more, which cannot be the image of a "
+                "router. Nothing of it was kept."
             )
 
     def _store(self, answer: http.client.HTTPResponse, have: int, total: int) -> int:
-        """Write *answer* to the part, which is *have* bytes long; how long it is then."""
+        """Append *answer* to the part of *have* bytes, and return the new length in bytes."""
         progress = Progress(self._say, f"downloading {self._name}", total)
         progress.done = have
         with storing(self._part):
@@ -196,7 +229,7 @@ class Download:
         with part:
             while block := self._read(answer):
                 if not progress.done:
-                    self._refuse_web_page(block, answer)
+                    self._refuse_web_page(block)
                 try:
                     rest = memoryview(block)
                     while rest:
@@ -209,41 +242,39 @@ class Download:
         return progress.done
 
     def _read(self, answer: http.client.HTTPResponse) -> bytes:
-        """The next block. Raises _Broken."""
+        """Return the next block. Raises _Broken."""
         if self._deadline.expired:
-            raise _Broken("it did not come fast enough")
+            raise _Broken("it did not arrive in time")
         try:
-            return answer.read1(_BLOCK)
-        except (OSError, http.client.HTTPException) as error:
-            raise _Broken(_words(error)) from None
+            return answer.read1(BLOCK)
+        except (OSError, http.client.HTTPException, ValueError, OverflowError, MemoryError) as error:
+            raise self._broken(error) from None
 
-    def _refuse_web_page(self, block: bytes, answer: http.client.HTTPResponse) -> None:
+    def _broken(self, error: Exception) -> Exception:
+        """Return what to raise for a connection that ended with *error*. Raises TransferFailed."""
+        if isinstance(error, TooMuch):
+            self._check_size(_LARGEST + 1)
+        return _Broken(_words(error))
+
+    def _refuse_web_page(self, block: bytes) -> None:
         title = web_page(block[:HEAD])
         if title is None:
             return
         self._discard()
-        where = "" if answer.geturl() == self._url else f" after it led to {shown(answer.geturl())}"
+        where = "" if self._led_to == self._url else f" after it led to {shown(self._led_to)}"
         raise TransferFailed(
-            f"{shown(self._url)} answered with a web page{title} in place of the file{where}. Check version and url, open it in a "
-            "browser, and look whether a proxy or a login page is in between."
+            f"{shown(self._url)} answered with a web page{title} instead of the file{where}. Check "
+            "version and url, open it in a browser, and look whether a proxy or a login page is in "
+            "between."
         )
 
     def _open(self, headers: dict[str, str]) -> http.client.HTTPResponse | None:
-        """The answer to a GET; None when nothing is missing. Raises _Broken, TransferFailed, InvalidInput."""
+        """Return the answer to a GET, or None when nothing is missing.
+
+        Raises _Broken, TransferFailed, InvalidInput.
+        """
         try:
-            return t.cast(
-                "http.client.HTTPResponse",
-                open_url(
-                    self._url,
-                    headers=headers,
-                    timeout=max(0.1, min(_STALL, self._deadline.remaining)),
-                    validate_certs=self._trust.validate_certs,
-                    ca_path=self._trust.ca_path,
-                    http_agent="outofband.chr",
-                    decompress=False,
-                    unredirected_headers=["Authorization"],
-                ),
-            )
+            return self._follow(headers)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 416:
@@ -251,25 +282,127 @@ class Download:
                         return None
                     self._discard()
                 if error.code in (*_LATER, 416):
-                    raise _Broken(f"the server answered {error.code} {error.reason}") from None
-                answered = f"{shown(self._url)} answered {error.code} {error.reason}."
+                    raise _Broken(f"the server answered {error.code} {line(error.reason)}") from None
+                answered = f"{shown(self._url)} answered {error.code} {line(error.reason)}."
                 raise TransferFailed(f"{answered} {_refused(error.code)}") from None
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
-                raise InvalidInput(
-                    f"The certificate of the server of {shown(self._url)} is not trusted: {error.reason.verify_message}. Give "
-                    "ca_path the authority that signed it; validate_certs: false gives the check up, and only a checksum is left."
+                raise UntrustedCertificate(
+                    f"The certificate of the server of {shown(self._url)} is not trusted: "
+                    f"{error.reason.verify_message}. Give ca_path the authority that signed it; "
+                    "with validate_certs: false, only the checksum protects the file."
                 ) from None
             reason = error.reason
             raise _Broken(_words(reason) if isinstance(reason, Exception) else str(reason)) from None
-        except ValueError as error:  # http.client.InvalidURL is one
-            raise InvalidInput(f"url {shown(self._url)!r} cannot be asked for: {error}.") from None
+        except (ValueError, http.client.InvalidURL):  # its text can show a login
+            raise InvalidInput(f"url {shown(self._led_to)!r} cannot be requested.") from None
         except (OSError, http.client.HTTPException) as error:
-            raise _Broken(_words(error)) from None
+            raise self._broken(error) from None
+
+    def _follow(self, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """Return the answer to a GET, after redirects. Raises TransferFailed, and as Getter."""
+        self._led_to = self._url
+        for _hop in range(_HOPS):
+            try:
+                return self._get.open(self._led_to, headers)
+            except urllib.error.HTTPError as error:
+                location = error.headers.get("Location")
+                if error.code not in _REDIRECTS or not location:
+                    raise
+                error.close()
+                self._redirect(urllib.parse.urljoin(self._led_to, location))
+        raise TransferFailed(f"{shown(self._url)} leads from one address to the next, more than {_HOPS} times.")
+
+    def _redirect(self, url: str) -> None:
+        """Let the next request go to *url*. Raises TransferFailed if no server may ask for that."""
+        try:
+            check_url(url)
+        except InvalidInput:
+            raise TransferFailed(f"{shown(self._led_to)} leads to {shown(url)!r}, which is not downloaded.") from None
+        if self._led_to.lower().startswith("https:") and not url.lower().startswith("https:"):
+            raise TransferFailed(
+                f"{shown(self._led_to)} leads from https to {shown(url)}, where anyone in between could replace the file. "
+                "Nothing was downloaded. Give that URL yourself if you want it, with a checksum."
+            )
+        self._led_to = url
+
+
+class Getter:
+    """Opens URLs, each with the login that belongs to it.
+
+    *deadline* is that of the whole download.
+    """
+
+    def __init__(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._opener = urllib.request.OpenerDirector()
+        for handler in (
+            urllib.request.ProxyHandler(),
+            _Handler(context, deadline),
+            urllib.request.HTTPDefaultErrorHandler(),
+            urllib.request.HTTPErrorProcessor(),
+        ):
+            self._opener.add_handler(handler)
+
+    def open(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """Return the answer to a GET.
+
+        Raises urllib.error.HTTPError for a status other than 2xx, and what urllib raises.
+        """
+        place, login = _login(url)
+        request = urllib.request.Request(place, headers={"User-Agent": "outofband.chr", **headers})
+        if login:
+            request.add_unredirected_header("Authorization", login)
+        timeout = max(0.1, min(_STALL, self._deadline.remaining))
+        return t.cast("http.client.HTTPResponse", self._opener.open(request, timeout=timeout))
+
+
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Sends a request, and lets the answer come within the time of the download."""
+
+    def __init__(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        urllib.request.HTTPSHandler.__init__(self, context=context)
+        self._trust, self._deadline = context, deadline
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._bounded(http.client.HTTPConnection), req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._bounded(http.client.HTTPSConnection), req, context=self._trust)
+
+    def _bounded(self, kind: type[http.client.HTTPConnection]) -> t.Any:
+        def connection(*arguments: t.Any, **more: t.Any) -> http.client.HTTPConnection:
+            made = kind(*arguments, **more)
+            bound(made, seconds=self._deadline.remaining, stall=_STALL, limit=2 * _LARGEST)
+            return made
+
+        return connection
+
+
+def _login(url: str) -> tuple[str, str | None]:
+    """Return *url* without its login, and the value of the header with the login, if there is one.
+
+    The login is that of the URL, or else that of .netrc for the host.
+    """
+    parts = urllib.parse.urlsplit(url)
+    place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    user, password = (urllib.parse.unquote(one or "") for one in (parts.username, parts.password))
+    if parts.username is None:
+        # A missing file, or one that cannot be read, is not an error in Ansible's modules either.
+        with contextlib.suppress(OSError, netrc.NetrcParseError, UnicodeError):
+            user, _account, password = netrc.netrc(os.environ.get("NETRC")).authenticators(parts.hostname or "") or (
+                "",
+                "",
+                "",
+            )
+    if not user:
+        return place, None
+    protect(password)
+    return place, "Basic " + base64.b64encode(f"{user}:{password or ''}".encode()).decode("ascii")
 
 
 def _validator(answer: http.client.HTTPResponse) -> str | None:
-    """What tells a server later whether it still has the same file (RFC 9110, 13.1.5)."""
+    """Return the validator by which the server knows the same file later (RFC 9110, 13.1.5)."""
     tag = answer.headers.get("ETag")
     if tag and not tag.startswith("W/"):
         return str(tag)
@@ -278,16 +411,16 @@ def _validator(answer: http.client.HTTPResponse) -> str | None:
 
 def _refused(status: int) -> str:
     if status in (404, 410):
-        return "It has no such file: check version and url."
+        return "The server does not have this file: check version and url."
     if status in (401, 403, 407):
-        return "It wants a login: give one in .netrc, or the proxy's in the environment."
+        return "A login is required: give one in .netrc, or that of the proxy in the environment."
     return "Check version and url."
 
 
 def _words(error: Exception) -> str:
-    """What became of a connection, for the end of a sentence."""
+    """Describe how a connection ended, for the end of a sentence."""
     if isinstance(error, TimeoutError):
-        return f"nothing came for {_STALL:g} s, or for as long as there was time"
+        return f"nothing arrived for {_STALL:g} s, or until the timeout"
     if isinstance(error, http.client.RemoteDisconnected):
         return "the server closed the connection without an answer"
     if isinstance(error, http.client.IncompleteRead):

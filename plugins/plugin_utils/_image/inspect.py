@@ -3,29 +3,35 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""What a disk image on the controller is: its format by its first bytes, and the size of the disk in it."""
+"""The format of a disk image on the controller, by its first bytes, and the size of its disk."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
+import struct
 import typing as t
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
 
 from . import checksum
 from .known import Known
+from .tools import qemu_img
 
 Format = t.Literal["raw", "qcow2", "vmdk", "vdi", "vhdx"]
 HEAD = 0x8006
-"""Bytes of a file that say what it is."""
-_SECONDS = 60
-# (offset, bytes) that name a format; a raw disk has none of them and ends its first sector with 55 AA.
+"""How many bytes at the beginning of a file tell its format."""
+SECTOR = 512
+_QCOW2_HEADER = 104  # bytes, with the fields of version 3; also in front of the clusters of version 2
+_FAR = 2**32  # the last sector at which the descriptor of a VMDK can be
+_LONG = 2048  # sectors of a descriptor
+_ONE_FILE = (b"monolithicSparse", b"streamOptimized")  # the kinds of VMDK that are one file
+# The offset and the bytes by which a format is known. The first sector of a raw disk ends with
+# 55 AA.
 _MAGIC: dict[Format, tuple[int, bytes]] = {
     "qcow2": (0, b"QFI\xfb"),
     "vmdk": (0, b"KDMV"),
@@ -33,7 +39,7 @@ _MAGIC: dict[Format, tuple[int, bytes]] = {
     "vdi": (0x40, b"\x7f\x10\xda\xbe"),
 }
 _ZIP = b"PK\x03\x04"
-# What people have in place of an image: where it says so, with which bytes, and what they should do about it.
+# Files that are mistaken for an image: the offset and the bytes by which each is known, and advice.
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0x8001, b"CD001", "It is a CD to install from: take the image of a Cloud Hosted Router (CHR), not the ISO one."),
     (257, b"ustar", "It is a tar archive, perhaps an OVA: unpack it, and give the disk in it."),
@@ -56,27 +62,34 @@ class Image:
     path: Path
     format: Format
     virtual_size: int
-    """Of the disk that the guest sees."""
+    """The size of the disk that the guest sees."""
 
     @property
     def size(self) -> int:
-        """Of the file."""
+        """The size of the file."""
         return self.path.stat().st_size
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file, in hex. Reads the whole file the first time, unless it is in the cache of prepared images."""
+        """The sha256 of the file, in hex.
+
+        Reads the whole file the first time, unless it is in the cache of prepared images.
+        """
         return (Known(self.path).read() or {}).get("sha256") or checksum.sha256(self.path)
 
 
 def inspect(path: Path) -> Image:
-    """The image in *path*. Raises InvalidInput for what is none, NotPossible where qemu-img is needed and missing."""
+    """Read the format and the sizes of the image in *path*.
+
+    Raises InvalidInput for a file that is not an image or needs other files, NotPossible if
+    qemu-img is needed and missing.
+    """
     kind = format_of(read_head(path), repr(str(path)))
-    return Image(path, kind, path.stat().st_size if kind == "raw" else _virtual_size(path, kind))
+    return Image(path, kind, path.stat().st_size if kind == "raw" else info(path, kind)["virtual-size"])
 
 
 def read_head(path: Path) -> bytes:
-    """The first bytes of *path*. Raises InvalidInput."""
+    """Read the first bytes of *path*. Raises InvalidInput."""
     try:
         with path.open("rb") as source:
             return source.read(HEAD)
@@ -89,70 +102,108 @@ def is_zip(head: bytes) -> bool:
 
 
 def format_of(head: bytes, what: str) -> Format:
-    """The format of a file that begins with *head*; *what* names it in messages. Raises InvalidInput with what it is instead."""
+    """Return the format of a file that begins with *head*; messages call it *what*.
+
+    Raises InvalidInput, whose text says what the file is instead.
+    """
     for kind, (offset, magic) in _MAGIC.items():
         if head[offset : offset + len(magic)] == magic:
             return kind
     for offset, magic, text in _OTHERS:
         if head[offset : offset + len(magic)] == magic:
-            raise InvalidInput(f"{what} is no disk image. {text}")
+            raise InvalidInput(f"{what} is not a disk image. {text}")
     if head[510:512] == b"\x55\xaa":
         return "raw"
     if not head:
-        raise InvalidInput(f"{what} is no disk image: it is empty.")
+        raise InvalidInput(f"{what} is not a disk image: it is empty.")
     if (title := web_page(head)) is not None:
-        raise InvalidInput(f"{what} is no disk image but a web page{title}, perhaps the error page of a server.")
+        raise InvalidInput(f"{what} is not a disk image but a web page{title}, perhaps the error page of a server.")
     raise InvalidInput(
-        f"{what} is no disk image: it begins neither like a disk (no boot signature) nor like {', '.join(_MAGIC)}."
+        f"{what} is not a disk image: it does not begin like a disk (with a boot signature), nor "
+        f"like {', '.join(_MAGIC)}."
     )
 
 
 def web_page(head: bytes) -> str | None:
-    """None for what does not begin like HTML; else its title as it fits into a sentence: `` ('404 Not Found')``."""
+    """Return the title of a web page for use in a sentence: `` ('404 Not Found')``.
+
+    It is empty for a page without a title, and None for what does not begin like HTML.
+    """
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if not re.match(r"<(!doctype\s+html|html|head|\?xml)\b", text, re.IGNORECASE):
         return None
     title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
-    words = "".join(letter for letter in title[1].strip() if letter.isprintable())[:80] if title else ""
+    words = line(title[1], 80) if title else ""
     return f" ({words!r})" if words else ""
 
 
-def _virtual_size(path: Path, kind: Format) -> int:
-    """Raises InvalidInput for an image that needs other files: it may be anybody's, and they would be read with our rights."""
-    if kind == "qcow2":  # before qemu-img sees it, which may already open them
-        head = read_head(path)
-        backing = int.from_bytes(head[8:16], "big")
-        external = int.from_bytes(head[4:8], "big") >= 3 and head[79] & 0x04
-        if backing or external:
-            raise InvalidInput(
-                f"{str(path)!r} is a part of an image: the rest is in another file. Merge them with qemu-img convert."
-            )
-    answer = json.loads(qemu_img("info", "--output=json", "-f", kind, str(path)))
-    if "backing-filename" in answer:
-        raise InvalidInput(
-            f"{str(path)!r} is a part of an image: the rest is in another file. Merge them with qemu-img convert."
-        )
-    return int(answer["virtual-size"])
+def info(path: Path, kind: Format) -> dict[str, t.Any]:
+    """Return what ``qemu-img info`` says about the image in *path*, which is not raw.
 
-
-def program(name: str, debian: str, others: str) -> str:
-    """The path of a program of the controller; *debian* and *others* (Fedora, RHEL) are its packages. Raises NotPossible."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")  # where Debian keeps those for root
-    if not found:
-        raise NotPossible(
-            f"{name} is needed on the controller and is not on PATH: install {debian} (Debian, Ubuntu) or {others} (Fedora, RHEL)."
-        )
-    return found
-
-
-def qemu_img(*arguments: str, seconds: float = _SECONDS) -> bytes:
-    """What ``qemu-img`` prints. Raises NotPossible without it, InvalidInput with its words when it fails."""
-    command = [program("qemu-img", "qemu-utils", "qemu-img"), *arguments]
+    Raises InvalidInput for a damaged image, and for one that needs other files: the author of such
+    an image would choose which files are read with the rights of this user.
+    """
+    # Checked first, because qemu-img may open the other files.
+    if kind == "qcow2":
+        _check_qcow2(path)
+    elif kind == "vmdk":
+        _check_vmdk(path)
     try:
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise NotPossible(f"qemu-img {arguments[0]} did not end within {seconds:g} s and was stopped.") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().removeprefix("qemu-img: ")
-        raise InvalidInput(f"qemu-img {arguments[0]} failed: {said or f'exit code {done.returncode}'}.")
-    return done.stdout
+        about = json.loads(qemu_img("info", "--output=json", "-f", kind, str(path)))
+        virtual_size = about["virtual-size"]
+        extents = about["format-specific"]["data"]["extents"] if kind == "vmdk" else []
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InvalidInput(f"qemu-img cannot tell what is in the image {str(path)!r}. It is damaged.") from None
+    if "backing-filename" in about or [one.get("filename") for one in extents] not in ([], [str(path)]):
+        raise _part(path)
+    if not isinstance(virtual_size, int) or virtual_size <= 0:
+        raise InvalidInput(f"The image {str(path)!r} has a disk of {virtual_size} bytes. It is damaged.")
+    return t.cast("dict[str, t.Any]", about)
+
+
+def _check_qcow2(path: Path) -> None:
+    head = read_head(path)
+    if len(head) < _QCOW2_HEADER:
+        raise _damaged(path)
+    version, backing = struct.unpack_from(">IQ", head, 4)
+    external = version >= 3 and head[79] & 0x04  # the feature "external data file"
+    if backing or external:
+        raise _part(path)
+
+
+def _check_vmdk(path: Path) -> None:
+    """Refuse a VMDK whose descriptor names files. qemu-img reads them if the capacity is 0.
+
+    Source: VMware's Virtual Disk Format 5.0, hosted sparse extents.
+    """
+    capacity, _first, descriptor = vmdk_descriptor(path)
+    kind = re.search(rb'^[ \t]*createType[ \t]*=[ \t]*"?([^"\r\n]*)', descriptor, re.MULTILINE)
+    if not capacity or (kind and kind[1] not in _ONE_FILE) or b"parentFileNameHint" in descriptor:
+        raise _part(path)
+
+
+def vmdk_descriptor(path: Path) -> tuple[int, int, bytes]:
+    """Return what the header of the VMDK in *path* says, and its embedded descriptor.
+
+    It is (capacity in sectors, first sector of the descriptor, descriptor). The descriptor is empty
+    if there is none. Raises InvalidInput.
+    """
+    head = read_head(path)
+    if len(head) < SECTOR:
+        raise _damaged(path)
+    capacity, _grain, first, count = struct.unpack_from("<QQQQ", head, 12)
+    if first > _FAR or count > _LONG:
+        raise _damaged(path)
+    with path.open("rb") as file:
+        file.seek(first * SECTOR)
+        return capacity, first, file.read(count * SECTOR) if first else b""
+
+
+def _part(path: Path) -> InvalidInput:
+    return InvalidInput(
+        f"{str(path)!r} is a part of an image: the rest is in another file. Merge them with qemu-img convert."
+    )
+
+
+def _damaged(path: Path) -> InvalidInput:
+    return InvalidInput(f"The image {str(path)!r} is damaged: its header is not valid.")

@@ -3,10 +3,11 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""The disk in an OVA, which is a tar of a VM's description, its disks, and a manifest with their checksums (DMTF DSP0243).
+"""Extraction of the disk from an OVA.
 
-Nothing else of it is used: what a CHR needs of its VM is known, and the description may ask for EFI or another disk bus. No name in
-the archive becomes a path here.
+An OVA is a tar archive with a VM's description, its disks, and their checksums (DMTF DSP0243). The
+description is not used: what a CHR needs is known, and it may ask for EFI or another disk bus.
+Names in the archive are never used as paths.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import tarfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
 
-_MANIFEST = 1024**2  # bytes that one may have
+_MANIFEST = 1024**2  # largest size in bytes
 _LINE = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9a-fA-F]+)")
 
 
 def is_ova(path: Path) -> bool:
-    """Whether it begins like a tar. A file that cannot be read does not."""
+    """Whether *path* begins like a tar archive; False for a file that cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(262)[257:] == b"ustar"
@@ -34,19 +36,22 @@ def is_ova(path: Path) -> bool:
 
 
 def extract_disk(path: Path, folder: Path) -> Path:
-    """The one disk of the OVA *path*, in a file of *folder*. Raises InvalidInput."""
+    """Extract the one disk of the OVA *path* to *folder*, and return its path.
+
+    Raises InvalidInput.
+    """
     try:
         with tarfile.open(path, "r:") as archive:
             members = [one for one in archive if one.isfile() and not one.issparse()]
             disks = [one for one in members if one.name.lower().endswith(".vmdk")]
             if len(disks) != 1:
-                raise InvalidInput(f"The OVA {path} has {len(disks)} disks (*.vmdk), and a CHR has one.")
+                raise InvalidInput(f"The OVA {path} has {len(disks)} disks (*.vmdk), but a CHR has one.")
             expected = _expected(archive, members, disks[0].name)
             target = folder / f"{path.stem}.vmdk"
             with t.cast("t.IO[bytes]", archive.extractfile(disks[0])) as source, target.open("wb") as dest:
                 shutil.copyfileobj(source, dest, 1024**2)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise InvalidInput(f"The OVA {path} cannot be read: {error}. Was it downloaded whole?") from None
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
+        raise InvalidInput(f"The OVA {path} cannot be read: {line(str(error))}. Was it downloaded whole?") from None
     if target.stat().st_size != disks[0].size:
         raise InvalidInput(f"The OVA {path} ends in the middle of its disk. Download it again.")
     if expected:
@@ -61,7 +66,7 @@ def extract_disk(path: Path, folder: Path) -> Path:
 
 
 def _expected(archive: tarfile.TarFile, members: list[tarfile.TarInfo], disk: str) -> tuple[str, str] | None:
-    """(algorithm, digest) that the manifest has for the disk; None without one."""
+    """Return (algorithm, digest) of the disk from the manifest, or None."""
     manifest = next((one for one in members if one.name.lower().endswith(".mf") and one.size <= _MANIFEST), None)
     if manifest is None:
         return None

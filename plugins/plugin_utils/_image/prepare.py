@@ -3,12 +3,13 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""A disk image as a platform wants it, made of a published one, once for each content.
+"""Converts a published image to a platform's format, and caches the result.
 
-The cache has two folders. ``downloads`` has files as they came; one is known by its checksum, or by its URL where that is waived.
-``images`` has what was made of them; one is known by the sha256 of its source and everything that was asked for. Beside each file
-lies what is known of it, written last: a file without it, or with another size or time than it says, counts for nothing. Hosts that
-want the same wait for the first of them.
+The cache has two folders. ``downloads`` holds the downloaded files; the key of each is its
+checksum, or its URL if the checksum is waived. ``images`` holds the images that were made; the key
+of each is the sha256 of its source and all requested properties. Each file has its metadata in a
+sidecar file, which is written last: a file without it, or with another size or time, is not used.
+Hosts that want the same image wait for the first of them.
 """
 
 from __future__ import annotations
@@ -23,34 +24,32 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
-    GuestError,
-    InvalidInput,
-    TransferFailed,
-)
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.private import locked
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, TransferFailed
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_file import locked
 
 from . import first_boot
 from .checksum import Checksum, sha256
 from .download import Download, Trust, check_url, shown
-from .files import not_written, pour, storing
-from .inspect import format_of, inspect, is_zip, program, qemu_img, read_head
+from .files import pour, storing
+from .inspect import format_of, inspect, is_zip, read_head
 from .known import Known
 from .partitions import MIB, SMALLEST, Disk, read_disk
-from .unpack import check_size, unpack
+from .tools import program, qemu_img
+from .unpack import LARGEST, check_size, unpack
 
 _LAYOUT = 1
-"""Part of what an image is known by: grows when an image is made in another way."""
+"""A part of the key of an image, increased when images are made in another way."""
+_TABLES = 64 * MIB
 
 
 @dataclass(frozen=True)
 class Output:
-    """A format that an image can be made in."""
+    """A format of images."""
 
     suffix: str
     convert: tuple[str, ...]
-    """Arguments of qemu-img convert; none for a raw disk, which needs no qemu-img."""
+    """Arguments of qemu-img convert; empty for a raw disk, which is not converted."""
 
 
 FORMATS = {
@@ -65,28 +64,28 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """The image that is wanted, and of what."""
+    """The requested image and its source."""
 
     source: str | Path
     """A URL, or a file of the controller."""
     checksum: Checksum | None
-    """Of the source; None: it is believed as it is."""
+    """The checksum of the source; None if it is not checked."""
     format: str
     """A key of FORMATS."""
     size: int | None = None
-    """Bytes of the disk; None: those of the source."""
+    """The size of the disk in bytes; None keeps that of the source."""
     script: bytes = b""
-    """For the first boot; empty: none."""
+    """The script for the first boot; empty if there is none."""
     version: str | None = None
-    """Only for the name."""
+    """The version of RouterOS, only for the name of the file."""
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput, and NotPossible without a program that will be needed."""
+        """Raise InvalidInput, or NotPossible if a program is missing that will be needed."""
         if isinstance(self.source, str):
             check_url(self.source)
         if self.size is not None and (self.size < SMALLEST or self.size % MIB):
             raise InvalidInput(
-                f"size is {self.size} bytes: the disk of a CHR has at least {SMALLEST // MIB} MiB, and here whole MiB."
+                f"size is {self.size} bytes: the disk of a CHR must have at least {SMALLEST // MIB} MiB, and a whole number of MiB."
             )
         if FORMATS[self.format].convert:
             program("qemu-img", "qemu-utils", "qemu-img")
@@ -99,12 +98,17 @@ class Recipe:
         return shown(self.source) if isinstance(self.source, str) else str(self.source)
 
     @property
+    def largest(self) -> int:
+        """The largest size that the disk of the source may have, in bytes."""
+        return max(LARGEST, self.size or 0)
+
+    @property
     def sha256(self) -> str | None:
-        """Of the source, if that is the checksum."""
+        """The sha256 of the source, if that is the checksum."""
         return self.checksum.digest if self.checksum and self.checksum.algorithm == "sha256" else None
 
     def name(self, source: str) -> str:
-        """Of the file that is made when the source has this sha256."""
+        """Return the file name of the image made from the source with this sha256."""
         wanted = [_LAYOUT, source, self.format, self.size, hashlib.sha256(self.script).hexdigest()]
         key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
         label = re.sub(r"[^A-Za-z0-9.]+", "-", self.version or "image")
@@ -113,30 +117,36 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image that is there."""
+    """An image in the cache."""
 
     path: Path
     sha256: str
     size: int
-    """Of the file, in bytes."""
+    """The size of the file in bytes."""
     virtual_size: int
-    """Of the disk, in bytes."""
+    """The size of the disk in bytes."""
     source_sha256: str
     architecture: str
     bios: bool
     cached: bool
-    """Whether it was there before."""
+    """Whether an earlier run has made it."""
 
 
 class Cache:
-    """Prepared images and their sources, below one *folder*. Messages about long work go to *say*."""
+    """Prepared images and their sources, below one *folder*.
+
+    Messages about long work go to *say*.
+    """
 
     def __init__(self, folder: Path, say: t.Callable[[str], None]) -> None:
         self.folder = folder
         self._say = say
 
     def planned(self, recipe: Recipe) -> Prepared | Path | None:
-        """The image if it is there, else its path, or None where that needs the source. Changes nothing."""
+        """Return the image if it exists, else the path that it will have. Changes nothing.
+
+        Returns None if the path is not known before the source is downloaded.
+        """
         source = self._source_sha256(recipe)
         if source is None:
             return None
@@ -144,7 +154,10 @@ class Cache:
         return self._found(entry) or entry.path
 
     def prepare(self, recipe: Recipe, trust: Trust, deadline: Deadline) -> Prepared:
-        """The image, made if it is not there. Raises GuestError; then nothing is left but, maybe, the beginning of a download."""
+        """Return the image, which is made if it does not exist.
+
+        Raises ChrError. At most the beginning of a download is left then.
+        """
         source = self._source_sha256(recipe)
         if source and (found := self._found(self._entry(recipe, source))):
             return found
@@ -156,22 +169,26 @@ class Cache:
         with self._alone(entry, deadline):
             try:
                 return self._found(entry) or self._make(recipe, path, source, entry, deadline)
-            except InvalidInput:
+            except Exception:
                 if recipe.checksum is None and isinstance(recipe.source, str):
-                    self._download(recipe).forget()  # the server may have something better the next time
+                    # The server may send the right file the next time.
+                    self._download(recipe).forget()
                 raise
 
     def _source_sha256(self, recipe: Recipe) -> str | None:
-        """Of the source, where it is known without a download. Raises InvalidInput for a local file with another checksum."""
+        """Return the sha256 of the source, or None if it is not known without a download.
+
+        Raises InvalidInput for a local file that is too large or has another checksum.
+        """
         if isinstance(recipe.source, Path):
-            return _local_sha256(recipe.source, recipe.checksum)
+            return _local_sha256(recipe.source, recipe)
         if recipe.sha256:
             return recipe.sha256
         about = self._download(recipe).read()
         return about["sha256"] if about else None
 
     def _downloaded(self, recipe: Recipe, trust: Trust, deadline: Deadline) -> tuple[Path, str]:
-        """The downloaded source and its sha256."""
+        """Return the path of the downloaded source, and its sha256."""
         entry = self._download(recipe)
         with self._alone(entry, deadline):
             about = entry.read()
@@ -187,11 +204,11 @@ class Cache:
         """Make the image in a folder of its own, and move it to its place."""
         work = entry.path.with_name(f"{entry.path.name}.work")
         entry.forget()
-        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(work, ignore_errors=True)  # left by a run that was killed
         try:
             with storing(work):
                 work.mkdir(mode=0o700)
-            disk = _raw_disk(source, work, recipe.what, deadline)
+            disk = _raw_disk(source, work, recipe, deadline)
             _check(disk, recipe)
             if recipe.size is not None:
                 with storing(disk.path):
@@ -237,11 +254,9 @@ class Cache:
                 stack.enter_context(locked(entry.path.with_name(f"{entry.path.name}.lock"), deadline))
             except TimeoutError:
                 raise TransferFailed(
-                    f"Another host or run has been making {entry.path} for {deadline.seconds:g} s (timeout). Look at what it does, "
-                    "or run this again later."
+                    f"Another host or run has been making {entry.path} for {deadline.seconds:g} s "
+                    "(timeout). Check what it is doing, or run this again later."
                 ) from None
-            except OSError as error:
-                raise not_written(entry.path, error) from None
             yield
 
     def _make_folders(self) -> None:
@@ -250,8 +265,9 @@ class Cache:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 owner = folder.stat().st_uid
             if owner != os.geteuid():
-                raise GuestError(
-                    f"{folder} belongs to another user, who could change images in it. Choose another folder with cache."
+                raise ChrError(
+                    f"{folder} belongs to another user, who could change images in it. Choose "
+                    "another folder with cache."
                 )
 
 
@@ -260,8 +276,10 @@ def _prepared(path: Path, about: dict[str, t.Any], *, cached: bool) -> Prepared:
     return Prepared(path=path, size=path.stat().st_size, cached=cached, **known)
 
 
-def _local_sha256(path: Path, checksum: Checksum | None) -> str:
+def _local_sha256(path: Path, recipe: Recipe) -> str:
+    checksum = recipe.checksum
     try:
+        check_size(path.stat().st_size, recipe.what, recipe.largest)
         found = sha256(path)
         wrong = checksum and (found if checksum.algorithm == "sha256" else checksum.of(path)) != checksum.digest
     except OSError as error:
@@ -271,51 +289,57 @@ def _local_sha256(path: Path, checksum: Checksum | None) -> str:
     return found
 
 
-def _raw_disk(source: Path, work: Path, what: str, deadline: Deadline) -> Disk:
-    """The disk in *source*, which is an archive or an image, as a file of *work* that nobody else has."""
-    raw = work / "disk.raw"
+def _raw_disk(source: Path, work: Path, recipe: Recipe, deadline: Deadline) -> Disk:
+    """Extract the disk in *source*, an archive or an image, to a file in the folder *work*."""
+    raw, what, largest = work / "disk.raw", recipe.what, recipe.largest
     if is_zip(read_head(source)):
-        unpack(source, raw, what)
+        unpack(source, raw, what, deadline, largest)
         source = raw
         what = f"The file in {what}"
     kind = format_of(read_head(source), what)
     if kind != "raw":
         image = inspect(source)  # refuses one that would make qemu-img read other files
-        if source == raw:
-            check_size(image.virtual_size, what)
+        check_size(image.virtual_size, what, largest)
         converted = work / "converted.raw"
-        qemu_img("convert", "-f", kind, "-O", "raw", str(source), str(converted), seconds=deadline.remaining)
+        _convert(["-f", kind, "-O", "raw"], source, converted, image.virtual_size, deadline)
         with storing(raw):
             converted.replace(raw)
     elif source != raw:
         with source.open("rb") as file:
-            pour(file, raw)
-    return read_disk(raw, what)
+            pour(file, raw, deadline, largest)
+    return read_disk(raw, what, deadline)
+
+
+def _convert(arguments: list[str], source: Path, target: Path, size: int, deadline: Deadline) -> None:
+    """Convert an image of a disk of *size* bytes with ``qemu-img convert``."""
+    # The tables of an image take much less than a twentieth of it.
+    writes = size + size // 20 + _TABLES
+    qemu_img("convert", *arguments, str(source), str(target), seconds=deadline.remaining, writes=writes)
 
 
 def _check(disk: Disk, recipe: Recipe) -> None:
-    """Raises InvalidInput for a disk that no router of ours can boot from, or that cannot be made as large as is asked for."""
+    """Raise InvalidInput for a disk that cannot boot, or cannot get the wanted size."""
     if disk.architecture == "arm64":
         raise InvalidInput(
-            f"{recipe.what} is for arm64. These VMs are x86_64 ones: take the image without arm64 in its name."
+            f"{recipe.what} is for arm64. A CHR VM of this collection is x86_64: use the image without arm64 in its name."
         )
     if recipe.size is not None and recipe.size < disk.size:
         raise InvalidInput(
-            f"size is {recipe.size} bytes, and the disk in {recipe.what} has {disk.size}. A disk is never made smaller: leave "
-            "out size, or give a larger one."
+            f"size is {recipe.size} bytes, but the disk in {recipe.what} has {disk.size}. A disk is "
+            "never made smaller: leave out size, or give a larger one."
         )
     if recipe.size is None and disk.size < SMALLEST:
         raise InvalidInput(
-            f"The disk in {recipe.what} has {disk.size} bytes, and a CHR needs at least {SMALLEST // MIB} MiB. If the image is "
-            "whole, give size."
+            f"The disk in {recipe.what} has {disk.size} bytes, but a CHR needs at least "
+            f"{SMALLEST // MIB} MiB. If the image is whole, give size."
         )
 
 
 def _converted(raw: Path, name: str, deadline: Deadline) -> Path:
-    """The image in another format, beside it."""
+    """Convert the image to another format, in the same folder, and return its path."""
     arguments = FORMATS[name].convert
     if not arguments:
         return raw
     made = raw.with_name(f"made.{FORMATS[name].suffix}")
-    qemu_img("convert", "-f", "raw", *arguments, str(raw), str(made), seconds=deadline.remaining)
+    _convert(["-f", "raw", *arguments], raw, made, raw.stat().st_size, deadline)
     return made

@@ -3,60 +3,71 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""The image out of a ZIP archive that somebody else made: nothing in it is believed, and its names are not used."""
+"""Unpacks the image from an untrusted ZIP archive; names in the archive are never used as paths."""
 
 from __future__ import annotations
 
 import contextlib
+import lzma
+import struct
 import typing as t
 import zipfile
 import zlib
 from pathlib import Path
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
 
 from .files import pour
 from .inspect import HEAD, format_of
 
 LARGEST = 4 * 1024**3
-"""Bytes of an image in an archive. Published ones have 128 MiB."""
+"""The largest size of a disk, in bytes, if no size is requested. Published images have 128 MiB."""
 _MOST_MEMBERS = 32
 _ENCRYPTED = 0x1
+# What zipfile raises for archives that are damaged or made up. An OSError is one of reading.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError),
+    *(ValueError, OverflowError, MemoryError, IndexError, struct.error),
+)
 
 
-def unpack(archive: Path, target: Path, what: str) -> None:
-    """Write the one image in *archive* to *target*; *what* names the archive in messages.
+def unpack(archive: Path, target: Path, what: str, deadline: Deadline, largest: int = LARGEST) -> None:
+    """Write the one image in *archive* to *target*; messages call the archive *what*.
 
-    Raises InvalidInput for an archive without an image, with several, with one that is larger than LARGEST, and for a damaged one;
-    GuestError where *target* cannot be written.
+    Raises InvalidInput for an archive without an image, with several, with one that is larger than
+    *largest* bytes, and for a damaged one; ChrError if *target* cannot be written, TimedOut at
+    *deadline*.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             member = _image(opened, what)
-            check_size(member.file_size, what)
-            with opened.open(member) as source:  # ends after the size that the archive says, and compares its checksum
-                size = pour(source, target)
+            check_size(member.file_size, what, largest)
+            # Reading stops at the size that the archive declares, and compares the checksum.
+            with opened.open(member) as source:
+                size = pour(source, target, deadline, member.file_size + 1)
             if size != member.file_size:
                 raise InvalidInput(
-                    f"{what} is damaged: its image has {size} bytes, not the {member.file_size} that it says."
+                    f"{what} is damaged: its image has {size} bytes, but the archive declares {member.file_size}."
                 )
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _DAMAGED as error:
         raise InvalidInput(
-            f"{what} is a damaged ZIP archive ({error}). Get it again, and compare its checksum."
+            f"{what} is a damaged ZIP archive ({line(str(error))}). Get it again, and compare its checksum."
         ) from None
 
 
-def check_size(size: int, what: str) -> None:
-    """Raises InvalidInput for more than an image in an archive may have."""
-    if size > LARGEST:
+def check_size(size: int, what: str, largest: int) -> None:
+    """Raise InvalidInput if *size*, in bytes, is larger than the disk of a router should be."""
+    if size > largest:
         raise InvalidInput(
-            f"{what} would become {size} bytes, and an image in an archive may have {LARGEST}. If it is right, unpack it yourself "
-            "and give the image itself as src."
+            f"{what} would become {size} bytes, but without a larger size the limit is {largest}. If this is the right file, "
+            "give size, as large as the disk or larger."
         )
 
 
 def _image(archive: zipfile.ZipFile, what: str) -> zipfile.ZipInfo:
-    """The member that begins like an image."""
+    """Find the one member that begins like an image. Raises InvalidInput."""
     members = [one for one in archive.infolist() if not one.is_dir()]
     if len(members) > _MOST_MEMBERS:
         raise InvalidInput(f"{what} has {len(members)} files; the archive of a CHR has one.")

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Style and script of the report, which go into its page. PRIVATE to the collection: may change in any release."""
+"""The style sheet and the script of the report's page.
+
+PRIVATE to the collection: may change in any release.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def _variables(colours: dict[str, str]) -> str:
 
 
 def style(bands: t.Iterable[str]) -> str:
-    """The style sheet. Every band sets ``--band`` to its colour for what is inside."""
+    """Return the style sheet, in which each band sets ``--band`` to its colour."""
     rules = "\n".join(f".{band} {{ --band: var(--{band}); }}" for band in bands)
     return f"""
 :root {{ color-scheme: light dark; {_variables(LIGHT)}}}
@@ -58,7 +61,7 @@ body {
   margin: 0; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
 }
-main { max-width: 82rem; margin: 0 auto; padding: 1.5rem clamp(.75rem, 3vw, 2rem) 4rem; }
+main { max-width: 96rem; margin: 0 auto; padding: 1.5rem clamp(.75rem, 3vw, 2rem) 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; letter-spacing: -.01em; }
 h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
 p { margin: .3rem 0; }
@@ -107,12 +110,21 @@ th, td { text-align: start; padding: .35rem .5rem; border-bottom: 1px solid var(
 th { font-weight: 600; white-space: nowrap; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; white-space: normal; }
 thead th.n { white-space: normal; }
-.cost { min-width: 4.2rem; }
 .n { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .d, .state { white-space: nowrap; font-variant-numeric: tabular-nums; }
 tbody th, .who { min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere; white-space: normal; }
 .d code { overflow-wrap: normal; }
 .why { min-width: 11rem; overflow-wrap: anywhere; }
+td bdi { display: inline-block; max-width: 100%; }
+.do { min-width: 7.5rem; }
+.os { min-width: 5.5rem; }
+#routers tr > :first-child { position: sticky; inset-inline-start: 0; z-index: 1; background: var(--surface); }
+#routers { border-collapse: separate; border-spacing: 0; }
+#routers .why { min-width: 15rem; }
+#routers td.who { min-width: 13rem; max-width: none; }
+#routers .vm { min-width: 19rem; overflow-wrap: anywhere; }
+.due { --band: var(--text); }
+.tiles .due { border-color: var(--muted); border-top-color: var(--text); }
 code { font: .92em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .dot::before {
   content: ""; display: inline-block; width: .7em; height: .7em; margin-inline-end: .45em; border-radius: 50%;
@@ -142,6 +154,8 @@ summary { cursor: pointer; }
   }
   .tiles b { font-size: 1.2rem; min-width: 3.2rem; text-align: end; }
   .tiles small { margin-inline-start: auto; }
+  tbody th, .who { min-width: 6.2rem; }
+  .cards .why { min-width: 8rem; }
 }
 @media print {
   :root { color-scheme: light; }

@@ -1,22 +1,28 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A fleet as the content of a file, for each format. PRIVATE to the collection: may change in any release."""
+"""Conversion of a fleet to the content of a file, in each format.
+
+PRIVATE to the collection: may change in any release.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.fleet import Fleet, as_data
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.fleet import Fleet, as_data
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import LEVELS
 
+from .openmetrics import as_openmetrics
 from .page import page
 
-# What spreadsheets take for the beginning of a formula, also in its full-width forms.
-_FORMULA = "=+-@\uff0b\uff0d\uff1d\uff20"
+# A formula begins with one of these characters or with its full-width form, at the beginning of a
+# cell. Some spreadsheets also begin a cell behind a semicolon or a tab.
+_BEGINS = re.compile("(^|[;\\t|\\r\\n])(\\s*[=+\\-@\uff0b\uff0d\uff1d\uff20])")
 
 
 def as_json(fleet: Fleet) -> str:
@@ -24,7 +30,7 @@ def as_json(fleet: Fleet) -> str:
 
 
 def as_csv(fleet: Fleet) -> str:
-    """A line for each router, with the keys that it has in JSON."""
+    """Return a line for each router, with the same keys as in JSON."""
     rows = [_columns(row) for row in as_data(fleet)["routers"]]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["name"])
@@ -34,18 +40,31 @@ def as_csv(fleet: Fleet) -> str:
 
 
 def _columns(row: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the columns of a router. What was added later is at the end."""
+    later = {key: row.pop(key) for key in ("hypervisor", "groups", "routeros", "to_do")}
     upgrades = row.pop("upgrades")
-    return row | {f"cost_{level}": upgrades.get(level) for level in LEVELS[1:]}
+    return {**row, **{f"cost_{level}": upgrades.get(level) for level in LEVELS[1:]}, **later}
 
 
 def _cell(value: object) -> object:
-    """A spreadsheet must not run what a router or an inventory says; only text is touched, so -3 stays a number."""
+    """Protect text from being run as a formula by a spreadsheet; a number such as -3 is kept."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str) and value.lstrip()[:1] in tuple(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return _BEGINS.sub(r"\1'\2", value)
+    if isinstance(value, list):
+        return _cell(" ".join(value))
     return value
 
 
-FORMATS: dict[str, t.Callable[[Fleet], str]] = {"html": page, "json": as_json, "csv": as_csv}
-"""By the ending of the file's name."""
+FORMATS: dict[str, t.Callable[[Fleet], str]] = {
+    "html": page,
+    "json": as_json,
+    "csv": as_csv,
+    "openmetrics": as_openmetrics,
+}
+
+
+def ending(format: str) -> str:
+    """Return the ending of the file's name. A node exporter reads only files that end in .prom."""
+    return "prom" if format == "openmetrics" else format

@@ -1,10 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The report as one page of HTML that loads nothing. PRIVATE to the collection: may change in any release.
+"""The report as one page of HTML that loads nothing else.
 
-It reads without its script, which only sorts and filters the table. Whatever comes from a router or an inventory is escaped, and
-the content security policy lets nothing run but this script and this style sheet.
+PRIVATE to the collection: may change in any release.
+
+The page can be read without its script, which only sorts and filters the table. All text from a
+router or an inventory is escaped, and the content security policy allows only this script and this
+style sheet.
 """
 
 from __future__ import annotations
@@ -15,14 +18,34 @@ import typing as t
 from datetime import date
 from html import escape
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.fleet import BANDS, HORIZONS, Fleet, Router
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.changes import ValueChange
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.fleet import (
+    BANDS,
+    HORIZONS,
+    Advice,
+    Fleet,
+    Router,
+    shown,
+    shown_or_none,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import LEVELS
 
 from .assets import SCRIPT, style
 from .plot import MOST_ROWS, plot, span
 
 _OPEN = 8
-"""Lists with more entries are shown when asked for."""
+"""Lists with more entries are folded."""
+_NAMED = 12
+"""Routers that a cell names; the others are folded."""
+_HOW = {
+    "renew": "The playbook <code>license_renew</code> asks the account server. Where that changes nothing, the router has a trial: "
+    "buy a license for it.",
+    "buy": "The router was renewed, and its trial still ends: buy a license in the account at mikrotik.com, then renew.",
+    "prepaid_key": "The license has expired. Assign a prepaid key to the router in the account, then renew.",
+    "reboot": "The level may not be in force. Measure the router&rsquo;s speed, reboot it, and read the license again.",
+    "new_id": "The playbook <code>generate_new_id</code> gives clones ids of their own.",
+    "set_clock": "The router judges its license by its clock. Correct the clock, and read the license again.",
+}
 
 STATES = {
     "expired": "expired",
@@ -36,18 +59,18 @@ STATES = {
 
 
 def page(fleet: Fleet) -> str:
-    """The whole file."""
+    """Return the whole page."""
     css = style(BANDS)
     policy = (
         f"default-src 'none'; img-src data:; style-src 'sha256-{_hash(css)}'; script-src 'sha256-{_hash(SCRIPT)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    cards = "".join((_duplicates(fleet), _clocks(fleet), _not_read(fleet), _money(fleet)))
+    cards = "".join(part(fleet) for part in (_to_do, _changes, _duplicates, _aliases, _clocks, _not_read, _money))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
-        '<link rel="icon" href="data:,">\n<title>CHR licences</title>\n'
+        '<link rel="icon" href="data:,">\n<title>CHR licenses</title>\n'
         f"<style>{css}</style>\n</head>\n<body>\n<main>\n{_head(fleet)}\n{_tiles(fleet)}\n{_plot(fleet)}\n"
         f'<div class="cards">{cards}</div>\n{_table(fleet)}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n'
     )
@@ -59,32 +82,32 @@ def _hash(text: str) -> str:
 
 def _head(fleet: Fleet) -> str:
     return (
-        f'<header><h1>CHR licences</h1><p class="muted">{_count(len(fleet.routers), "router")}'
+        f'<header><h1>CHR licenses</h1><p class="muted">{_count(len(fleet.routers), "router")}'
         f"{f', as of {_date(fleet.as_of)} by their own clocks' if fleet.as_of else ''}</p>"
         f'<p class="lead">{_verdict(fleet)}</p></header>'
     )
 
 
 def _verdict(fleet: Fleet) -> str:
-    """One or two sentences for who reads no further."""
+    """Return a summary in one or two sentences."""
     if not fleet.routers:
         return "There is no router to report on."
     if len(fleet.not_read) == len(fleet.routers):
         return "No router could be read."
-    week, month, all_soon = (len(fleet.expiring(days)) for days in HORIZONS)
-    urgent = [(len(fleet.expired), "expired"), (week, "expires within 7 days" if week == 1 else "expire within 7 days")]
+    due, week = len(fleet.renewal_due), len(fleet.expiring(HORIZONS[0]))
+    urgent = [
+        (due, "is due for renewal" if due == 1 else "are due for renewal"),
+        (len(fleet.expired), "expired"),
+        (week, "expires within 7 days" if week == 1 else "expire within 7 days"),
+    ]
     parts = [f"<strong>{count:,}</strong> {what}" for count, what in urgent if count]
-    said = (
-        " and ".join(parts) + "."
-        if parts
-        else f"Nothing expires within 7 days, {month:,} within 30, {all_soon:,} within 60."
-    )
+    said = f"{' and '.join([', '.join(parts[:-1])] * (len(parts) > 1) + parts[-1:])}." if parts else "Nothing is due."
     unread = len(fleet.not_read)
     return f"{said} <strong>{unread:,}</strong> {'was' if unread == 1 else 'were'} not read." if unread else said
 
 
 def _tiles(fleet: Fleet) -> str:
-    below = {f"within_{days}": f"{len(fleet.expiring(days)):,} within {days} days" for days in HORIZONS[1:]}
+    below = {"within_30": f"{len(fleet.expiring(30)):,} within 30 days", "within_60": "usual for a paid license"}
     below["no_deadline"] = f"{sum(one.level == 'free' for one in fleet.routers):,} free"
     below["not_read"] = f"{sum(one.unreachable for one in fleet.routers):,} unreachable"
     tiles = "".join(
@@ -92,7 +115,9 @@ def _tiles(fleet: Fleet) -> str:
         f"<small>{below.get(band, '')}</small></li>"
         for band in BANDS
     )
-    return f'<ul class="tiles" aria-label="Routers by deadline">{tiles}</ul>'
+    due = len(fleet.renewal_due)
+    first = f'<li class="due{"" if due else " none"}"><b>{due:,}</b>due for renewal<small>in any of these states</small></li>'
+    return f'<ul class="tiles" aria-label="Routers by deadline">{first}{tiles}</ul>'
 
 
 def _plot(fleet: Fleet) -> str:
@@ -100,10 +125,60 @@ def _plot(fleet: Fleet) -> str:
     if not drawn:
         return _card("Deadlines", '<p class="muted">No router has a deadline.</p>')
     shown = sum(router.days_left is not None for router in fleet.routers)
-    how = "A dot for each router" if shown <= MOST_ROWS else "Licences that end on each day"
+    how = "A dot for each router" if shown <= MOST_ROWS else "Licenses that end on each day"
     rest = len(fleet.routers) - shown
     missing = f" {_count(rest, 'router')} without a date {'is' if rest == 1 else 'are'} not in it." if rest else ""
     return _card("Deadlines", f"<figure>{drawn}<figcaption>{how}.{missing}</figcaption></figure>")
+
+
+def _to_do(fleet: Fleet) -> str:
+    rows = []
+    for kind, routers in fleet.to_do.items():
+        if routers:
+            names = _names([one.name for one in routers])
+            rows.append(
+                f'<tr><th scope="row">{kind.replace("_", " ")}</th><td class="n">{len(routers):,}</td>'
+                f'<td class="why">{names}<p class="muted">{_HOW[kind]}</p></td></tr>'
+            )
+    return _card("What to do", _grid(("What", "Routers", "Which, and how"), rows, "What to do")) if rows else ""
+
+
+def _changes(fleet: Fleet) -> str:
+    changes = fleet.changes
+    if changes is None:
+        return ""
+
+    def moved(found: t.Sequence[ValueChange]) -> list[str]:
+        return [f"{shown(one.name)} ({_day(one.before)} → {_day(one.after)})" for one in found]
+
+    kinds: dict[str, t.Sequence[str]] = {
+        "newly due for renewal": changes.newly_due,
+        "renewed": moved(changes.renewed),
+        "another system id": [
+            f"{shown(one.name)} ({shown(one.before)} → {shown(one.after)})" for one in changes.id_changed
+        ],
+        "new": changes.new,
+        "gone": changes.gone,
+    }
+    rows = [
+        f'<tr><th scope="row">{what}</th><td class="n">{len(names):,}</td><td class="why">{_names(names)}</td></tr>'
+        for what, names in kinds.items()
+        if names
+    ]
+    title = f"Changes since {escape(shown(changes.since))}"
+    if not rows:
+        return _card(title, '<p class="muted">None.</p>')
+    return _card(title, _grid(("What", "Routers", "Which"), rows, "Changes since the last report"))
+
+
+def _names(names: t.Sequence[str]) -> str:
+    """Return a list of names, of which those after the first ones are folded."""
+    first, more = (", ".join(map(_name, map(shown, some))) for some in (names[:_NAMED], names[_NAMED:]))
+    return f"{first}<details><summary>and {len(names) - _NAMED:,} more</summary>{more}</details>" if more else first
+
+
+def _day(moment: str | None) -> str:
+    return (shown_or_none(moment) or "none").partition("T")[0]
 
 
 def _duplicates(fleet: Fleet) -> str:
@@ -112,18 +187,30 @@ def _duplicates(fleet: Fleet) -> str:
     routers = {router.name: router for router in fleet.routers}
     rows = [
         f'<tr><td class="d"><code>{escape(one.system_id)}</code></td><td class="n">{len(one.routers):,}</td><td class="who">'
-        + ", ".join(f"{_name(name)} ({routers[name].level})" for name in one.routers)
+        + _names([f"{name} ({routers[name].level})" for name in one.routers])
         + "</td></tr>"
         for one in fleet.duplicates
     ]
     text = (
-        '<p class="muted">Clones of one disk. They get in the way of each other&rsquo;s licence; a free one can be given a new id '
+        '<p class="muted">Clones of one disk. They disturb each other&rsquo;s license; a free one can be given a new id '
         "(<code>outofband.chr.system_id</code>), a licensed one cannot.</p>"
     )
     return _card(
         f"{_count(len(rows), 'system id')} of more than one router",
         text + _listed(("System id", "Routers", "Names"), rows, "Duplicate system ids"),
     )
+
+
+def _aliases(fleet: Fleet) -> str:
+    rows = [
+        f'<tr><td class="who">{_isolated(one.vm)}</td><td class="who">{_names(one.routers)}</td></tr>'
+        for one in fleet.aliases
+    ]
+    if not rows:
+        return ""
+    text = '<p class="muted">Each name counts as a router here. Keep one of them in the inventory.</p>'
+    title = f"{_count(len(rows), 'VM')} with more than one name"
+    return _card(title, text + _listed(("VM", "Names"), rows, "VMs with more than one name"))
 
 
 def _not_read(fleet: Fleet) -> str:
@@ -144,7 +231,7 @@ def _clocks(fleet: Fleet) -> str:
     ]
     if not rows:
         return ""
-    text = '<p class="muted">A router goes by its own clock, so its licence ends by that one, too. Mend the clock first.</p>'
+    text = '<p class="muted">A router judges its license by its own clock. Correct the clock first.</p>'
     listed = _listed(("Router", "Its clock is"), rows, "Routers whose clock is wrong")
     return _card(f"{_count(len(rows), 'wrong clock')}", text + listed)
 
@@ -165,8 +252,8 @@ def _money(fleet: Fleet) -> str:
     )
     rows.append(f'<tr><th scope="row">all</th><td class="n">{sum(fleet.levels.values()):,}</td>{sums}</tr>')
     text = (
-        '<p class="muted">US dollars at list price, the whole price of the new level each: the former licence becomes free on '
-        "the account, for another router. A trial counts as its level, because a router does not tell it from a paid licence.</p>"
+        '<p class="muted">US dollars at list price, the whole price of the new level each: the former license becomes free on '
+        "the account, for another router. A trial counts as its level, because a router does not tell it from a paid license.</p>"
     )
     heads = ("Level", "Routers", *(f"to {level}" for level in LEVELS[1:]))
     return _card(
@@ -175,16 +262,15 @@ def _money(fleet: Fleet) -> str:
 
 
 def _table(fleet: Fleet) -> str:
-    twins = {name: one for one in fleet.duplicates for name in one.routers}
     ordered = sorted(
         enumerate(fleet.routers), key=lambda one: (BANDS.index(one[1].band), one[1].days_left or 0, one[0])
     )
-    rows = "\n".join(_row(router, router.name in twins) for _place, router in ordered)
+    rows = "\n".join(_row(router) for _place, router in ordered)
     heads = [
         '<th scope="col">Router</th><th scope="col" aria-sort="ascending">State</th><th scope="col" class="n">Days</th>',
-        '<th scope="col">Deadline</th><th scope="col">Next renewal</th><th scope="col">Level</th><th scope="col">System id</th>',
-        *(f'<th scope="col" class="n cost">$ to <span class="d">{level}</span></th>' for level in LEVELS[1:]),
-        '<th scope="col">Notes</th>',
+        '<th scope="col">To do</th><th scope="col">Deadline</th><th scope="col">Next renewal</th><th scope="col">Level</th>',
+        '<th scope="col">RouterOS</th><th scope="col">System id</th><th scope="col">Notes</th><th scope="col">Group</th>',
+        '<th scope="col">Backend</th><th scope="col">Hypervisor</th><th scope="col">VM</th>',
     ]
     states = "".join(f'<option value="{band}">{STATES[band]}</option>' for band in BANDS if fleet.bands.get(band))
     return (
@@ -199,31 +285,42 @@ def _table(fleet: Fleet) -> str:
     )
 
 
-def _row(router: Router, twin: bool) -> str:
+def _row(router: Router) -> str:
     days = "" if router.days_left is None else str(router.days_left)
-    costs = "".join(f'<td class="n">{router.upgrades.get(level, "")}</td>' for level in LEVELS[1:])
+    place = router.place
     level = LEVELS.index(router.level) if router.level else ""
     rank = f"{BANDS.index(router.band)}{'' if router.days_left is None else _sortable(router.days_left)}"
     return (
         f'<tr class="{router.band}"><th scope="row">{_name(router.name)}</th>'
         f'<td class="state dot" data-v="{rank}">{STATES[router.band]}</td><td class="n">{days}</td>'
-        f'<td class="d">{_date(router.deadline_at)}</td><td class="d">{_date(router.next_renewal_at)}</td>'
-        f'<td class="d" data-v="{level}">{router.level or ""}</td><td class="d"><code>{escape(router.system_id or "")}</code></td>'
-        f'{costs}<td class="why">{_notes(router, twin)}</td></tr>'
+        f'<td class="do">{_advice(router.to_do)}</td><td class="d">{_date(router.deadline_at)}</td>'
+        f'<td class="d">{_date(router.next_renewal_at)}</td><td class="d" data-v="{level}">{router.level or ""}</td>'
+        f'<td class="os">{_text(router.routeros)}</td><td class="d"><code>{escape(router.system_id or "")}</code></td>'
+        f'<td class="why">{_notes(router)}</td><td class="who">{", ".join(map(_isolated, place.groups))}</td>'
+        f'<td class="d">{_text(place.backend)}</td><td class="who">{_text(place.hypervisor)}</td>'
+        f'<td class="vm">{_text(place.vm)}</td></tr>'
     )
 
 
+def _advice(advice: Advice | None) -> str:
+    if advice is None:
+        return ""
+    said, _before, day = str(advice).partition(" before ")
+    return f'{said} before <span class="d">{day}</span>' if day else said
+
+
 def _sortable(days: int) -> str:
-    """Behind the rank of a band: a fraction that grows with the days."""
+    """Return the digits after the rank of a band: a fraction that grows with the days."""
     return f".{days + 5_000_000:08d}"
 
 
-def _notes(router: Router, twin: bool) -> str:
+def _notes(router: Router) -> str:
     notes = []
     if router.reason is not None:
         notes.append(_isolated(router.reason))
-    if twin:
+    if router.twin:
         notes.append("duplicate system id")
+    notes += map(_isolated, router.findings)
     if router.clock_wrong:
         notes.append(f"clock {_ahead(router)}")
     if router.limited_upgrades and not router.expired:
@@ -243,7 +340,7 @@ def _ahead(router: Router) -> str:
     return f"{amount} {'ahead' if router.clock_ahead > 0 else 'behind'}"
 
 
-# -- pieces ----------------------------------------------------------------------------------------------------------
+# -- pieces ----------------------------------------------------------------------------------------
 
 
 def _card(title: str, content: str) -> str:
@@ -251,7 +348,7 @@ def _card(title: str, content: str) -> str:
 
 
 def _listed(heads: t.Sequence[str], rows: t.Sequence[str], caption: str) -> str:
-    """A small table, folded away if it is a long one."""
+    """Return a small table, which is folded if it is long."""
     grid = _grid(heads, rows, caption)
     return grid if len(rows) <= _OPEN else f"<details><summary>Show all {len(rows):,}</summary>{grid}</details>"
 
@@ -270,8 +367,12 @@ def _name(name: str) -> str:
     return _isolated(name)
 
 
+def _text(text: str | None) -> str:
+    return _isolated(text) if text else ""
+
+
 def _isolated(text: str) -> str:
-    """Text of others, whose direction stays its own."""
+    """Escape foreign text, and isolate its writing direction."""
     return f"<bdi>{escape(text)}</bdi>"
 
 

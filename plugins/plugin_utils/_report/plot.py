@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The plot of the report: deadlines on a time axis, as SVG. PRIVATE to the collection: may change in any release.
+"""The plot of the report: deadlines on a time axis, as SVG.
 
-Few routers are a row each, with a name; many are a histogram by days. Places along the axis are percentages, so that the plot
-takes the width that there is and its letters keep their size.
+PRIVATE to the collection: may change in any release.
+
+A few routers get a row each, with a name; many are shown as a histogram by days. Positions along
+the axis are percentages, so that the plot fills the width of the page and text keeps its size.
 """
 
 from __future__ import annotations
@@ -15,16 +17,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from html import escape
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.fleet import HORIZONS, Fleet, Router
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.fleet import HORIZONS, Fleet, Router
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import LEVELS
 
 MOST_ROWS = 25
-"""With more routers, single ones cannot be told apart at a glance."""
+"""With more routers a histogram is drawn."""
 _EARLIEST, _LATEST = -30, 120
-"""Days on the axis at most; what lies outside gets the column at its end."""
+"""The largest range of days on the axis; days outside are counted at its ends."""
 _TICKS = (-30, -14, 0, 7, 30, 60, 90, 120)
 _TOP, _AXIS, _ROW, _HISTOGRAM = 24, 40, 28, 210  # px
-_NAME, _NARROW_NAME = 28, 12  # letters that a name may have on a wide and on a narrow page
+_NAME, _NARROW_NAME = 28, 12  # longest name in characters on a wide and on a narrow page
 _FITS_WIDE, _FITS_NARROW = 5, 20  # percent that a caption needs on a wide and on a narrow page
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZONES = ("expired", *(f"within_{days}" for days in HORIZONS), "later")
@@ -32,7 +34,7 @@ _ZONES = ("expired", *(f"within_{days}" for days in HORIZONS), "later")
 
 @dataclass(frozen=True)
 class _Axis:
-    """Columns of one day each, from *first* to *last*; ``x`` is the left edge of a day's."""
+    """Columns of one day each, from *first* to *last*; ``x`` is the left edge of a column."""
 
     first: int
     last: int
@@ -45,7 +47,7 @@ class _Axis:
 
 
 def plot(fleet: Fleet) -> str:
-    """An ``<svg>``, or an empty text where no router has a deadline."""
+    """Return an ``<svg>``, or empty text if no router has a deadline."""
     routers = sorted((one for one in fleet.routers if one.days_left is not None), key=_left)
     if not routers or fleet.as_of is None:
         return ""
@@ -54,7 +56,7 @@ def plot(fleet: Fleet) -> str:
     drawn, height = _rows(routers, axis) if len(routers) <= MOST_ROWS else _histogram(routers, axis, fleet.as_of)
     return (
         f'<svg class="plot" role="img" aria-labelledby="plot-title plot-desc" width="100%" height="{_TOP + height + _AXIS}">'
-        f'<title id="plot-title">Deadlines of {len(routers):,} licences</title>'
+        f'<title id="plot-title">Deadlines of {len(routers):,} licenses</title>'
         f'<desc id="plot-desc">{escape(_description(fleet))}</desc>'
         f"{_zones(axis, height)}{_ticks(axis, height, fleet.as_of)}{drawn}</svg>"
     )
@@ -70,7 +72,7 @@ def _description(fleet: Fleet) -> str:
 
 
 def _zones(axis: _Axis, height: int) -> str:
-    """The background: what the horizons of the tiles are on the axis."""
+    """Draw the background, with a zone for each horizon of the tiles."""
     edges = [axis.first, 0, *(days + 1 for days in HORIZONS), axis.last + 1]
     captions = ("past", "≤7 days", "8–30 days", "31–60 days", "later")
     parts = []
@@ -87,7 +89,10 @@ def _zones(axis: _Axis, height: int) -> str:
 
 
 def _rows(routers: t.Sequence[Router], axis: _Axis) -> tuple[str, int]:
-    """A line from today to each deadline, with a dot and a name at its end, and its height."""
+    """Draw a line from today to each deadline, with a dot and a name at its end.
+
+    Returns the drawing and its height in pixels.
+    """
     parts = []
     today = axis.x(0)
     for number, router in enumerate(routers):
@@ -116,7 +121,10 @@ def _named(name: str) -> str:
 
 
 def _histogram(routers: t.Sequence[Router], axis: _Axis, as_of: date) -> tuple[str, int]:
-    """A bar for each day, coloured by the band of its routers, and its height."""
+    """Draw a bar for each day, coloured by the band of its routers.
+
+    Returns the drawing and its height in pixels.
+    """
     columns: dict[int, list[Router]] = {}
     for router in routers:
         columns.setdefault(axis.column(_left(router)), []).append(router)
@@ -147,7 +155,7 @@ def _histogram(routers: t.Sequence[Router], axis: _Axis, as_of: date) -> tuple[s
 
 
 def _grid(most: int, scale: float, ground: int) -> str:
-    """Up to three lines with a round number of routers."""
+    """Draw up to three lines at round numbers of routers."""
     step = next(factor * 10**power for power in range(9) for factor in (1, 2, 5) if factor * 10**power * 3.5 >= most)
     return "".join(
         f'<line class="grid" x1="0" x2="100%" y1="{(y := ground - count * scale):.1f}" y2="{y:.1f}"/>'
@@ -173,7 +181,7 @@ def _ticks(axis: _Axis, height: int, as_of: date) -> str:
 
 
 def _anchor(x: float) -> str:
-    """Which end of a text to put at *x* so that it does not leave the plot."""
+    """Return which end of a text to put at *x* so that it stays inside the plot."""
     return "start" if x < 6 else "end" if x > 92 else "middle"
 
 
@@ -192,17 +200,17 @@ def _crowd(found: t.Sequence[Router], day: int, axis: _Axis, as_of: date) -> str
 def _day(as_of: date, days: int) -> str:
     try:
         day = as_of + timedelta(days=days)
-    except OverflowError:  # a clock at the end of the calendar
+    except OverflowError:  # the clock shows the end of the calendar
         return ""
     return f"{day.day} {_MONTHS[day.month - 1]}"
 
 
 def span(days: int) -> str:
-    """``in 3 days``, ``today``, ``1 day ago``."""
+    """Return ``in 3 days``, ``today``, ``1 day ago``."""
     count = f"{abs(days):,} day{'' if abs(days) == 1 else 's'}"
     return "today" if days == 0 else f"in {count}" if days > 0 else f"{count} ago"
 
 
 def short(days: int) -> str:
-    """``3 d``, ``today``, ``1 d ago``."""
+    """Return ``3 d``, ``today``, ``1 d ago``."""
     return "today" if days == 0 else f"{days:,} d" if days > 0 else f"{-days:,} d ago"

@@ -2,19 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make a disk image that boots the lab's router under a BIOS, laid out as the image of a CHR.
 
-128 MiB, with a GPT and a hybrid MBR; partition 1 (32 MiB) has the type of an EFI system partition and is none: it holds an ext2
-with kernel and initramfs; partition 2 (94 MiB) is the router's, an ext4 with a folder ``rw``, in which ``autorun.scr`` is run at
-the first boot. The boot sector (``boot.S``) loads the kernel.
+128 MiB, with a GPT and a hybrid MBR; partition 1 (32 MiB) has the type of an EFI system partition
+and is none: it holds an ext2 with kernel and initramfs; partition 2 (94 MiB) is the router's, an
+ext4 with a folder ``rw``, in which ``autorun.scr`` is run at the first boot. The boot sector
+(``boot.S``) loads the kernel.
 
-The disk may be a virtio or an IDE disk, or a SATA one where the kernel knows AHCI (Debian's kernel for clouds does not).
-Nothing is installed and no root rights or loop devices are needed: see ``image.py``, whose kernel and initramfs these are.
+The disk may be a virtio or an IDE disk, or a SATA one where the kernel knows AHCI (Debian's kernel
+for clouds does not). Nothing is installed and no root rights or loop devices are needed: see
+``image.py``, whose kernel and initramfs these are.
 """
 
 from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import struct
 import tempfile
 import uuid
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..missing import need_program
 from ..routeros.accounts import ENVIRONMENT
 from .guest import DEFAULT_PORT, command_line
 from .image import GuestImage, ImageError, _locked, _prune, _run, _scratch
@@ -71,13 +73,14 @@ def build_disk(
     Args:
         cache: as for ``build_image``, for what takes time.
         settings: of the router, as those of ``QemuGuest``.
-        accounts: where the router finds its account server: ``tcp:10.0.2.2:PORT`` is a port of the machine that runs QEMU,
-            where the first card is on QEMU's user network.
+        accounts: where the router finds its account server: ``tcp:10.0.2.2:PORT`` is a port of the
+            machine that runs QEMU, where the first card is on QEMU's user network.
         autorun: RouterOS source for the first boot.
         port: the agent's virtio-serial port.
 
     Raises:
-        ImageError: a tool is missing or failed.
+        Missing: a tool is not installed.
+        ImageError: a tool failed.
         ValueError: a malformed or too long setting.
 
     Takes 0.5 s, and the first time with an image a second more.
@@ -132,12 +135,15 @@ def _packed(cache: Path, image: GuestImage) -> Path:
 
 @dataclass(frozen=True)
 class _Kernel:
-    """A kernel for the boot sector to load: "The Linux/x86 Boot Protocol" of the kernel's documentation, version 2.10 or newer."""
+    """Make a kernel for the boot sector to load.
+
+    See "The Linux/x86 Boot Protocol" of the kernel's documentation, version 2.10 or newer.
+    """
 
     data: bytes
     """With what a loader has to say written into its header."""
     first_sectors: int
-    """Of the part that begins at 0x90000; the others begin at 0x100000."""
+    """The length of the part that begins at 0x90000, in sectors; the rest begins at 0x100000."""
     initramfs_at: int
 
     @classmethod
@@ -154,7 +160,10 @@ class _Kernel:
 
 
 def _boot_sector(folder: Path, runs: Sequence[tuple[int, int, int]]) -> bytes:
-    """The boot sector for what has to be read: first sector, sectors, address; and the hybrid MBR in it."""
+    """Make the boot sector and the hybrid MBR in it.
+
+    The arguments say what it reads: the first sector, the number of sectors, and the address.
+    """
     source = Path(__file__).with_name("boot.S")
     _run(["as", "--32", "-o", "boot.o", str(source)], "assembling the boot sector", cwd=folder)
     link = ["ld", "-m", "elf_i386", "-Ttext=0x7c00", "-e", "start", "--oformat=binary", "-o", "boot.bin", "boot.o"]
@@ -173,7 +182,7 @@ def _boot_sector(folder: Path, runs: Sequence[tuple[int, int, int]]) -> bytes:
 def _runs(disk: Path, name: str) -> list[tuple[int, int]]:
     """Where a file of the first partition is: first sectors on the disk, and how many."""
     blocks = _run(
-        [_program("debugfs"), "-R", f"blocks /{name}", f"{disk}?offset={_BOOT.first * SECTOR}"],
+        [need_program("debugfs"), "-R", f"blocks /{name}", f"{disk}?offset={_BOOT.first * SECTOR}"],
         "looking for the kernel",
     )
     runs: list[tuple[int, int]] = []
@@ -239,11 +248,4 @@ def _make_file_system(disk: Path, kind: str, content: Path, place: _Partition) -
     # Extents, so that a file has no blocks but those of its content.
     options = ["-q", "-F", "-t", kind, "-O", "extent", "-m", "0", "-b", str(_BLOCK), "-d", str(content)]
     options += ["-E", f"offset={place.first * SECTOR},root_owner=0:0", str(disk), f"{place.sectors // 2}k"]
-    _run([_program("mke2fs"), *options], f"making the {kind} of the disk")
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if found is None:
-        raise ImageError(f"the program {name} is not installed (package e2fsprogs)")
-    return found
+    _run([need_program("mke2fs"), *options], f"making the {kind} of the disk")

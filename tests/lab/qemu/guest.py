@@ -5,12 +5,13 @@
 Typical use::
 
     image = build_image(cache)
-    with QemuGuest(image, name="g", directory=tmp, agent="tcp:127.0.0.1:0", settings={"identity": "chr07"}) as guest:
-        guest.wait_agent_open(60)
-        talk_to(guest.agent_address)
+    settings = {"identity": "chr07"}
+    with QemuGuest(image, name="g", directory=tmp, agent="unix:a.sock", settings=settings) as vm:
+        vm.wait_agent_open(60)
+        talk_to(vm.agent_address)
 
-The router inside may end its program with status 10 to reboot and 11 to power off; QEMU ends with the latter
-(:meth:`QemuGuest.wait_exit`).
+The router inside may end its program with status 10 to reboot and 11 to power off; QEMU ends with
+the latter (:meth:`QemuGuest.wait_exit`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import os
 import re
 import select
 import socket
@@ -29,6 +31,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..recorder import CONSOLE, ENVIRONMENT, harvest, without_scripts
+from ..watchdog import guard_process, release_process
 from .image import GuestImage
 
 QEMU = "qemu-system-x86_64"
@@ -44,8 +48,8 @@ _LEAST_MEMORY_MB = 128
 #: Longest kernel command line on x86, in bytes.
 _COMMAND_LINE_LIMIT = 2047
 
-#: Kernel parameters of the guest: a console that only speaks up when something is wrong, and no waiting for hardware
-#: that software emulation does not have.
+#: Kernel parameters of the guest: a console that only speaks up when something is wrong, and no
+#: waiting for hardware that software emulation does not have.
 _KERNEL_ARGS = (
     "console=ttyS0 quiet panic=0 mitigations=off nokaslr tsc=reliable no_timer_check lpj=4000000 cryptomgr.notests "
     "8250.nr_uarts=1 i8042.noaux i8042.nokbd random.trust_cpu=on"
@@ -53,20 +57,19 @@ _KERNEL_ARGS = (
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
-# Ends QEMU when the process that started it is gone, however that came: the pipe on standard input then closes. The
-# process number is only acted upon while its command line still names our console log.
-_WATCHDOG = 'read -r _; grep -qF -- "$2" "/proc/$1/cmdline" && kill -9 "$1"'
+
+class QemuError(Exception):
+    """The guest or QEMU did not do what was asked.
+
+    The text ends with the last lines of QEMU and of the console.
+    """
 
 
-class GuestError(Exception):
-    """The guest or QEMU did not do what was asked; the text ends with the last lines of QEMU and of the console."""
-
-
-class GuestTimeout(GuestError):
+class GuestTimeout(QemuError):
     """Something did not happen in the time allowed."""
 
 
-class QmpError(GuestError):
+class QmpError(QemuError):
     """QMP refused a command."""
 
     def __init__(self, command: str, error: Mapping[str, Any]) -> None:
@@ -76,23 +79,29 @@ class QmpError(GuestError):
 
 
 class Qmp:
-    """A minimal client of QEMU's machine protocol on a connected stream socket. Any thread may call its methods."""
+    """A minimal client of QEMU's machine protocol on a connected stream socket.
+
+    Any thread may call its methods.
+    """
 
     def __init__(self, channel: socket.socket, *, timeout: float = QMP_SECONDS) -> None:
         """Take over ``channel`` and negotiate; ``timeout`` in seconds.
 
         Raises:
-            GuestError: QEMU closed the channel, or did not greet in time.
+            QemuError: QEMU closed the channel, or did not greet in time.
         """
         self.events: list[dict[str, Any]] = []
-        """Events in the order of arrival. They are collected while some method of this object reads."""
+        """Events in the order of arrival.
+
+        They are collected while some method of this object reads.
+        """
         self._channel = channel
         self._buffer = b""
         self._sent = 0
         self._lock = threading.RLock()
         greeting = self._message(time.monotonic() + timeout)
         if "QMP" not in greeting:
-            raise GuestError(f"QMP greeted with {greeting!r}")
+            raise QemuError(f"QMP greeted with {greeting!r}")
         self.execute("qmp_capabilities", timeout=timeout)
 
     def execute(self, command: str, arguments: Mapping[str, Any] | None = None, *, timeout: float = QMP_SECONDS) -> Any:
@@ -101,7 +110,7 @@ class Qmp:
         Raises:
             QmpError: QEMU answered with an error.
             GuestTimeout: no answer in time.
-            GuestError: QEMU closed the channel.
+            QemuError: QEMU closed the channel.
         """
         with self._lock:
             self._sent += 1
@@ -112,7 +121,7 @@ class Qmp:
             try:
                 self._channel.sendall(json.dumps(request).encode() + b"\n")
             except OSError as error:
-                raise GuestError(f"QMP {command}: {error}") from error
+                raise QemuError(f"QMP {command}: {error}") from error
             while True:
                 message = self._message(deadline)
                 if "event" in message:
@@ -125,11 +134,13 @@ class Qmp:
                     return message["return"]
 
     def wait_event(self, name: str, timeout: float, *, after: int = 0) -> dict[str, Any]:
-        """Wait up to ``timeout`` seconds for an event. Those before index ``after`` of :attr:`events` do not count.
+        """Wait up to ``timeout`` seconds for an event.
+
+        Events before index ``after`` of :attr:`events` do not count.
 
         Raises:
             GuestTimeout: it did not come.
-            GuestError: QEMU closed the channel.
+            QemuError: QEMU closed the channel.
         """
         deadline = time.monotonic() + timeout
         with self._lock:
@@ -152,24 +163,24 @@ class Qmp:
                 ready = select.select([self._channel], [], [], max(0.0, deadline - time.monotonic()))[0]
                 data = self._channel.recv(65536) if ready else None
             except (OSError, ValueError) as error:
-                raise GuestError(f"QMP: {error}") from error
+                raise QemuError(f"QMP: {error}") from error
             if data is None:
                 raise GuestTimeout("QMP: no message from QEMU in time")
             if not data:
-                raise GuestError("QMP: QEMU closed the channel")
+                raise QemuError("QMP: QEMU closed the channel")
             self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
         message = json.loads(line)
         if not isinstance(message, dict):
-            raise GuestError(f"QMP: unexpected message {message!r}")
+            raise QemuError(f"QMP: unexpected message {message!r}")
         return message
 
 
 class QemuGuest:
-    """One virtual machine with the lab's router as its guest agent; a context manager that starts and ends it.
+    """A context manager for one virtual machine with the lab's router as its guest agent.
 
-    ``with`` starts QEMU and waits until it listens (about 0.1 s), not until the guest is up; that is what
-    :meth:`wait_agent_open` does.
+    ``with`` starts QEMU and waits until it listens (about 0.1 s), not until the guest is up; that
+    is what :meth:`wait_agent_open` does.
     """
 
     def __init__(
@@ -194,22 +205,26 @@ class QemuGuest:
         Args:
             image: from :func:`~.image.build_image`.
             name: of the machine, also of its files in ``directory``: letters, digits, ``_.-``.
-            directory: for ``NAME.console.log`` and ``NAME.qemu.log``; created when it does not exist.
-            agent: where QEMU listens for the client of the agent's port: ``unix:/path`` (at most 107 bytes) or
-                ``tcp:host:port``, where port 0 stands for a free one.
+            directory: for ``NAME.console.log`` and ``NAME.qemu.log``; created when it does not
+                exist.
+            agent: where QEMU listens for the client of the agent's port: ``unix:/path`` (at most
+                107 bytes) or ``tcp:host:port``, where port 0 stands for a free one.
             port_name: name of the virtio-serial port.
             provision_agent: the same as ``agent`` for a second port, named ``chr.provision_agent``.
-            memory_mb: the guest's memory in MiB, at least 128. QEMU itself takes up to 150 MiB on top.
+            memory_mb: the guest's memory in MiB, at least 128. QEMU itself takes up to 150 MiB on
+                top.
             settings: given to the program in the guest as ``--set KEY=VALUE``, in this order.
             start_paused: do not let the processor run before :meth:`cont`.
             machine: QEMU's machine type, ``pc`` or ``q35``.
             kernel_args: more words for the kernel's command line.
-            arguments: more arguments for QEMU, last in its command line, as Proxmox VE puts a VM's ``args``.
-            more_ports: names of the virtio-serial ports that these make, for the program in the guest to open.
+            arguments: more arguments for QEMU, last in its command line, as Proxmox VE puts a VM's
+                ``args``.
+            more_ports: names of the virtio-serial ports that these make, for the program in the
+                guest to open.
 
         Raises:
-            ValueError: a malformed name, address or setting, too little memory, or settings too long for a kernel
-                command line (2047 bytes).
+            ValueError: a malformed name, address or setting, too little memory, or settings too
+                long for a kernel command line (2047 bytes).
         """
         if memory_mb < _LEAST_MEMORY_MB:
             raise ValueError(f"the guest needs {_LEAST_MEMORY_MB} MiB of memory, not {memory_mb}")
@@ -239,7 +254,6 @@ class QemuGuest:
         )
         self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
 
     def __enter__(self) -> QemuGuest:
@@ -254,13 +268,16 @@ class QemuGuest:
     # --- life -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start QEMU and wait until it listens on the agent's channel. A machine that has ended may be started again.
+        """Start QEMU and wait until it listens on the agent's channel.
+
+        A machine that has ended may be started again.
 
         Raises:
-            GuestError: QEMU is not installed, ended at once (address in use, path too long, ...), or runs already.
+            FileNotFoundError: QEMU is not installed.
+            QemuError: it ended at once (address in use, path too long, ...), or runs already.
         """
         if self.running:
-            raise GuestError(f"guest {self.name} runs already")
+            raise QemuError(f"guest {self.name} runs already")
         self.stop()
         self.directory.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
@@ -275,20 +292,10 @@ class QemuGuest:
                     start_new_session=True,
                 )
             atexit.register(self.stop)
-            self._watchdog = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHDOG, "qemu-watchdog", str(self._process.pid), str(self.console_log)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            guard_process(self._process.pid)
             self._qmp = Qmp(ours)
             self._read_addresses()
-        except FileNotFoundError as error:
-            ours.close()
-            self.stop()
-            raise GuestError(f"{error.filename} is not installed (package qemu-system-x86)") from error
-        except GuestError as error:
+        except QemuError as error:
             ours.close()
             self.stop()
             raise self._explained(f"QEMU did not start: {error}") from error
@@ -298,20 +305,19 @@ class QemuGuest:
             raise
 
     def stop(self) -> None:
-        """End the machine at once, if it runs, as if its power was cut. May be called any number of times."""
+        """End the machine at once, if it runs, as if its power was cut.
+
+        May be called any number of times.
+        """
         atexit.unregister(self.stop)
         qmp, self._qmp = self._qmp, None
-        process, watchdog = self._process, self._watchdog
-        self._watchdog = None
+        process = self._process
         if process is not None and process.poll() is None:
             process.kill()
-        if watchdog is not None:  # before its pipe closes and it acts
-            watchdog.kill()
-            watchdog.wait()
-            if watchdog.stdin is not None:
-                watchdog.stdin.close()
         if process is not None:
             process.wait()
+            release_process(process.pid)
+            harvest(self.console_log)
         if qmp is not None:
             qmp.close()
             for _port, address in self._channels.values():  # QEMU had no time to clean up
@@ -321,7 +327,10 @@ class QemuGuest:
 
     @property
     def running(self) -> bool:
-        """Whether the QEMU process lives (also while the processor is paused or the guest reboots)."""
+        """Whether the QEMU process lives.
+
+        It does so also while the processor is paused or the guest reboots.
+        """
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -329,20 +338,22 @@ class QemuGuest:
         """QEMU's process number.
 
         Raises:
-            GuestError: not started yet.
+            QemuError: not started yet.
         """
         if self._process is None:
-            raise GuestError(f"guest {self.name} has not been started")
+            raise QemuError(f"guest {self.name} has not been started")
         return self._process.pid
 
     def wait_exit(self, timeout: float) -> int:
-        """Wait up to ``timeout`` seconds for QEMU to end (the guest powered off) and return its exit status.
+        """Wait up to ``timeout`` seconds for QEMU to end, and return its exit status.
+
+        QEMU ends when the guest powers off.
 
         Raises:
             GuestTimeout: it still runs.
         """
         if self._process is None:
-            raise GuestError(f"guest {self.name} has not been started")
+            raise QemuError(f"guest {self.name} has not been started")
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired as error:
@@ -355,10 +366,10 @@ class QemuGuest:
         """The control channel.
 
         Raises:
-            GuestError: not started yet, or stopped.
+            QemuError: not started yet, or stopped.
         """
         if self._qmp is None:
-            raise GuestError(f"guest {self.name} is not running")
+            raise QemuError(f"guest {self.name} is not running")
         return self._qmp
 
     def cont(self) -> None:
@@ -370,7 +381,9 @@ class QemuGuest:
         self.qmp.execute("stop")
 
     def system_reset(self) -> None:
-        """Press the reset button and wait until it acted: :attr:`agent_open` is then about the new run.
+        """Press the reset button, and wait until it had its effect.
+
+        :attr:`agent_open` is then about the new run.
 
         The firmware resets the machine once more within 0.1 s, hence several ``RESET`` events.
         """
@@ -379,12 +392,15 @@ class QemuGuest:
         self.qmp.wait_event("RESET", QMP_SECONDS, after=seen)
 
     def system_powerdown(self) -> None:
-        """Press the power button (ACPI). The lab's guest, without a daemon for it, takes no notice."""
+        """Press the power button (ACPI).
+
+        The lab's guest, without a daemon for it, takes no notice.
+        """
         self.qmp.execute("system_powerdown")
 
     def quit(self) -> None:
         """Ask QEMU to end and wait for it; :meth:`stop` needs no such favour."""
-        with contextlib.suppress(GuestError):  # it may close the channel before it answers
+        with contextlib.suppress(QemuError):  # it may close the channel before it answers
             self.qmp.execute("quit")
         self.wait_exit(QMP_SECONDS)
 
@@ -398,22 +414,15 @@ class QemuGuest:
         return bool(self.query_chardev()["agent"]["frontend-open"])
 
     def wait_agent_open(self, timeout: float, *, label: str = "agent") -> None:
-        """Wait up to ``timeout`` seconds until the guest has opened a port (``label`` ``provision``: the second one).
+        """Wait up to ``timeout`` seconds until the guest has opened a port.
+
+        The ``label`` of the second port is ``provision``.
 
         Raises:
             GuestTimeout: it has not.
-            GuestError: QEMU ended meanwhile.
+            QemuError: QEMU ended meanwhile.
         """
         self._wait(lambda: bool(self.query_chardev()[label]["frontend-open"]), timeout, f"port {label} not open")
-
-    def wait_agent_closed(self, timeout: float, *, label: str = "agent") -> None:
-        """The opposite of :meth:`wait_agent_open`: until no program holds the port open.
-
-        Raises:
-            GuestTimeout: one still does.
-            GuestError: QEMU ended meanwhile.
-        """
-        self._wait(lambda: not self.query_chardev()[label]["frontend-open"], timeout, f"port {label} still open")
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -423,7 +432,7 @@ class QemuGuest:
             try:
                 if condition():
                     return
-            except GuestError as error:
+            except QemuError as error:
                 raise self._explained(f"{complaint}: {error}") from error
             if time.monotonic() > deadline:
                 raise self._explained(f"{complaint} after {timeout:g} s", GuestTimeout)
@@ -437,7 +446,7 @@ class QemuGuest:
                 continue
             match = re.search(r"tcp:.*:(\d+)(?:,|$)", str(found[label]["filename"]))
             if not match:
-                raise GuestError(f"QEMU reports no port for {label}: {found[label]['filename']}")
+                raise QemuError(f"QEMU reports no port for {label}: {found[label]['filename']}")
             actual = f"{address.rpartition(':')[0]}:{match.group(1)}"
             if label == "agent":
                 self.agent_address = actual
@@ -446,7 +455,8 @@ class QemuGuest:
 
     def _command(self, qmp_fd: int) -> list[str]:
         command = [QEMU, "-name", self.name, "-nodefaults", "-no-user-config", "-display", "none"]
-        # Measured: with a smaller buffer of translated code (MiB) every boot is slower, with a larger one every reset.
+        # Measured: with a smaller buffer of translated code (MiB) every boot is slower, with a
+        # larger one every reset.
         command += ["-machine", self._machine, "-accel", "tcg,tb-size=64", "-cpu", "max"]
         command += ["-smp", "1", "-m", f"{self._memory_mb}M"]
         command += ["-kernel", str(self._image.kernel), "-initrd", str(self._image.initramfs)]
@@ -462,7 +472,7 @@ class QemuGuest:
             ]
         return [*command, *(["-S"] if self._start_paused else []), *self._arguments]
 
-    def _explained(self, text: str, kind: type[GuestError] = GuestError) -> GuestError:
+    def _explained(self, text: str, kind: type[QemuError] = QemuError) -> QemuError:
         """An exception with what QEMU and the guest had to say."""
         lines = [f"guest {self.name}: {text}"]
         status = self._process.poll() if self._process is not None else None
@@ -470,7 +480,7 @@ class QemuGuest:
             lines.append(f"QEMU ended with status {status}")
         for title, path in (("QEMU", self.qemu_log), ("console", self.console_log)):
             with contextlib.suppress(OSError):
-                tail = path.read_text("utf-8", "replace").strip()[-2000:]
+                tail = without_scripts(path.read_text("utf-8", "replace")).strip()[-2000:]
                 if tail:
                     lines.append(f"{title}: {tail}")
         return kind("\n".join(lines))
@@ -494,7 +504,8 @@ def _chardev(label: str, address: str) -> str:
 def command_line(ports: Sequence[str], settings: Mapping[str, str], more: Sequence[str]) -> str:
     """The guest's kernel command line. Raises ValueError for a malformed or too long setting."""
     words = [_KERNEL_ARGS, "labports=" + ",".join(ports)]
-    for key, value in settings.items():
+    recording = {"record": CONSOLE} if ENVIRONMENT in os.environ else {}
+    for key, value in {**settings, **recording}.items():
         if not _NAME.fullmatch(key) or "\0" in value:
             raise ValueError(f"not a setting: {key!r}={value!r}")
         encoded = re.sub(rb"[^A-Za-z0-9_.,:/+@=-]", lambda match: b"%%%02X" % ord(match.group()), value.encode())

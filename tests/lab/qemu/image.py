@@ -2,19 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the kernel and the initramfs of the lab's QEMU guest.
 
-The guest is a distribution kernel, a handful of virtio modules, busybox, the distribution's Python with a reduced
-standard library, and the lab package itself as ``/lab``. Nothing is installed and no root rights are needed: packages
-are fetched with ``apt-get download`` and unpacked with ``dpkg-deb -x`` into the cache directory of the caller.
+The guest is a distribution kernel, a handful of virtio modules, busybox, the distribution's Python
+with a reduced standard library, and the lab package itself as ``/lab``. Nothing is installed and no
+root rights are needed: packages are fetched with ``apt-get download`` and unpacked with ``dpkg-deb
+-x`` into the cache directory of the caller.
 
 The cache has three layers, each reused while its inputs are the same:
 
-* ``kernel-LAYOUT-RELEASE/``: kernel image and modules. Kept until somebody removes it; a newer kernel in the archive is no
-  reason to download again.
+* ``kernel-LAYOUT-RELEASE/``: kernel image and modules. Kept until somebody removes it; a newer
+  kernel in the archive is no reason to download again.
 * ``base-KEY.cpio``: init, modules, busybox, Python. KEY covers all of them.
-* ``initramfs-KEY.cpio``: the base with the lab package appended. KEY covers the base and the content of the lab's
-  files. Only the few last used are kept.
+* ``initramfs-KEY.cpio``: the base with the lab package appended. KEY covers the base and the
+  content of the lab's files. Only the few last used are kept.
 
-Building takes a lock on the directory and every result appears by rename, so two processes may build at once.
+Building takes a lock on the directory and every result appears by rename, so two processes may
+build at once.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ..missing import Missing
+
 #: Part of every key: change it when this file lays the image out differently.
 LAYOUT = "2"
 
@@ -45,8 +49,8 @@ KERNEL_META_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual", "linux
 #: Modules wanted in the guest; their dependencies are found in the modules themselves.
 WANTED_MODULES = ("virtio", "virtio_ring", "virtio_pci", "virtio_console")
 
-#: More of them, for a guest that boots from a disk (``disk.py``); those that a kernel does not have are left out: Debian's for
-#: clouds knows no AHCI and no e1000.
+#: More of them, for a guest that boots from a disk (``disk.py``); those that a kernel does not have
+#: are left out: Debian's for clouds knows no AHCI and no e1000.
 DISK_MODULES = ("virtio_blk", "ata_piix", "ahci", "sd_mod", "ext4", "virtio_net", "vmxnet3", "e1000")
 
 #: Top-level names of the standard library that the guest does without.
@@ -57,7 +61,8 @@ EXCLUDED_STDLIB = re.compile(
     r"telnetlib|test|this|tkinter|turtle|turtledemo|unittest|venv|wsgiref|zipapp)$"
 )
 
-#: Extension modules that the guest does without, most of them because of the libraries they pull in.
+#: Extension modules that the guest does without, most of them because of the libraries they pull
+#: in.
 EXCLUDED_EXTENSIONS = re.compile(
     r"_(asyncio|codecs_\w+|crypt|ctypes\w*|curses\w*|dbm|gdbm|hashlib|lsprof|multibytecodec|multiprocessing|posixshmem|sqlite3"
     r"|ssl|test\w+|tkinter|xx\w+)$|audioop$|nis$|ossaudiodev$|readline$|xx\w+$"
@@ -174,7 +179,8 @@ $B usleep 200000
 $B poweroff -f
 """
 
-# Run by the distribution's interpreter. Its argument names a JSON list of [source, target, name shown in tracebacks].
+# Run by the distribution's interpreter. Its argument names a JSON list of [source, target, name
+# shown in tracebacks].
 _COMPILE = """
 import json, py_compile, sys
 for source, target, shown in json.load(open(sys.argv[1], encoding="utf-8")):
@@ -191,7 +197,10 @@ print(json.dumps([sys.executable, "%d.%d" % sys.version_info[:2], sys.version, s
 
 
 class ImageError(Exception):
-    """The guest's kernel or initramfs could not be built; the text says which step failed and what to do."""
+    """The guest's kernel or initramfs could not be built.
+
+    The text says which step failed and what to do.
+    """
 
 
 @dataclass(frozen=True)
@@ -278,13 +287,16 @@ def build_image(cache: Path, *, lab_source: Path = _LAB_SOURCE) -> GuestImage:
     """Return a bootable image, building what the cache does not hold yet.
 
     Args:
-        cache: directory for the results; created when it does not exist. Any number of processes may share it.
+        cache: directory for the results; created when it does not exist. Any number of processes
+            may share it.
         lab_source: the package that becomes ``/lab`` in the guest (without its ``qemu`` folder).
 
     Raises:
-        ImageError: a package could not be downloaded, a tool is missing, or a source does not compile.
+        Missing: a package could not be downloaded, or a tool is missing.
+        ImageError: a source does not compile, or a tool failed.
 
-    The first time takes a download of some 30 MB and 5 s or more; later 0.1 s when only the lab changed, else 0.05 s.
+    The first time takes a download of some 30 MB and 5 s or more; later 0.1 s when only the lab
+    changed, else 0.05 s.
     """
     if platform.machine() != "x86_64":
         raise ImageError(
@@ -314,13 +326,16 @@ def _prune(cache: Path, pattern: str, keep: int, used: Path) -> None:
 
 
 def _kernel(cache: Path) -> _Kernel:
-    """The kernel in the cache; else the machine's own one, else one from the distribution's archive, copied there."""
+    """Return the kernel in the cache, which is made if it does not exist.
+
+    It is the machine's own kernel, or one from the distribution's archive.
+    """
     for folder in sorted(cache.glob(f"kernel-{LAYOUT}-*"), key=_release_order, reverse=True):
         with contextlib.suppress(OSError):
             return _kept_kernel(folder)
     installed = _installed_kernel()
     if installed:
-        with contextlib.suppress(ImageError):  # a kernel without virtio modules
+        with contextlib.suppress(ImageError, Missing):  # no virtio modules, or no zstd for them
             return _keep_kernel(cache, *installed)
     with _scratch(cache) as folder:
         root = _unpack(folder, _kernel_packages(folder))
@@ -335,7 +350,10 @@ def _kernel(cache: Path) -> _Kernel:
 
 
 def _installed_kernel() -> tuple[Path, str, Path] | None:
-    """The newest kernel of this machine that may be read and has its modules: image, release, module tree."""
+    """Find the newest kernel of this machine that may be read and has its modules.
+
+    Returns the image, the release, and the module tree.
+    """
     for image in sorted(Path("/boot").glob("vmlinuz-*"), key=_release_order, reverse=True):
         release = image.name[len("vmlinuz-") :]
         modules = Path("/lib/modules") / release
@@ -347,15 +365,13 @@ def _installed_kernel() -> tuple[Path, str, Path] | None:
 def _kernel_packages(folder: Path) -> list[str]:
     """Names of the packages that hold the distribution's current kernel and its modules."""
     if shutil.which("apt-get") is None:
-        raise ImageError(
-            "no kernel found: this machine has no readable one in /boot with modules, and no apt to get one"
-        )
+        raise Missing("no kernel found: this machine has no readable one in /boot with modules, and no apt to get one")
     for meta in KERNEL_META_PACKAGES:
         images = [name for name in _depends(folder, meta) if re.match(r"linux-image-(unsigned-)?\d", name)]
         if images:
             modules = [name for name in _depends(folder, images[0]) if re.match(r"linux-modules-\d", name)]
             return [images[0], *modules[:1]]
-    raise ImageError(
+    raise Missing(
         "no kernel package found: apt knows none of "
         + ", ".join(KERNEL_META_PACKAGES)
         + " (run 'apt-get update' as root first)"
@@ -402,9 +418,12 @@ def _kept_kernel(folder: Path) -> _Kernel:
 
 
 def _module_closure(tree: Path) -> dict[str, tuple[str, bytes]]:
-    """The modules and what they need, each after its dependencies: in which order of loading it is, and its bytes, decompressed.
+    """Find the modules and their dependencies.
 
-    The packages bring no modules.dep (depmod writes it at installation), hence the look into the modules.
+    Returns them in the order of loading, with their decompressed bytes.
+
+    The packages bring no modules.dep (depmod writes it at installation), hence the look into the
+    modules.
     """
     builtin = {_module_name(line) for line in (tree / "modules.builtin").read_text("utf-8").split()}
     files = {_module_name(str(path)): path for path in (tree / "kernel").rglob("*.ko*")}
@@ -453,7 +472,10 @@ def _decompressed(path: Path) -> bytes:
 
 
 def _busybox(cache: Path) -> Path:
-    """A statically linked busybox: the machine's own, else the one of the package busybox-static, kept in the cache."""
+    """Find a statically linked busybox.
+
+    It is the machine's own, or the one of the package busybox-static, which is kept in the cache.
+    """
     kept = cache / "busybox"
     if kept.is_file():
         return kept
@@ -546,7 +568,10 @@ def _stdlib(python: _Python) -> tuple[list[Path], list[Path]]:
 
 
 def _libraries(programs: Sequence[Path]) -> list[Path]:
-    """The shared libraries of some programs, the loader included, under the paths where the loader looks for them."""
+    """Find the shared libraries of some programs, and the loader.
+
+    They are returned under the paths where the loader looks for them.
+    """
     output = _run(["ldd", *map(str, programs)], "looking for the shared libraries of Python").decode()
     return [Path(name) for name in sorted(set(re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", output, re.MULTILINE)))]
 
@@ -617,7 +642,10 @@ def _lab_files(source: Path) -> list[Path]:
 def _unpack(folder: Path, packages: Sequence[str]) -> Path:
     """Download packages without installing them and unpack them together below ``folder``."""
     hint = "is the package list up to date? ('apt-get update' as root), and is the archive reachable?"
-    _run(["apt-get", "-q", "download", *packages], f"downloading {', '.join(packages)} ({hint})", cwd=folder)
+    try:
+        _run(["apt-get", "-q", "download", *packages], f"downloading {', '.join(packages)} ({hint})", cwd=folder)
+    except ImageError as error:
+        raise Missing(str(error)) from error
     root = folder / "root"
     for package in sorted(folder.glob("*.deb")):
         _run(["dpkg-deb", "-x", str(package), str(root)], f"unpacking {package.name}")
@@ -625,13 +653,16 @@ def _unpack(folder: Path, packages: Sequence[str]) -> Path:
 
 
 def _run(command: Sequence[str], what: str, cwd: Path | None = None) -> bytes:
-    """Run a tool and return its standard output; ImageError when it is missing, fails, or takes over 300 s."""
+    """Run a tool and return its standard output.
+
+    Raises Missing if it is not installed, and ImageError if it fails or takes more than 300 s.
+    """
     try:
         done = subprocess.run(
             command, cwd=cwd, capture_output=True, check=False, timeout=_TOOL_SECONDS, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError as error:
-        raise ImageError(f"{what}: the program {command[0]} is not installed") from error
+        raise Missing(f"{what}: the program {command[0]} is not installed") from error
     except subprocess.TimeoutExpired as error:
         raise ImageError(f"{what}: {command[0]} did not end within {_TOOL_SECONDS:.0f} s") from error
     if done.returncode:
@@ -650,6 +681,9 @@ def _locked(cache: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _scratch(cache: Path) -> Iterator[Path]:
-    """A folder on the cache's file system (so that results can be renamed into place), removed afterwards."""
+    """A temporary folder on the cache's file system.
+
+    Results can be renamed from it into place.
+    """
     with tempfile.TemporaryDirectory(prefix=".build-", dir=cache) as name:
         yield Path(name)

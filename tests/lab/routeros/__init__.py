@@ -7,6 +7,6 @@ from __future__ import annotations
 from .clock import Clock
 from .device import Outcome, Router
 from .files import File
-from .licence import Licence
+from .license import License
 
-__all__ = ["Clock", "File", "Licence", "Outcome", "Router"]
+__all__ = ["Clock", "File", "License", "Outcome", "Router"]

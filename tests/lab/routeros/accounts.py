@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import Any, Protocol
 
 ENVIRONMENT = "OUTOFBAND_LAB_ACCOUNTS"
-"""Where routers find their account server unless they are given one: ``unix:/path`` or ``tcp:host:port``."""
+"""Where routers find their account server unless they are given one: ``unix:/path`` or
+``tcp:host:port``."""
 
 
 @dataclass
 class Answer:
-    """What a router learns: ``done`` and its licence, or an error and nothing else."""
+    """What a router learns: ``done`` and its license, or an error and nothing else."""
 
     status: str
     level: str = ""

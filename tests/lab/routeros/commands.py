@@ -15,7 +15,6 @@ from .evaluate import Call, ReturnValue, Scope
 from .nodes import Binary, Expr
 from .operators import truth
 from .specs import CommandSpec, Param, params
-from .syntax import parse
 from .values import (
     NIL,
     Array,
@@ -35,8 +34,6 @@ from .values import (
     typeof,
 )
 
-MAX_ELEMENTS = 1_000_000
-
 
 def _integer(value: Value, name: str) -> int:
     number = to_number(value)
@@ -52,7 +49,7 @@ def _seconds(value: Value, name: str) -> float:
     raise ScriptError(f"invalid time value for argument {name}")
 
 
-# -- control flow ----------------------------------------------------------------------------------------------------
+# -- control flow ----------------------------------------------------------------------------------
 
 
 def _condition(call: Call, name: str) -> bool:
@@ -164,7 +161,7 @@ def _time(call: Call) -> Value:
     return Time.of(time.monotonic() - begin)
 
 
-# -- variables -------------------------------------------------------------------------------------------------------
+# -- variables -------------------------------------------------------------------------------------
 
 
 def _local(call: Call) -> Value:
@@ -223,11 +220,12 @@ def _replaced(array: Value, keys: list[Value], value: Value) -> Value:
     return copy
 
 
-# -- values ----------------------------------------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------------------------
 
 
 def _put(call: Call) -> Value:
-    call.output.line(text(call.args["message"]))
+    shown = text(call.args["message"])
+    call.output.line(shown.replace("\n", "\r\n") if call.router.values_with_crlf else shown)
     return None
 
 
@@ -237,7 +235,7 @@ def _len(call: Call) -> Value:
 
 
 def _pick(call: Call) -> Value:
-    value = call.args["value"]
+    value = call.args["counter"]
     begin = max(_integer(call.args["begin"], "begin"), 0)
     end = _integer(call.args["end"], "end") if "end" in call.args else begin + 1
     if not isinstance(value, Array):
@@ -255,8 +253,8 @@ def _pick(call: Call) -> Value:
 
 
 def _find(call: Call) -> Value:
-    value, sought = call.args["value"], call.args["sought"]
-    start = max(_integer(call.get("start", -1), "start"), -1) + 1
+    value, sought = call.args["in"], call.args["key"]
+    start = max(_integer(call.get("from", -1), "from"), -1) + 1
     if isinstance(value, Array):
         pairs = value.pairs()[start:]
         return next((key for key, element in pairs if equal(element, sought)), NIL)
@@ -265,9 +263,9 @@ def _find(call: Call) -> Value:
 
 
 def _parse(call: Call) -> Value:
-    source = text(call.args["source"])
+    source = text(call.args["value"])
     try:
-        return Code(parse(source, call.router.root), source)
+        return Code(call.interpreter.parse(source), source)
     except ScriptSyntaxError as error:
         raise ScriptError(str(error)) from None
 
@@ -341,11 +339,27 @@ def _spec(
     declares: str = "",
     since: tuple[int, ...] = (0,),
 ) -> CommandSpec:
-    """A command whose words in ``positional`` are required values and in ``optional`` further ones, in order."""
+    """Make a command with arguments in order.
+
+    The words in ``positional`` are required values, those in ``optional`` further ones.
+    """
     required, extra = tuple(positional.split()), tuple(optional.split())
     declared = {param.name for param in more}
     plain = params("value", *(word for word in required + extra if word not in declared))
     return CommandSpec(name, run, plain + more, required + extra, required, declares, since=since, locked=False)  # type: ignore[arg-type]
+
+
+def _json(name: str, run: object, form: str) -> tuple[CommandSpec, ...]:
+    """Make the command without and with ``options``.
+
+    The argument *form* says to or from which form it converts.
+    """
+    return tuple(
+        CommandSpec(
+            name, run, params("value", "value", form, *more), ("value",), ("value", form), since=since, locked=False
+        )  # type: ignore[arg-type]
+        for since, more in (((7, 13), ()), ((7, 16), ("options",)))
+    )
 
 
 _DO = Param("do", "block")
@@ -409,32 +423,16 @@ COMMANDS: tuple[CommandSpec, ...] = (
     _spec("set", _set, "name", "value", Param("name", "target"), Param("do", "function")),
     _spec("put", _put, "message"),
     _spec("len", _len, "value"),
-    _spec("pick", _pick, "value begin", "end"),
-    _spec("find", _find, "value sought", "start"),
-    _spec("parse", _parse, "source"),
+    _spec("pick", _pick, "counter begin", "end"),
+    _spec("find", _find, "in key", "from"),
+    _spec("parse", _parse, "value"),
     _spec("execute", _execute, "script"),
     _spec("nothing", lambda call: None),
     _spec("timestamp", _timestamp, since=(7,)),
     CommandSpec("rndnum", _rndnum, params("value", "from", "to"), (), ("from", "to"), since=(7,), locked=False),
     CommandSpec("rndstr", _rndstr, params("value", "from", "length"), since=(7,), locked=False),
-    CommandSpec(
-        "serialize",
-        _serialize,
-        params("value", "value", "to", "options"),
-        ("value",),
-        ("value", "to"),
-        since=(7, 13),
-        locked=False,
-    ),
-    CommandSpec(
-        "deserialize",
-        _deserialize,
-        params("value", "value", "from", "options"),
-        ("value",),
-        ("value", "from"),
-        since=(7, 13),
-        locked=False,
-    ),
+    *_json("serialize", _serialize, "to"),
+    *_json("deserialize", _deserialize, "from"),
     CommandSpec(
         "convert",
         _convert,

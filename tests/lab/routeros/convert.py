@@ -43,7 +43,10 @@ CONVERSIONS = frozenset(_DECODERS)
 
 
 def convert(content: str, source: str, target: str, transform: str) -> str:
-    """The bytes of ``content`` decoded, transformed and encoded; ``ScriptError`` when they do not fit ``source``."""
+    """Decode, transform and encode the bytes of ``content``.
+
+    Raises ``ScriptError`` if they do not fit ``source``.
+    """
     if transform not in _TRANSFORMS:
         raise ScriptError("input does not match any value of transform")
     try:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..switches import LicenceSwitches
-from . import files, interfaces, licence, network, system
+from ..switches import LicenseSwitches
+from . import files, interfaces, license, network, system
 from .accounts import Accounts, from_environment
 from .clock import Clock
 from .commands import COMMANDS
@@ -23,19 +23,23 @@ from .evaluate import Interpreter
 from .export import EXPORT, IMPORT
 from .files import File, check_name
 from .kinds import Prop
-from .licence import Licence, new_system_id
+from .license import License, new_system_id
 from .menus import BaseMenu, Item, ItemMenu, Table, build
 from .specs import Menu
 from .values import Value, text
 
 OK, ERROR, STOPPED = 0, -1, 1
-MENUS: tuple[BaseMenu, ...] = system.MENUS + licence.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
+MENUS: tuple[BaseMenu, ...] = system.MENUS + license.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 @dataclass
 class Outcome:
-    """The end of a run: ``exitcode`` 0 ok, -1 error, 1 stopped; the output, on failure with the error text last."""
+    """The end of a run.
+
+    ``exitcode`` is 0 for success, -1 for an error, and 1 if it was stopped. The output of a failed
+    run ends with the error text.
+    """
 
     exitcode: int
     output: bytes
@@ -60,7 +64,10 @@ def parse_version(version: str) -> tuple[int, ...]:
 
 
 class Router:
-    """A simulated CHR. All state may be read at any time; hold ``lock`` to change it while scripts run."""
+    """A simulated CHR.
+
+    All state may be read at any time; hold ``lock`` to change it while scripts run.
+    """
 
     def __init__(
         self,
@@ -77,25 +84,34 @@ class Router:
         clock: Clock | None = None,
         on_power: Callable[[str], None] | None = None,
         accounts: Accounts | None = None,
-        licence_switches: LicenceSwitches | None = None,
+        license_switches: LicenseSwitches | None = None,
+        cards_after: float = 0.0,
     ) -> None:
         self.default_identity = self.identity = identity
         self.version = version
         self.number_version = parse_version(version)
         self.channel = "testing" if re.search(r"rc|beta", version) else "stable"
         self.hardware = interfaces
+        self.cards_after = cards_after
+        """Seconds after a boot until the cards show, which others have seen after the agent."""
         self.first_address = address
         self.output_newline = output_newline
         self.memory = memory
         self.max_steps = max_steps
-        self.licence = Licence(system_id or new_system_id(), level)
+        self.license = License(system_id or new_system_id(), level)
         self.clock = clock or Clock()
         self.on_power = on_power
         self.on_change: Callable[[], None] | None = None
         """Called after each script and each file, which may have changed the state."""
         self.accounts = accounts if accounts is not None else from_environment()
         """The account server as this router reaches it; None: there is no way to it."""
-        self.licence_switches = licence_switches or LicenceSwitches()
+        self.license_switches = license_switches or LicenseSwitches()
+        self.quiet_import = False
+        """``/import`` ends without an error and without its words of success when a line fails."""
+        self.export_errors: tuple[str, ...] = ()
+        """Lines such as ``#error exporting /ip socks`` that ``/export`` has instead of menus."""
+        self.values_with_crlf = False
+        """A line end inside a value is printed as two characters."""
         self.machine = os.urandom(8).hex()
         """What tells this machine from another one with a copy of its disk."""
         self.lock = threading.RLock()
@@ -116,12 +132,17 @@ class Router:
     def _item_menus(self) -> list[ItemMenu]:
         return [menu for menu in MENUS if isinstance(menu, ItemMenu)]
 
-    # -- running ---------------------------------------------------------------------------------------------------
+    # -- running -----------------------------------------------------------------------------------
 
-    def run(self, source: bytes | str, *, stop: threading.Event | None = None) -> Outcome:
-        """Runs a script and waits for its end; setting ``stop`` ends it with exit code 1. May be called in threads."""
+    def run(self, source: bytes | str, *, stop: threading.Event | None = None, dialect: str = "") -> Outcome:
+        """Run a script and wait for its end. Setting ``stop`` ends it with exit code 1.
+
+        May be called in threads.
+
+        A script that came from outside says by which ``dialect``, and is recorded.
+        """
         data = source.encode("utf-8") if isinstance(source, str) else source
-        interpreter = Interpreter(self, stop)
+        interpreter = Interpreter(self, stop, dialect)
         output = interpreter.output
         code = OK
         power = ""
@@ -150,12 +171,16 @@ class Router:
             self.on_change()
 
     def reboot(self) -> None:
-        """Restarts: uptime, global variables, dynamic items and the log begin anew; configuration and files stay."""
+        """Restart.
+
+        Uptime, global variables, dynamic items and the log begin anew; configuration and files
+        stay.
+        """
         with self.lock:
             self.booted_at = self.clock.now()
             self.globals.clear()
             self.log.clear()
-            self.licence.reboot()
+            self.license.reboot()
             for path in ("ip address",):
                 table = self.tables[path]
                 table.items[:] = [item for item in table.items if not item.dynamic]
@@ -163,7 +188,10 @@ class Router:
             self.add_log("system,info", "router rebooted")
 
     def clone(self, identity: str) -> Router:
-        """Another machine, off, with a copy of this one's disk: the same configuration, licence and system id."""
+        """Make another machine, which is off, with a copy of this one's disk.
+
+        It has the same configuration, license and system id.
+        """
         with self.lock:
             other = Router(
                 identity=identity,
@@ -175,19 +203,19 @@ class Router:
                 max_steps=self.max_steps,
                 clock=self.clock,
                 accounts=self.accounts,
-                licence_switches=self.licence_switches,
+                license_switches=self.license_switches,
             )
-            for name in ("licence", "files", "tables", "settings"):
+            for name in ("license", "files", "tables", "settings"):
                 setattr(other, name, copy.deepcopy(getattr(self, name)))
-            other.licence.renewals = other.licence.attempts = 0
+            other.license.renewals = other.license.attempts = 0
             return other
 
-    # -- state -----------------------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     @property
     def system_id(self) -> str:
-        """The licence's system id."""
-        return self.licence.system_id
+        """The license's system id."""
+        return self.license.system_id
 
     @property
     def uptime(self) -> float:
@@ -270,7 +298,7 @@ class Router:
         report["ip-addresses"] = addresses
         return report
 
-    # -- dates -----------------------------------------------------------------------------------------------------
+    # -- dates -------------------------------------------------------------------------------------
 
     def date(self, moment: datetime) -> str:
         """A date as this version writes it."""

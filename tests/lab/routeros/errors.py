@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can end a script: syntax errors, run-time errors, the limit, a power command, ``:return``."""
+"""Everything that can end a script.
+
+There are syntax errors, run-time errors, the limit, power commands, and ``:return``.
+"""
 
 from __future__ import annotations
 

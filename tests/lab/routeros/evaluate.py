@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The interpreter: walks the tree, keeps variables, collects output, and stops when it is told to."""
+"""The interpreter of RouterOS scripts.
+
+It walks the tree, keeps variables, collects output, and stops when it is told to.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..recorder import record
 from .errors import LimitError, ScriptError
 from .nodes import (
     ArrayNode,
@@ -52,7 +56,10 @@ class ReturnValue(Exception):
 
 
 class Scope:
-    """The variables of one block; a name that is declared global leads to the router's own table."""
+    """The variables of one block.
+
+    A name that is declared global leads to the router's own table.
+    """
 
     def __init__(self, shared: dict[str, Value], parent: Scope | None = None) -> None:
         self.shared = shared
@@ -145,21 +152,31 @@ class Call:
 class Interpreter:
     """One run of one script on a router; not to be shared between threads."""
 
-    def __init__(self, router: Router, stop: threading.Event | None = None) -> None:
+    def __init__(self, router: Router, stop: threading.Event | None = None, dialect: str = "") -> None:
         self.router = router
         self.stop = stop
+        self.dialect = dialect
         self.output = Output(router.output_newline)
         self.steps = 0
         self.calls = 0
 
-    # -- running ---------------------------------------------------------------------------------------------------
+    # -- running -----------------------------------------------------------------------------------
 
     def run(self, source: str) -> None:
-        """Parses and runs a whole script in a scope of its own."""
-        self.run_block(parse(source, self.router.root))
+        """Parse and run a whole script in a scope of its own."""
+        self.run_block(self.parse(source))
+
+    def parse(self, source: str) -> Block:
+        """Parse a script, or one inside it: a file, a stored script, the text of ``:parse``.
+
+        Raises ScriptSyntaxError.
+        """
+        if self.dialect:
+            record(source.encode("latin-1"), self.dialect)
+        return parse(source, self.router.root)
 
     def run_block(self, block: Block) -> Value:
-        """Runs a parsed script in a scope of its own; ``:return`` ends it."""
+        """Run a parsed script in a scope of its own; ``:return`` ends it."""
         with self._call():
             try:
                 return self.block(block, Scope(self.router.globals), own=True)
@@ -195,7 +212,10 @@ class Interpreter:
             self.calls -= 1
 
     def block(self, block: Block, scope: Scope, own: bool = False) -> Value:
-        """Runs statements in a new scope below ``scope`` (``own``: in that scope); gives the last one's value."""
+        """Run statements, and return the value of the last one.
+
+        They run in a new scope below ``scope``, or with ``own`` in that scope.
+        """
         inner = scope if own else Scope(scope.shared, scope)
         result: Value = None
         for statement in block.statements:
@@ -239,7 +259,7 @@ class Interpreter:
             return argument.text
         return self.evaluate(argument, scope)
 
-    # -- functions -------------------------------------------------------------------------------------------------
+    # -- functions ---------------------------------------------------------------------------------
 
     def _function_call(self, call: FunctionCall, scope: Scope) -> Value:
         code = self.evaluate(call.callee, scope)
@@ -264,7 +284,7 @@ class Interpreter:
                 return result.value
         return None
 
-    # -- expressions -----------------------------------------------------------------------------------------------
+    # -- expressions -------------------------------------------------------------------------------
 
     def evaluate(self, node: Expr, scope: Scope, item: Any = None) -> Value:
         """The value of an expression; ``item`` is what properties refer to inside a filter."""

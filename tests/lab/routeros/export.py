@@ -13,7 +13,6 @@ from .kinds import Prop, shown
 from .menus import Item, ItemMenu, SettingsMenu
 from .nodes import Block
 from .specs import CommandSpec, Menu, Param, params
-from .syntax import parse
 from .values import Value, equal, is_void, parse_number, quote, text
 
 if TYPE_CHECKING:
@@ -23,7 +22,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9._/:,@+-]+\Z")
 
 
 def export_text(router: Router, menu: Menu, verbose: bool = False, secrets: bool = False, terse: bool = False) -> str:
-    """The configuration of a menu and everything below, as a script; lines end with a newline character."""
+    """Export the configuration of a menu and everything below as a script.
+
+    Lines end with a newline character.
+    """
     lines = [f"# {router.date_time(router.clock.now())} by RouterOS {router.version}", "#"]
     if router.number_version >= (7,):
         lines.insert(1, f"# system id = {router.system_id}")
@@ -33,11 +35,14 @@ def export_text(router: Router, menu: Menu, verbose: bool = False, secrets: bool
             lines += [f"{node.title} {command}" for command in commands]
         elif commands:
             lines += [node.title, *commands]
-    return "".join(line + "\n" for line in lines)
+    return "".join(line + "\n" for line in [*lines, *router.export_errors])
 
 
 def _order(menu: Menu) -> tuple[int, tuple[str, ...]]:
-    """Interfaces first and lists before their members, so that a later line may name what an earlier one made."""
+    """Sort interfaces first and lists before their members.
+
+    So a later line may name what an earlier one made.
+    """
     first = ("interface bridge", "interface vlan", "interface", "ip pool", "ip dhcp-server")
     path = " ".join(menu.path)
     head = next((at for at, name in enumerate(first) if path == name), len(first))
@@ -104,14 +109,14 @@ def _export(call: Call) -> Value:
 
 def _import(call: Call) -> Value:
     """Runs a file as a script of its own; reports success after the script's output."""
-    name = text(call.args["file-name"])
-    with call.router.lock:
-        file = call.router.files.get(name)
+    router, name = call.router, text(call.args["file-name"])
+    with router.lock:
+        file = router.files.get(name)
     if file is None or file.directory:
         raise ScriptError(f"failure: file {name} not found")
     source = _from_line(file.data.decode("latin-1"), call.get("from-line"))
     try:
-        block = parse(source, call.router.root)
+        block = call.interpreter.parse(source)
         if call.get("verbose") is True:
             _verbosely(call, block)
         else:
@@ -119,6 +124,9 @@ def _import(call: Call) -> Value:
     except ScriptSyntaxError as error:
         raise ScriptError(str(error)) from None
     except ScriptError as error:
+        if router.quiet_import:
+            call.output.line(_located(error).text)
+            return None
         raise _located(error) from None
     call.output.line("Script file loaded and executed successfully")
     return None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,10 @@ _TYPES = {"rsc": "script", "backup": "backup", "npk": "package", "key": "ssh key
 
 @dataclass
 class File:
-    """A file or (``directory``) a folder; ``number`` is its internal number once a script has seen it."""
+    """A file, or with ``directory`` a folder.
+
+    ``number`` is its internal number once a script has seen it.
+    """
 
     data: bytes = b""
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -55,9 +58,6 @@ def check_name(router: Router, name: str) -> None:
 class FileMenu(ItemMenu):
     """``/file``: a view of ``router.files``."""
 
-    def commands(self, version: tuple[int, ...]) -> tuple[CommandSpec, ...]:
-        return tuple(spec for spec in super().commands(version) if spec.name != "add" or version >= (7,))
-
     def rows(self, router: Router) -> list[Item]:
         return [self._item(router, name) for name in sorted(router.files)]
 
@@ -74,6 +74,15 @@ class FileMenu(ItemMenu):
             values["size"] = len(file.data)
             values["contents"] = file.data.decode("latin-1") if len(file.data) <= self._limit(router) else ""
         return Item(file.number, values)
+
+    def commands(self, version: tuple[int, ...]) -> tuple[CommandSpec, ...]:
+        found = {spec.name: spec for spec in super().commands(version)}
+        if version < (7, 14):  # a file cannot be renamed
+            kept = tuple(param for param in found["set"].params if param.name != "name")
+            found["set"] = replace(found["set"], params=kept)
+        if version < (7,):
+            del found["add"]
+        return tuple(found.values())
 
     def _limit(self, router: Router) -> int:
         return MAX_CONTENTS if router.number_version >= (7,) else 4095
@@ -118,13 +127,14 @@ MENUS: tuple[BaseMenu, ...] = (
     FileMenu(
         "file",
         Prop("name", STRING, required=True),
-        Prop("type", enum("file", "directory"), since=(7,)),
-        Prop("type", STRING, read_only=True, until=(7,)),
+        Prop("type", enum("file", "directory"), since=(7, 16)),
+        Prop("type", STRING, read_only=True, until=(7, 16)),
         Prop("size", STRING, read_only=True),
         Prop("creation-time", STRING, read_only=True),
         Prop("last-modified", STRING, read_only=True, since=(7, 10)),
         Prop("contents", STRING, hidden=True),
         exported=False,
+        without="export copy-from",
         columns="name type size creation-time last-modified",
     ),
 )

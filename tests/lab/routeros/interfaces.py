@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Interfaces and addresses: one table of interfaces, seen through ``/interface`` and one menu per type."""
+"""Interfaces and addresses.
+
+There is one table of interfaces, seen through ``/interface`` and one menu per type.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,8 @@ class InterfaceMenu(ItemMenu):
 
     def rows(self, router: Router) -> list[Item]:
         rows = self.table(router).items
+        if router.uptime < router.cards_after:
+            rows = [item for item in rows if item.value("type") != "ether"]
         return [item for item in rows if item.value("type") == self.type_name] if self.type_name else rows
 
     def check(self, router: Router, item: Item) -> None:

@@ -46,7 +46,11 @@ def shown(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """``read`` takes (router, property name, value) and gives what is kept, or raises ``ScriptError``."""
+    """A kind of values.
+
+    ``read`` takes (router, property name, value), and returns what is kept or raises
+    ``ScriptError``.
+    """
 
     name: str
     read: Reader
@@ -55,7 +59,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class Prop:
-    """One property of a menu. ``flag`` is the letter that ``print`` shows while the property is true."""
+    """One property of a menu.
+
+    ``flag`` is the letter that ``print`` shows while the property is true.
+    """
 
     name: str
     kind: Kind
@@ -211,7 +218,10 @@ def either(*kinds: Kind) -> Kind:
 
 
 def reference(menu: str, key: str = "name", *also: str) -> Kind:
-    """The name of an item of another menu (or one of the words ``also``); its number is accepted too."""
+    """The name of an item of another menu, or one of the words ``also``.
+
+    The number of the item is accepted, too.
+    """
 
     def read(router: Router, name: str, value: Value) -> Value:
         content = text(value)

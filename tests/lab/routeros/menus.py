@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Generic menus: a list of items, or one set of settings, with the commands that every such menu has.
+"""Generic menus, with the commands that every such menu has.
 
-A menu is an ``ItemMenu`` or a ``SettingsMenu`` with a tuple of ``Prop``. What is special about a menu goes into a
-subclass that overrides ``rows``, ``check``, ``create``, ``change`` or ``delete``, or adds to ``more``.
+A menu is a list of items, or one set of settings.
+
+A menu is an ``ItemMenu`` or a ``SettingsMenu`` with a tuple of ``Prop``. What is special about a
+menu goes into a subclass that overrides ``rows``, ``check``, ``create``, ``change`` or ``delete``,
+or adds to ``more``.
 """
 
 from __future__ import annotations
@@ -21,12 +24,20 @@ from .values import Array, ItemId, Value, equal, is_void, parse_id, parse_number
 if TYPE_CHECKING:
     from .device import Router
 
-_PRINT_FLAGS = ("detail", "terse", "brief", "value-list", "as-value", "count-only", "without-paging")
+_PRINT_SETTINGS = (*params("flag", "as-value", "without-paging"), Param("file", "text"))
+_PRINT_ITEMS = (
+    *_PRINT_SETTINGS,
+    *params("flag", "detail", "terse", "brief", "value-list", "count-only"),
+    *params("text", "from", "proplist"),
+)
 
 
 @dataclass(eq=False)
 class Item:
-    """One row of a menu; ``built_in`` items come with the router and keep their first values for the export."""
+    """One row of a menu.
+
+    ``built_in`` items come with the router and keep their first values for the export.
+    """
 
     number: int
     values: dict[str, Value]
@@ -56,8 +67,16 @@ class Table:
 class BaseMenu:
     """What both sorts of menus share."""
 
-    def __init__(self, path: str, *properties: Prop, exported: bool = True, more: tuple[CommandSpec, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: str,
+        *properties: Prop,
+        exported: bool = True,
+        without: str = "",
+        more: tuple[CommandSpec, ...] = (),
+    ) -> None:
         self.path = path
+        self.without = without.split()
         self.all_properties = properties
         self.exported = exported
         self.more = more
@@ -84,7 +103,10 @@ class BaseMenu:
         raise NotImplementedError
 
     def read(self, router: Router, given: dict[str, Any]) -> dict[str, Value]:
-        """The given arguments, checked and converted; a property that is taken away becomes its default."""
+        """Check and convert the given arguments.
+
+        A property that is removed becomes its default.
+        """
         known = self.properties(router)
         return {
             name: known[name].default if value is None else known[name].kind.read(router, name, value)
@@ -105,7 +127,10 @@ class BaseMenu:
 
 
 class ItemMenu(BaseMenu):
-    """A list of items."""
+    """A list of items.
+
+    ``without`` names commands, and arguments of ``print`` and ``add``, that it does not have.
+    """
 
     def __init__(
         self,
@@ -119,14 +144,13 @@ class ItemMenu(BaseMenu):
         more: tuple[CommandSpec, ...] = (),
         start: tuple[dict[str, Value], ...] = (),
     ) -> None:
-        super().__init__(path, *properties, exported=exported, more=more)
+        super().__init__(path, *properties, exported=exported, without=without, more=more)
         self.key = key
-        self.without = without.split()
         self.ordered = ordered
         self.columns = columns.split()
         self.start = start
 
-    # -- what subclasses change ------------------------------------------------------------------------------------
+    # -- what subclasses change --------------------------------------------------------------------
 
     def setup(self, router: Router) -> None:
         """Puts the items there that a new router has."""
@@ -142,7 +166,10 @@ class ItemMenu(BaseMenu):
         return self.table(router).items
 
     def check(self, router: Router, item: Item) -> None:
-        """Refuses a bad combination and fills in what follows from other properties; called after every change."""
+        """Refuse a bad combination, and fill in what follows from other properties.
+
+        It is called after every change.
+        """
 
     def create(self, router: Router, values: dict[str, Value]) -> Item:
         """A new item."""
@@ -170,7 +197,7 @@ class ItemMenu(BaseMenu):
             raise ScriptError("failure: can not remove dynamic item")
         self.table(router).items.remove(item)
 
-    # -- common ----------------------------------------------------------------------------------------------------
+    # -- common ------------------------------------------------------------------------------------
 
     def defaults(self, router: Router) -> dict[str, Value]:
         """The values of an item of which nothing was said."""
@@ -209,13 +236,15 @@ class ItemMenu(BaseMenu):
         writable = self.writable(version)
         numbers = Param("numbers", "text")
         place = (Param("place-before", "text"),) if self.ordered else ()
+        origin = () if "copy-from" in self.without else (Param("copy-from", "text"),)
+        shown = tuple(param for param in _PRINT_ITEMS if param.name not in self.without)
         found = [
-            CommandSpec("add", _add, writable + place + params("text", "copy-from")),
+            CommandSpec("add", _add, writable + place + origin),
             CommandSpec("set", _set, (numbers, *writable), ("numbers",), ("numbers",)),
             CommandSpec("remove", _remove, (numbers,), ("numbers",), ("numbers",)),
             CommandSpec("find", _find, where="bare"),
             CommandSpec("get", _get, (Param("number", "text"), Param("value-name", "key")), ("number", "value-name")),
-            print_spec(_print, numbers),
+            CommandSpec("print", _print, shown, where="word"),
         ]
         names = [prop.name for prop in self.for_version(version).values() if not prop.read_only]
         if "disabled" in names:
@@ -227,12 +256,6 @@ class ItemMenu(BaseMenu):
             both = (numbers, Param("destination", "text"))
             found.append(CommandSpec("move", _move, both, ("numbers", "destination"), ("numbers",)))
         return tuple(spec for spec in found if spec.name not in self.without) + self.more
-
-
-def print_spec(run: Any, *more: Param) -> CommandSpec:
-    """The ``print`` command; every menu has the same flags."""
-    arguments = (*params("flag", *_PRINT_FLAGS), Param("file", "text"), Param("proplist", "text"), *more)
-    return CommandSpec("print", run, arguments, tuple(param.name for param in more), where="word")
 
 
 class SettingsMenu(BaseMenu):
@@ -260,14 +283,14 @@ class SettingsMenu(BaseMenu):
         writable = self.writable(version)
         found = [
             CommandSpec("get", _get_setting, (Param("value-name", "key"),), ("value-name",)),
-            print_spec(_print_settings),
+            CommandSpec("print", _print_settings, _PRINT_SETTINGS),
         ]
         if writable:
             found.append(CommandSpec("set", _set_setting, writable))
         return (*found, *self.more)
 
 
-# -- the commands ----------------------------------------------------------------------------------------------------
+# -- the commands ----------------------------------------------------------------------------------
 
 
 def _items(call: Call) -> ItemMenu:
@@ -365,7 +388,7 @@ def as_array(menu: BaseMenu, router: Router, item: Item, with_id: bool) -> Array
 def _print(call: Call) -> Value:
     menu = _items(call)
     rows = menu.rows(call.router)
-    wanted = menu.select(call.router, call.args["numbers"]) if "numbers" in call.args else rows
+    wanted = menu.select(call.router, call.args["from"]) if "from" in call.args else rows
     numbered = [(index, item) for index, item in enumerate(rows) if item in wanted and call.test(item)]
     if "count-only" in call.args:
         if "as-value" not in call.args:
@@ -434,5 +457,6 @@ def build(menus: tuple[BaseMenu, ...], common: tuple[CommandSpec, ...], version:
         node.properties = behaviour.for_version(version)
         node.commands.update({spec.name: spec for spec in behaviour.commands(version) if spec.since <= version})
     for node in root.walk():
-        node.commands.update({spec.name: spec for spec in common})
+        without = () if node.behaviour is None else node.behaviour.without
+        node.commands.update({spec.name: spec for spec in common if spec.name not in without})
     return root

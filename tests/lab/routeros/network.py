@@ -30,28 +30,28 @@ _ANY_IP = either(IP, NETWORK)
 
 _MATCHERS = (
     *("protocol", "src-address", "dst-address", "src-address-list", "dst-address-list", "src-port", "dst-port", "port"),
-    *("in-interface", "out-interface", "in-interface-list", "out-interface-list", "connection-state"),
-    *("connection-nat-state", "connection-mark", "packet-mark", "routing-mark", "icmp-options", "tcp-flags", "limit"),
+    *("in-interface", "out-interface", "in-interface-list", "out-interface-list", "connection-mark"),
+    *("packet-mark", "routing-mark", "icmp-options", "limit"),
     *("dst-limit", "src-address-type", "dst-address-type", "ipsec-policy", "layer7-protocol", "content"),
     *("packet-size", "time", "nth", "random", "ttl", "dscp", "hotspot"),
 )
-_ACTION_PARTS = (
-    *("address-list", "address-list-timeout", "jump-target", "log-prefix", "reject-with"),
-    *("to-addresses", "to-ports"),
-)
+_ACTION_PARTS = ("address-list", "address-list-timeout", "jump-target", "log-prefix")
+_OF_FILTER = ("connection-state", "connection-nat-state", "tcp-flags", "reject-with")
+_OF_NAT = ("to-addresses", "to-ports")
 
 
-def _rules(path: str, actions: tuple[str, ...], default: str | None) -> ItemMenu:
+def _rules(path: str, actions: tuple[str, ...], own: tuple[str, ...]) -> ItemMenu:
     return ItemMenu(
         path,
         Prop("chain", STRING, required=True),
-        Prop("action", enum(*actions), default=default),
-        *(Prop(name, STRING) for name in (*_MATCHERS, *_ACTION_PARTS)),
+        Prop("action", enum(*actions), default="accept"),
+        *(Prop(name, STRING) for name in (*_MATCHERS, *_ACTION_PARTS, *own)),
         Prop("log", BOOL, default=False),
         DISABLED,
         COMMENT,
         key=".id",
         ordered=True,
+        without="brief",
         columns="chain action protocol src-address dst-address dst-port in-interface",
     )
 
@@ -131,8 +131,8 @@ MENUS: tuple[BaseMenu, ...] = (
         without="add remove",
         start=_services(),
     ),
-    _rules("ip firewall filter", tuple(_FILTER_ACTIONS.split()), "accept"),
-    _rules("ip firewall nat", tuple(_NAT_ACTIONS.split()), "accept"),
+    _rules("ip firewall filter", tuple(_FILTER_ACTIONS.split()), _OF_FILTER),
+    _rules("ip firewall nat", tuple(_NAT_ACTIONS.split()), _OF_NAT),
     ItemMenu(
         "ip firewall address-list",
         Prop("list", STRING, required=True),
@@ -192,6 +192,16 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("identity", STRING, read_only=True),
         key=".id",
         without="add set remove",
+        exported=False,
+    ),
+    ItemMenu(
+        "routing ospf neighbor",
+        Prop("instance", STRING, read_only=True),
+        Prop("router-id", STRING, read_only=True),
+        Prop("address", STRING, read_only=True),
+        Prop("state", STRING, read_only=True),
+        key=".id",
+        without="add set remove brief export",
         exported=False,
     ),
 )

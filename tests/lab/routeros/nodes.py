@@ -98,7 +98,10 @@ class Block:
 
 @dataclass
 class Command:
-    """One command with its arguments as written; a ``block`` argument is a ``Block``, a name is a ``str``."""
+    """One command with its arguments as written.
+
+    A ``block`` argument is a ``Block``, a name is a ``str``.
+    """
 
     spec: CommandSpec
     menu: Menu

@@ -23,7 +23,10 @@ def flags(columns: list[Prop], item: Item) -> str:
 
 
 def print_settings(columns: list[Prop], item: Item) -> list[str]:
-    """``key: value`` lines, keys right-aligned two blanks from the edge, values padded to one width."""
+    """Print ``key: value`` lines.
+
+    Keys are right-aligned two blanks from the edge, values are padded to one width.
+    """
     pairs = [(prop.name, shown(item.value(prop.name))) for prop in columns if not is_void(item.value(prop.name))]
     keys = max((len(key) for key, _unused in pairs), default=0) + 2
     values = max((len(value) for _unused, value in pairs), default=0)
@@ -31,7 +34,11 @@ def print_settings(columns: list[Prop], item: Item) -> list[str]:
 
 
 def print_items(menu: ItemMenu, columns: list[Prop], rows: Numbered, style: str) -> list[str]:
-    """The rows in the style ``terse``, ``detail``, ``value-list``, ``proplist`` or (empty, ``brief``) as a table."""
+    """Print the rows in a style.
+
+    The styles are ``terse``, ``detail``, ``value-list``, ``proplist``, and (empty, ``brief``) a
+    table.
+    """
     if style == "value-list":
         return _value_list(columns, rows)
     if style in ("terse", "detail"):

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``/system license renew``: a command of the monitor type, which watches the router talk to the account server."""
+"""The command ``/system license renew``.
+
+It is of the monitor type, which watches the router talk to the account server.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ _AGAIN = 0.05
 
 
 class _Process:
-    """What happens in the router; its states in ``states``, the last of them final once ``ended``."""
+    """A renewal in the router.
+
+    ``states`` are its states, of which the last is final once ``ended`` is true.
+    """
 
     def __init__(self, router: Router, account: str, password: str, level: str) -> None:
         self.states = ["connecting"]
@@ -39,7 +45,7 @@ class _Process:
 
     def _run(self) -> None:
         answer = None
-        give_up = time.monotonic() + self._router.licence_switches.renew_runs_on
+        give_up = time.monotonic() + self._router.license_switches.renew_runs_on
         while answer is None:
             try:
                 answer = self._contact()
@@ -48,10 +54,10 @@ class _Process:
             if answer is None and (self.abandoned or self._rebooted() or time.monotonic() > give_up):
                 return
         with self._router.lock:
-            kept = not self.abandoned or self._router.licence_switches.renew_late == "applied"
+            kept = not self.abandoned or self._router.license_switches.renew_late == "applied"
             if answer.status == "done" and kept and not self._rebooted():
-                self._router.licence.accept(answer)
-                self._router.licence.renewals += 1
+                self._router.license.accept(answer)
+                self._router.license.renewals += 1
         self._say(answer.status)
         self.ended = True
         self.changed.set()
@@ -65,11 +71,11 @@ class _Process:
             raise ConnectionAbortedError("nobody waits for it")
         self._say("renewing")
         with router.lock:
-            router.licence.catch_up(router)
-            licence = router.licence
-            expired = bool(licence.limited_upgrades) and licence.level != "free"
+            router.license.catch_up(router)
+            license = router.license
+            expired = bool(license.limited_upgrades) and license.level != "free"
         return router.accounts.contact(
-            licence.system_id, router.machine, licence.key_id, expired, self._credentials, self._level
+            license.system_id, router.machine, license.key_id, expired, self._credentials, self._level
         )
 
     def _rebooted(self) -> bool:
@@ -81,10 +87,13 @@ class _Process:
         self.changed.set()
 
 
+_ASKED = ("account", "password", "level")  # a command without one of them is not read (routeros-lsp, of 7.21.4)
+
+
 def _renew(call: Call) -> Value:
-    router, switches = call.router, call.router.licence_switches
+    router, switches = call.router, call.router.license_switches
     # Without a terminal there is nobody to ask for what is missing.
-    if missing := [name for name in ("account", "password", "level") if not text(call.get(name))]:
+    if missing := [name for name in _ASKED if not text(call.get(name))]:
         raise ScriptError(f"missing value(s) of argument(s) {' '.join(missing)}")
     level = text(_LEVEL.read(router, "level", call.args["level"]))
     interval = _seconds(call, "interval", 1.0)
@@ -130,7 +139,7 @@ class _Sections:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._found: list[str] = []
-        self._all = call.router.licence_switches.renew_sections == "all"
+        self._all = call.router.license_switches.renew_sections == "all"
 
     def add(self, state: str) -> None:
         call = self._call
@@ -145,7 +154,7 @@ class _Sections:
     def result(self) -> Value:
         call, states = self._call, self._found if self._all else self._found[-1:]
         value = self._shown(states)
-        if call.router.licence_switches.renew_error_fails and states and states[-1].startswith("ERROR"):
+        if call.router.license_switches.renew_error_fails and states and states[-1].startswith("ERROR"):
             raise ScriptError(states[-1])
         return value
 
@@ -171,7 +180,7 @@ _PARAMS = (
 )
 _SEEN = (*params("text", "file"), *params("flag", "append"))  # observed from 7.9 on; before, nobody has looked
 RENEW = tuple(
-    CommandSpec("renew", _renew, _PARAMS + more, since=since, locked=False)
+    CommandSpec("renew", _renew, _PARAMS + more, required=_ASKED, since=since, locked=False)
     for since, more in (((0,), ()), ((7, 9), _SEEN), ((7, 22), (*_SEEN, *params("text", "freeze-frame-interval"))))
 )
 

@@ -41,9 +41,10 @@ class Param:
 class CommandSpec:
     """One command: its parameters and the function that runs it with a ``Call``.
 
-    ``declares`` says where its ``name`` arguments become variables: ``here`` or only ``inside`` its own blocks.
-    ``where`` says that a filter may follow: after the word ``where`` (``word``), or also without it (``bare``).
-    ``rest`` is the kind of any further unnamed arguments; empty: none may follow.
+    ``declares`` says where its ``name`` arguments become variables: ``here`` or only ``inside`` its
+    own blocks. ``where`` says that a filter may follow: after the word ``where`` (``word``), or
+    also without it (``bare``). ``rest`` is the kind of any further unnamed arguments; empty: none
+    may follow.
     """
 
     name: str
@@ -68,7 +69,10 @@ def params(kind: str, *names: str) -> tuple[Param, ...]:
 
 @dataclass
 class Menu:
-    """A place in the menu tree; ``slashes`` of the root says whether paths may be written with slashes inside."""
+    """A place in the menu tree.
+
+    ``slashes`` of the root says whether paths may be written with slashes inside.
+    """
 
     path: tuple[str, ...]
     children: dict[str, Menu] = field(default_factory=dict)

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parser: RouterOS source to a tree, with every menu, command and parameter name checked on the way."""
+"""The parser, which turns RouterOS source into a tree.
+
+It checks every menu, command and parameter name.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,7 @@ class Parser:
             raise self._error("syntax error")
         return Block(tuple(statements))
 
-    # -- characters ------------------------------------------------------------------------------------------------
+    # -- characters --------------------------------------------------------------------------------
 
     def _error(self, message: str, position: int | None = None) -> ScriptSyntaxError:
         at = self.position if position is None else position
@@ -138,7 +141,7 @@ class Parser:
         finally:
             self.depth -= 1
 
-    # -- statements ------------------------------------------------------------------------------------------------
+    # -- statements --------------------------------------------------------------------------------
 
     def _statements(self, closer: str) -> list[Statement]:
         found: list[Statement] = []
@@ -247,7 +250,7 @@ class Parser:
             parent = parent.children[name]
         return parent
 
-    # -- arguments -------------------------------------------------------------------------------------------------
+    # -- arguments ---------------------------------------------------------------------------------
 
     def _arguments(self, menu: Menu, spec: CommandSpec, line: int) -> Command:
         command = Command(spec, menu, line)
@@ -435,7 +438,7 @@ class Parser:
         if command.spec.declares == "here":
             self.declared[-1].add(str(command.args["name"]))
 
-    # -- values ----------------------------------------------------------------------------------------------------
+    # -- values ------------------------------------------------------------------------------------
 
     def _value(self) -> Expr:
         """One argument as it stands after a blank or a ``=``."""
@@ -577,7 +580,7 @@ class Parser:
         self.position += 2
         return _ESCAPES[char]
 
-    # -- expressions -----------------------------------------------------------------------------------------------
+    # -- expressions -------------------------------------------------------------------------------
 
     def _expression(self, level: int = 0) -> Expr:
         if level == len(_LEVELS):

@@ -13,7 +13,6 @@ from .interfaces import COMMENT, DISABLED
 from .kinds import BOOL, IP, STRING, TIME, TIME_OF_DAY, Prop, either, enum, reference, several
 from .menus import BaseMenu, Item, ItemMenu, SettingsMenu
 from .specs import CommandSpec, Param
-from .syntax import parse
 from .values import Array, Time, Value, parse_time, text
 
 if TYPE_CHECKING:
@@ -92,15 +91,6 @@ class ClockMenu(SettingsMenu):
         super().change(router, {name: value for name, value in values.items() if name not in ("date", "time")})
 
 
-class BoardMenu(SettingsMenu):
-    """``/system routerboard``: a CHR has none, so nothing can be read."""
-
-    def show(self, router: Router, name: str, item: Item) -> Value:
-        if name == "routerboard":
-            return False
-        raise ScriptError("no such item")
-
-
 class PackageMenu(ItemMenu):
     """``/system package``."""
 
@@ -173,7 +163,7 @@ def _run_script(call: Call) -> Value:
     item.values["run-count"] = int(text(item.value("run-count"))) + 1
     item.values["last-started"] = call.router.date_time(call.router.clock.now())
     try:
-        block = parse(text(item.value("source")), call.router.root)
+        block = call.interpreter.parse(text(item.value("source")))
     except ScriptSyntaxError as error:
         raise ScriptError(str(error)) from None
     return call.interpreter.run_block(block)
@@ -243,7 +233,7 @@ MENUS: tuple[BaseMenu, ...] = (
     EnvironmentMenu(
         "system script environment",
         *_shown("name", "value"),
-        without="add set",
+        without="add set export",
         exported=False,
     ),
     ItemMenu(
@@ -264,12 +254,6 @@ MENUS: tuple[BaseMenu, ...] = (
         *_shown("name", "version"),
         Prop("disabled", BOOL, read_only=True, flag="X"),
         without="add set remove",
-        exported=False,
-    ),
-    BoardMenu(
-        "system routerboard",
-        Prop("routerboard", BOOL, default=False, read_only=True),
-        *_shown("board-name", "model", "serial-number", "firmware-type", "current-firmware", "upgrade-firmware"),
         exported=False,
     ),
     SettingsMenu(
@@ -314,7 +298,7 @@ MENUS: tuple[BaseMenu, ...] = (
         "log",
         *_shown("time", "topics", "message"),
         key=".id",
-        without="add set remove",
+        without="add set remove from export",
         exported=False,
         more=LOG,
     ),

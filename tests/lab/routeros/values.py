@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RouterOS values: their types, how they turn into text, and how text turns into them.
 
-Python's ``None`` is *nothing*, ``bool``, ``int`` and ``str`` are themselves; a ``str`` holds one byte per character
-(latin-1), because RouterOS strings are byte strings. The other types are the classes of this module.
+Python's ``None`` is *nothing*, ``bool``, ``int`` and ``str`` are themselves; a ``str`` holds one
+byte per character (latin-1), because RouterOS strings are byte strings. The other types are the
+classes of this module.
 """
 
 from __future__ import annotations
@@ -207,7 +208,10 @@ def parse_number(content: str) -> int | None:
 
 
 def parse_time(content: str) -> Time | None:
-    """``1d02:03:04``, ``00:10``, ``1h30m``, ``500ms``, or None. A plain number is not a time here."""
+    """``1d02:03:04``, ``00:10``, ``1h30m``, ``500ms``, or None.
+
+    A plain number is not a time here.
+    """
     match = _CLOCK.match(content)
     if match:
         weeks, days, hours, minutes, seconds = (int(group or 0) for group in match.groups()[:5])
@@ -265,7 +269,10 @@ def parse_typed(content: str) -> Value:
 
 
 def literal(word: str) -> Value:
-    """The value of an unquoted argument of a colon command; a word with commas is an array, ``yes`` is a word."""
+    """Read the value of an unquoted argument of a colon command.
+
+    A word with commas is an array, ``yes`` is a word.
+    """
     if word in ("yes", "no"):
         return word
     value = parse_typed(word)

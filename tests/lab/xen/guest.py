@@ -1,7 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A router's Xen tools: scripts from xenstore, as the manual's section "Guest tools: Xen" says, over a real guest's ring."""
+"""A router's Xen tools.
+
+They take scripts from xenstore over a real guest's ring, as the manual's section "Guest tools: Xen"
+says.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +44,10 @@ class XenSwitches:
     runs_at_boot: bool = True
     """A script that is there when the tools start is run."""
     too_long: str = "dropped"
-    """Output that the store refuses (E2BIG): ``dropped``, ``cut`` to what fits, or ``error`` as the status."""
+    """Output that the store refuses (E2BIG): ``dropped``, ``cut`` to what fits, or ``error`` as the
+    status."""
     without_permission: str = "runs"
-    """A script whose status may not be written (EACCES): ``runs`` all the same, or is ``ignored``."""
+    """A script whose status may not be written (EACCES): still ``runs``, or is ``ignored``."""
     delay: float = 0.0
     """Before a script is looked at."""
     boot_seconds: float = 0.02
@@ -56,9 +61,16 @@ class XenGuest:
     """The tools of one boot of one router."""
 
     def __init__(
-        self, ring: Ring, router: Router, switches: XenSwitches, log: list[str], power: t.Callable[[str], None]
+        self,
+        ring: Ring,
+        router: Router,
+        switches: XenSwitches,
+        log: list[str],
+        power: t.Callable[[str], None],
+        dialect: str,
     ) -> None:
         self.store = Client(ring)
+        self._dialect = dialect
         self._router = router
         self._switches = switches
         self._log = log
@@ -143,7 +155,7 @@ class XenGuest:
         except ValueError:
             source = b":error base64"
         self._log.append(source.decode("utf-8", "replace"))
-        outcome = self._router.run(source, stop=self._stop)
+        outcome = self._router.run(source, stop=self._stop, dialect=self._dialect)
         end = "error" if outcome.exitcode else self._switches.success
         self._running.clear()
         with contextlib.suppress(Gone, StoreError):

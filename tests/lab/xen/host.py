@@ -32,7 +32,10 @@ class Domain:
         """The scripts that ran, over all boots."""
         self.boots = 0
         self.data: dict[str, str] = {}
-        """XAPI's ``VM.xenstore_data``: written at each boot, and taken from the guest's part of the store when a domain ends."""
+        """XAPI's ``VM.xenstore_data``: written at each boot, and taken from the guest's part of the
+        store when a domain ends."""
+        self.dialect = "xenstore"
+        """How scripts come to the router, for the recorder."""
         self.domid: int | None = None
         self.guest: XenGuest | None = None
         self._lock = threading.RLock()
@@ -75,7 +78,7 @@ class Domain:
         with self._lock:
             domid = t.cast("int", self.domid)
             ring = Ring(self.host.daemon.folder, domid, 10 + domid)
-            self.guest = XenGuest(ring, self.router, self.switches, self.log, self._power)
+            self.guest = XenGuest(ring, self.router, self.switches, self.log, self._power, self.dialect)
 
     def stop(self) -> None:
         """Power off, as at a power cut: the domain is gone from the store."""
@@ -107,7 +110,10 @@ class Domain:
         return self.host.store.tree(f"{self.path}/vm-data", self.path) if self.domid is not None else {}
 
     def set_live(self, data: dict[str, str]) -> None:
-        """XAPI's ``set_xenstore_data`` on a running VM: vm-data is made anew, and is not the guest's any more."""
+        """Set vm-data as XAPI's ``set_xenstore_data`` does on a running VM.
+
+        vm-data is made anew, and no longer belongs to the guest.
+        """
         self.data = dict(data)
         root = f"{self.path}/vm-data"
         self.host.store.remove(root)

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Debian's oxenstored and xenstore commands, fetched and unpacked into a cache (nothing is installed), and the daemon running."""
+"""Debian's oxenstored and xenstore commands, and the running daemon.
+
+They are fetched and unpacked into a cache; nothing is installed.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,20 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..missing import Missing
+
 SHIM = Path(__file__).with_name("shim.c")
+_START_SECONDS = 60.0
 _LIBRARIES = ("libxenstore4", "libxentoolcore1", "libxentoollog1", "libxencall1", "libxendevicemodel1", "libxenevtchn1")
 _LIBRARIES += ("libxenforeignmemory1", "libxengnttab1", "libxenhypfs1", "libyajl2")
-
-
-class NoXen(Exception):
-    """oxenstored cannot be had here; the text says why."""
 
 
 @dataclass(frozen=True)
 class Programs:
     """What ``build_xen`` made."""
 
+    root: Path
+    """The folder in which the packages are unpacked."""
     daemon: Path
     xl: Path
     commands: Path
@@ -40,7 +44,7 @@ class Programs:
 
 
 def build_xen(cache: Path) -> Programs:
-    """Fetch and build once. Raises NoXen."""
+    """Fetch and build once. Raises Missing."""
     cache.mkdir(parents=True, exist_ok=True)
     state = hashlib.sha256(SHIM.read_bytes()).hexdigest()[:16]
     target = cache / f"xen-{state}"
@@ -54,9 +58,9 @@ def build_xen(cache: Path) -> Programs:
     daemons = sorted(target.glob("usr/lib/xen-*/bin/oxenstored"))
     libraries = sorted(target.glob("usr/lib/*/libxenstore.so.*"))
     if not daemons or not libraries:
-        raise NoXen("xenstore: not run, the packages of this distribution have no oxenstored")
+        raise Missing("xenstore: the packages of this distribution have no oxenstored")
     return Programs(
-        daemons[0], daemons[0].with_name("xl"), target / "usr" / "bin", libraries[0].parent, target / "shim.so"
+        target, daemons[0], daemons[0].with_name("xl"), target / "usr" / "bin", libraries[0].parent, target / "shim.so"
     )
 
 
@@ -64,7 +68,7 @@ def _unpack(folder: Path) -> None:
     said = _run(["apt-cache", "search", "--names-only", r"^xen-utils-[0-9.]+$"], folder)
     versions = sorted(re.findall(r"^xen-utils-([0-9.]+) ", said, re.MULTILINE), key=lambda one: one.split("."))
     if not versions:
-        raise NoXen("xenstore: not run, apt knows no xen-utils-* ('apt-get update' as root first?)")
+        raise Missing("xenstore: apt knows no xen-utils-* ('apt-get update' as root first?)")
     needed = [f"xen-utils-{versions[-1]}", f"libxenmisc{versions[-1]}", "xenstore-utils", *_LIBRARIES]
     have = _run(["apt-cache", "pkgnames"], folder).split()
     # Some distributions append t64 to the names of libraries.
@@ -76,17 +80,21 @@ def _unpack(folder: Path) -> None:
 
 def _run(command: list[str], folder: Path) -> str:
     if shutil.which(command[0]) is None:
-        raise NoXen(f"xenstore: not run, {command[0]} is missing")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+        raise Missing(f"xenstore: {command[0]} is missing")
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    except subprocess.TimeoutExpired as error:
+        raise Missing(f"xenstore: '{' '.join(command[:3])} ...' did not end within 5 minutes") from error
     if done.returncode:
-        raise NoXen(
-            f"xenstore: not run, '{' '.join(command[:3])} ...' said: {(done.stderr or done.stdout).strip()[-800:]}"
-        )
+        raise Missing(f"xenstore: '{' '.join(command[:3])} ...' said: {(done.stderr or done.stdout).strip()[-800:]}")
     return done.stdout
 
 
 class Oxenstored:
-    """The daemon with its files in *folder*; a context manager. *value_quota*: bytes of one value."""
+    """The daemon with its files in *folder*; a context manager.
+
+    *value_quota*: bytes of one value.
+    """
 
     def __init__(self, programs: Programs, folder: Path, value_quota: int = 2048) -> None:
         self.programs = programs
@@ -109,6 +117,7 @@ class Oxenstored:
                 command,
                 env={
                     "LAB_XEN": str(self.folder),
+                    "LAB_XEN_ROOT": str(self.programs.root),
                     "LD_LIBRARY_PATH": str(self.programs.libraries),
                     "LD_PRELOAD": str(self.programs.shim),
                 },
@@ -116,14 +125,13 @@ class Oxenstored:
                 stdout=said,
                 stderr=said,
             )
-        for _unused in range(200):
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
             if self.socket.exists() and (self.folder / "events").exists():
                 return self
-            if self._process.poll() is not None:
-                break
             time.sleep(0.02)
         self.__exit__()
-        raise NoXen(f"xenstore: not run, oxenstored did not start: {(self.folder / 'said').read_text()[-800:]}")
+        raise RuntimeError(f"oxenstored did not start: {(self.folder / 'said').read_text()[-800:]}")
 
     def __exit__(self, *exc_info: object) -> None:
         with contextlib.suppress(ProcessLookupError):

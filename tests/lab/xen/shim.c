@@ -8,6 +8,7 @@
  */
 
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -175,6 +176,17 @@ int xenevtchn_unmask(void *xce, uint32_t port)
 
 /* -- libc: places that are built into the program -------------------------------------------------------------------- */
 
+/* Where the daemon's packages are unpacked: since Xen 4.20 it loads a plugin by its absolute path. */
+static const char *unpacked(const char *path, char *changed, size_t size)
+{
+    const char *root = getenv("LAB_XEN_ROOT");
+
+    if (!path || !root || strncmp(path, "/usr/lib/xen-", strlen("/usr/lib/xen-")))
+        return path;
+    snprintf(changed, size, "%s%s", root, path);
+    return changed;
+}
+
 static const char *elsewhere(const char *path, char *changed, size_t size)
 {
     static const char *const places[] = { "/var/run/xenstored", "/run/xenstored", "/var/run/xen", "/run/xen", "/var/log/xen" };
@@ -190,6 +202,27 @@ static const char *elsewhere(const char *path, char *changed, size_t size)
 }
 
 #define REAL(name) ((typeof(&name))dlsym(RTLD_NEXT, #name))
+
+void *dlopen(const char *path, int flags)
+{
+    char changed[512];
+
+    return REAL(dlopen)(unpacked(path, changed, sizeof(changed)), flags);
+}
+
+DIR *opendir(const char *path)
+{
+    char changed[512];
+
+    return REAL(opendir)(unpacked(path, changed, sizeof(changed)));
+}
+
+int stat64(const char *path, struct stat64 *status)
+{
+    char changed[512];
+
+    return REAL(stat64)(unpacked(path, changed, sizeof(changed)), status);
+}
 
 int setrlimit(__rlimit_resource_t resource, const struct rlimit *limits)
 {

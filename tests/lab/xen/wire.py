@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""xenstore's wire protocol as a guest's kernel and dom0's toolstack speak it: over a ring, and over oxenstored's socket.
+"""xenstore's wire protocol as a guest's kernel and dom0's toolstack speak it.
 
-Written from Xen's public headers ``io/xs_wire.h`` and the document ``docs/misc/xenstore.txt``; shares nothing with the client
-of the collection.
+It goes over a ring, and over oxenstored's socket.
+
+Written from Xen's public headers ``io/xs_wire.h`` and the document ``docs/misc/xenstore.txt``;
+shares nothing with the client of the collection.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ DIRECTORY, READ, GET_PERMS, WATCH, UNWATCH, START, END, INTRODUCE, RELEASE = ran
 WRITE, MKDIR, RM, SET_PERMS, EVENT, ERROR = range(11, 17)
 _HEADER = struct.Struct("<IIII")  # type, request, transaction, length
 _RING = 1024
+PAYLOAD_MAX = 4096
+"""The longest message without its header (XENSTORE_PAYLOAD_MAX)."""
 
 
 class StoreError(Exception):
@@ -77,7 +81,10 @@ class Socket:
 
 
 class Ring:
-    """A guest's way: one page shared with the daemon, and an event channel. See shim.c for the files."""
+    """A guest's way: one page shared with the daemon, and an event channel.
+
+    See shim.c for the files.
+    """
 
     _INDICES = {"request_consumer": 2048, "request_producer": 2052, "reply_consumer": 2056, "reply_producer": 2060}
 
@@ -142,8 +149,14 @@ class Ring:
             os.close(self._wake)
 
 
+ANSWER_SECONDS = 60
+
+
 class Client:
-    """Requests and watch events on one connection. Paths may be relative to the domain's own, values are text."""
+    """Requests and watch events on one connection.
+
+    Paths may be relative to the domain's own, values are text.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -174,9 +187,14 @@ class Client:
             self._replies.put(None)
 
     def ask(self, kind: int, payload: bytes, transaction: int = 0) -> bytes:
+        if len(payload) > PAYLOAD_MAX:
+            raise StoreError("E2BIG")  # a kernel does not send it: the daemon would drop the connection
         with self._lock:
             self._transport.send(_HEADER.pack(kind, 0, transaction, len(payload)) + payload)
-            reply = self._replies.get()
+            try:
+                reply = self._replies.get(timeout=ANSWER_SECONDS)
+            except queue.Empty:
+                raise Gone from None
         if reply is None:
             self._replies.put(None)
             raise Gone

@@ -1,15 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the modules' pages promise is what the actions take."""
+"""What the modules' pages promise is what the actions take, and what the role that passes their
+options on says of them."""
 
 from __future__ import annotations
 
 import importlib
+import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.platforms import canonical
 
 PLUGINS = Path(__file__).parents[4] / "plugins"
 NAMES = sorted(path.stem for path in (PLUGINS / "action").glob("*.py"))
@@ -23,9 +28,10 @@ def options(page):
     """Its own, and those of the fragments that it extends."""
     found = dict(page.get("options", {}))
     for fragment in page.get("extends_documentation_fragment", []):
-        name = fragment.removeprefix("outofband.chr.")
+        name, _dot, part = fragment.removeprefix("outofband.chr.").partition(".")
         shared = importlib.import_module(f"ansible_collections.outofband.chr.plugins.doc_fragments.{name}")
-        found |= yaml.safe_load(shared.ModuleDocFragment.DOCUMENTATION).get("options", {})
+        text = getattr(shared.ModuleDocFragment, part.upper() or "DOCUMENTATION")
+        found |= yaml.safe_load(text).get("options", {})
     return found
 
 
@@ -50,3 +56,37 @@ def test_every_page_has_examples_and_what_it_returns(name):
 def test_every_module_is_in_the_action_group():
     runtime = yaml.safe_load((PLUGINS.parent / "meta" / "runtime.yml").read_text())
     assert sorted(runtime["action_groups"]["chr"]) == NAMES
+
+
+ROLE = yaml.safe_load((PLUGINS.parent / "roles" / "image_import" / "meta" / "argument_specs.yml").read_text())
+MADE_BY = {
+    f"image_import_{'rescue' if name == 'rescue_disk' else canonical(name.removesuffix('_vm'))}_": name
+    for name in NAMES
+    if name.endswith("_vm") or name == "rescue_disk"
+}
+OPTIONS_OF_THE_ROLE_ALONE = {"image_import_hyperv_host"}
+
+
+def paragraphs(option):
+    text = option["description"]
+    return [text] if isinstance(text, str) else list(text)
+
+
+@pytest.mark.parametrize("prefix", MADE_BY)
+def test_the_role_describes_options_as_their_module_does(prefix):
+    documented = options(yaml.safe_load(module(MADE_BY[prefix]).DOCUMENTATION))
+    passed_on = {
+        name.removeprefix(prefix): option
+        for name, option in ROLE["argument_specs"]["main"]["options"].items()
+        if name.startswith(prefix) and name not in OPTIONS_OF_THE_ROLE_ALONE
+    }
+    assert passed_on
+    for name, option in passed_on.items():
+        page = documented[name]
+        wanted = paragraphs(page)
+        default = page.get("default")
+        if page.get("required"):
+            wanted.append(f"It is required on the platform V({prefix.split('_')[2]}).")
+        elif default and "default" not in option:
+            wanted.append(f"It is V({default if isinstance(default, str) else json.dumps(default)}) when left out.")
+        assert [re.sub(rf"O\({prefix}", "O(", text) for text in paragraphs(option)] == wanted, name

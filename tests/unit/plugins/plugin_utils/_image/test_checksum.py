@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.checksum import parse
 
 

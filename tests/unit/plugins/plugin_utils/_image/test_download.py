@@ -8,22 +8,20 @@ import hashlib
 import os
 import resource as limits
 import signal
+import ssl
 import subprocess
 import sys
 import time
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
-    GuestError,
-    InvalidInput,
-    TransferFailed,
-)
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, TransferFailed
 from ansible_collections.outofband.chr.plugins.plugin_utils._image import download as module
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.checksum import Checksum
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.download import Download, Trust, check_url, shown
 from ansible_collections.outofband.chr.tests.lab.certificate import make_certificate
+from ansible_collections.outofband.chr.tests.lab.rude import RudeServer, rude
 from ansible_collections.outofband.chr.tests.lab.web import Resource, WebServer
 
 BODY = os.urandom(3_000_000)
@@ -78,7 +76,8 @@ def test_a_connection_that_breaks_is_continued_where_it_broke(web, get, target):
 def test_a_later_run_goes_on_where_the_first_was_given_up(web, get, target):
     web["/f"] = Resource(BODY, break_after=[1_000_000, 0, 0, 0, 0])
     with pytest.raises(
-        TransferFailed, match=r"after several tries: .*The 1 MB that came are kept, and the next run goes on there"
+        TransferFailed,
+        match=r"after several tries: .*The 1 MB that arrived are kept, and the next run continues from there",
     ):
         get()
     get()
@@ -191,7 +190,11 @@ def test_tries_end(web, get):
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(404, "It has no such file: check version and url"), (403, "It wants a login"), (400, "Check version and url")],
+    [
+        (404, "The server does not have this file: check version and url"),
+        (403, "A login is required"),
+        (400, "Check version and url"),
+    ],
 )
 def test_a_refusal_is_told_at_once(web, get, target, status, advice):
     web["/f"] = Resource(b"", status)
@@ -207,7 +210,7 @@ PAGE = b"\n<!DOCTYPE html><html><head><title>Log in\x1b[2J, please</title></head
 def test_a_web_page_in_place_of_the_file_is_recognised(web, get, target):
     web["/f"] = Resource(PAGE, headers={"Content-Type": "text/html"})
     with pytest.raises(
-        TransferFailed, match=r"answered with a web page \('Log in\[2J, please'\) in place of the file\. "
+        TransferFailed, match=r"answered with a web page \('Log in \[2J, please'\) instead of the file\. "
     ):
         get()
     assert left(target) == []
@@ -216,7 +219,7 @@ def test_a_web_page_in_place_of_the_file_is_recognised(web, get, target):
 def test_a_redirect_to_a_web_page_says_where_it_led(web, get):
     web["/f"] = Resource(b"", 302, {"Location": f"{web.url}/login?secret=1"})
     web["/login"] = Resource(PAGE)
-    with pytest.raises(TransferFailed, match=rf"in place of the file after it led to {web.url}/login\. "):
+    with pytest.raises(TransferFailed, match=rf"instead of the file after it led to {web.url}/login\. "):
         get()
 
 
@@ -267,7 +270,7 @@ def test_an_empty_file_is_none(web, get):
 def test_more_bytes_than_any_image_has_are_not_stored(web, get, target, monkeypatch, length):
     monkeypatch.setattr(module, "_LARGEST", 2_000_000)
     web["/f"] = Resource(BODY, length=length)
-    with pytest.raises(TransferFailed, match="no image of a router"):
+    with pytest.raises(TransferFailed, match="cannot be the image of a router"):
         get()
     assert left(target) == []
 
@@ -275,7 +278,7 @@ def test_more_bytes_than_any_image_has_are_not_stored(web, get, target, monkeypa
 def test_a_server_that_falls_silent_ends_with_the_time(web, get):
     web["/f"] = Resource(BODY, stall_after=1_000_000)
     with pytest.raises(
-        TransferFailed, match=r"was not downloaded within 1 s \(timeout\): .*The 1 MB that came are kept"
+        TransferFailed, match=r"was not downloaded within 1 s \(timeout\): .*The 1 MB that arrived are kept"
     ):
         get(seconds=1.0)
 
@@ -304,7 +307,7 @@ def test_a_full_disk_leaves_nothing(web, get, target):
     limits.setrlimit(limits.RLIMIT_FSIZE, (1_000_000, hard))
     try:
         with pytest.raises(
-            GuestError, match=r"file.part cannot be written: .* Free space there, or choose another folder with cache"
+            ChrError, match=r"file.part cannot be written: .* Free space there, or choose another folder with cache"
         ):
             get()
     finally:
@@ -313,7 +316,7 @@ def test_a_full_disk_leaves_nothing(web, get, target):
 
 
 def test_progress_is_told_when_it_takes_long(web, get, monkeypatch):
-    monkeypatch.setattr("ansible_collections.outofband.chr.plugins.plugin_utils._progress._SILENT", 0.0)
+    monkeypatch.setattr("ansible_collections.outofband.chr.plugins.plugin_utils._core.progress._SILENT", 0.0)
     web["/f"] = Resource(BODY)
     said = get()
     assert said[-1].startswith("downloading f: 3 of 3 MB (100 %), ")
@@ -331,25 +334,21 @@ def test_a_certificate_is_checked(target, get, tmp_path):
     assert target.read_bytes() == BODY
 
 
-def test_a_private_authority_is_believed(target, get, tmp_path):
-    # With what Python 3.13 wants of an authority.
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-keyout", tmp_path / "key", "-out", tmp_path / "crt", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost", "-addext", "keyUsage=critical,digitalSignature,keyCertSign"],
-        check=True,
-        capture_output=True,
-    )
-    pem = tmp_path / "pem"
-    pem.write_bytes((tmp_path / "key").read_bytes() + (tmp_path / "crt").read_bytes())
-    with WebServer(pem) as web:
+def test_a_private_authority_is_believed(target, get, tmp_path, monkeypatch):
+    """Python 3.13 asks an authority for extensions that ``openssl req -x509`` does not make."""
+    make_certificate(tmp_path / "pem", "DNS:localhost")
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 has it
+    monkeypatch.setattr(ssl, "create_default_context", lambda **given: given and strict)
+    strict.load_verify_locations(tmp_path / "pem.crt")
+    with WebServer(tmp_path / "pem") as web:
         web["/f"] = Resource(BODY)
-        get(f"{web.url}/f", trust=Trust(ca_path=str(tmp_path / "crt")))
+        get(f"{web.url}/f", trust=Trust(ca_path=str(tmp_path / "pem.crt")))
     assert target.read_bytes() == BODY
 
 
 def test_an_authority_that_is_no_file_is_refused(get):
-    with pytest.raises(InvalidInput, match="ca_path '/no/such' is no file"):
+    with pytest.raises(InvalidInput, match="ca_path '/no/such' cannot be used: No such file"):
         get(trust=Trust(ca_path="/no/such"))
 
 
@@ -367,9 +366,62 @@ def test_an_authority_that_is_no_file_is_refused(get):
     ],
 )
 def test_only_http_is_downloaded(url):
-    with pytest.raises(InvalidInput, match="no http or https URL"):
+    with pytest.raises(InvalidInput, match="not a valid http or https URL"):
         check_url(url)
 
 
 def test_a_url_is_shown_without_its_secrets():
     assert shown("https://me:pass@host:8/a/b@c.zip?token=x#y") == "https://host:8/a/b@c.zip"
+
+
+@pytest.mark.parametrize("how", ["header", "interim", "interim without end", "body", "chunk"])
+def test_a_server_that_answers_without_end_is_left_with_the_time(get, how):
+    with RudeServer(rude(how, paces=0.02)) as server:
+        began = time.monotonic()
+        with pytest.raises(TransferFailed, match=r"/f was not downloaded within 0.6 s \(timeout\)"):
+            get(f"{server.url}/f", seconds=0.6)
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("number", ["\xb2", "9" * 5000, "-1"])
+@pytest.mark.parametrize("header", ["Content-Length", "Content-Range"])
+def test_a_number_that_is_none_is_no_number(web, get, target, header, number):
+    web["/f"] = Resource(BODY, length=-1, headers={header: number})
+    get()
+    assert target.read_bytes() == BODY
+
+
+def test_a_length_of_400_digits_is_no_image(web, get):
+    web["/f"] = Resource(BODY, length=-1, headers={"Content-Length": "9" * 400})
+    with pytest.raises(TransferFailed, match="cannot be the image of a router"):
+        get()
+
+
+@pytest.mark.parametrize("way", ["http://", "ftp://", "file://", "http://a b"])
+def test_a_redirect_leads_from_https_to_https_only(target, get, tmp_path, way):
+    make_certificate(tmp_path / "pem", "DNS:localhost")
+    with WebServer(tmp_path / "pem") as web, WebServer() as other:
+        other["/f"] = Resource(BODY)
+        web["/f"] = Resource(b"", 302, {"Location": other.url.replace("http://", way) + "/f"})
+        with pytest.raises(TransferFailed, match="leads from https to http://|which is not downloaded"):
+            get(f"{web.url}/f", trust=Trust(ca_path=str(tmp_path / "pem.crt")))
+        assert other["/f"].asked == []
+    assert left(target) == []
+
+
+def test_redirects_in_a_circle_end(web, get):
+    web["/f"] = Resource(b"", 302, {"Location": "/g"})
+    web["/g"] = Resource(b"", 302, {"Location": "/f"})
+    with pytest.raises(TransferFailed, match="from one address to the next, more than 10 times"):
+        get()
+
+
+def test_a_login_of_netrc_is_for_its_host_only(web, get, target, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password s3cret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    web["/f"] = Resource(BODY, login="Basic " + base64.b64encode(b"me:s3cret").decode())
+    get()
+    assert target.read_bytes() == BODY
+    with pytest.raises(TransferFailed, match="answered 401"):
+        get(web.url.replace("127.0.0.1", "localhost") + "/f")

@@ -8,23 +8,25 @@ import subprocess
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import GuestError, InvalidInput, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._image import first_boot
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.partitions import read_disk
-from ansible_collections.outofband.chr.tests.lab.chr_image import X86_64, Partition, build_chr_image, tool, write_tables
+from ansible_collections.outofband.chr.tests.lab.chr_image import X86_64, Partition, build_chr_image, write_tables
+from ansible_collections.outofband.chr.tests.lab.missing import need_program
 
 SCRIPT = '/system identity set name="n\u00e9w"\r\n:put \\$x\n'.encode()
 
 
 def inside(path, *request, start=X86_64[1].start):
-    command = [tool("debugfs"), "-R", " ".join(request), f"{path}?offset={start * 512}"]
+    command = [need_program("debugfs"), "-R", " ".join(request), f"{path}?offset={start * 512}"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def sound(path, start=X86_64[1].start):
     return (
         subprocess.run(
-            [tool("e2fsck"), "-fn", f"{path}?offset={start * 512}"], capture_output=True, check=False
+            [need_program("e2fsck"), "-fn", f"{path}?offset={start * 512}"], capture_output=True, check=False
         ).returncode
         == 0
     )
@@ -39,7 +41,7 @@ def place(tmp_path):
         folder.mkdir()
         path = folder / "disk.raw"
         subprocess.run(["cp", "--sparse=always", source, path], check=True)
-        first_boot.place(read_disk(path, "it"), script, "it")
+        first_boot.place(read_disk(path, "it", Deadline(60)), script, "it")
         # where debugfs can be asked by its path
         return path.rename(tmp_path / "placed.raw")
 
@@ -79,7 +81,8 @@ def test_the_partition_is_found_wherever_it_begins(place, tmp_path):
     (tmp_path / "tree" / "rw").mkdir(parents=True)
     offset = f"offset={moved.start * 512}"
     subprocess.run(
-        [tool("mke2fs"), "-q", "-F", "-t", "ext4", "-d", tmp_path / "tree", "-E", offset, source, "50000k"], check=True
+        [need_program("mke2fs"), "-q", "-F", "-t", "ext4", "-d", tmp_path / "tree", "-E", offset, source, "50000k"],
+        check=True,
     )
     assert inside(place(source), "cat", "/rw/autorun.scr", start=moved.start) == SCRIPT
 
@@ -87,7 +90,7 @@ def test_the_partition_is_found_wherever_it_begins(place, tmp_path):
 def test_a_disk_that_a_router_has_run_from_is_refused(place, image):
     # what the kernel sets when it mounts the file system: the journal is to be replayed
     subprocess.run(
-        [tool("debugfs"), "-w", "-R", "feature needs_recovery", f"{image}?offset={X86_64[1].start * 512}"],
+        [need_program("debugfs"), "-w", "-R", "feature needs_recovery", f"{image}?offset={X86_64[1].start * 512}"],
         check=True,
         capture_output=True,
     )
@@ -98,7 +101,7 @@ def test_a_disk_that_a_router_has_run_from_is_refused(place, image):
 def test_a_disk_without_the_folder_is_refused(place, tmp_path):
     path = build_chr_image(tmp_path / "image")
     subprocess.run(
-        [tool("debugfs"), "-w", "-f", "-", f"{path}?offset={X86_64[1].start * 512}"],
+        [need_program("debugfs"), "-w", "-f", "-", f"{path}?offset={X86_64[1].start * 512}"],
         input=b"rm /rw/REBOOT\nrm /rw/autorun.scr\nrmdir /rw\n",
         check=True,
         capture_output=True,
@@ -117,7 +120,7 @@ def test_a_disk_without_a_file_system_is_refused(place, image):
 
 
 def test_a_script_for_which_there_is_no_room_is_told_without_showing_it(place, published):
-    with pytest.raises(GuestError, match="did not get whole into it: debugfs said .*Is there room") as failed:
+    with pytest.raises(ChrError, match="was not completely written to it: debugfs said .*Is there room") as failed:
         place(published, b"secret" * 20_000_000)
     assert "secretsecret" not in str(failed.value)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.ova import extract_disk, is_ova
 
 DISK = b"KDMV" + bytes(5000)
@@ -67,3 +67,13 @@ def test_a_part_of_one_is_refused(tmp_path, size):
 def test_what_is_no_tar_is_no_ova(tmp_path):
     (tmp_path / "chr.vmdk").write_bytes(DISK)
     assert not is_ova(tmp_path / "chr.vmdk") and not is_ova(tmp_path / "nothing")
+
+
+def test_an_ova_that_makes_no_sense_is_refused(tmp_path):
+    path = ova(tmp_path, {"a.vmdk": DISK})
+    data = bytearray(path.read_bytes())
+    data[124:136] = b"\x80" + b"\xff" * 11  # the size, in base 256
+    data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput, match="The OVA .* (cannot be read|has 0 disks|ends in the middle)"):
+        extract_disk(path, tmp_path)

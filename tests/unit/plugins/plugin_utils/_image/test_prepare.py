@@ -16,20 +16,18 @@ import zipfile
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.errors import (
-    GuestError,
-    InvalidInput,
-    TransferFailed,
-)
-from ansible_collections.outofband.chr.plugins.plugin_utils._guest.private import locked
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, TransferFailed
 from ansible_collections.outofband.chr.plugins.plugin_utils._image import prepare as module
 from ansible_collections.outofband.chr.plugins.plugin_utils._image import unpack
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.checksum import Checksum
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.download import Trust
-from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect, qemu_img
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.prepare import FORMATS, Cache, Prepared, Recipe
-from ansible_collections.outofband.chr.tests.lab.chr_image import X86_64, build_chr_image, pack, tool, write_tables
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.tools import qemu_img
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_file import locked
+from ansible_collections.outofband.chr.tests.lab.chr_image import X86_64, build_chr_image, pack, write_tables
+from ansible_collections.outofband.chr.tests.lab.missing import need_program
 from ansible_collections.outofband.chr.tests.lab.web import Resource
 
 MIB = 1024 * 1024
@@ -100,7 +98,7 @@ def test_a_disk_is_never_made_smaller(prepare, cache, tmp_path):
     os.truncate(large, 256 * MIB)
     with pytest.raises(
         InvalidInput,
-        match="size is 134217728 bytes, and the disk in .*large has 268435456. A disk is never made smaller",
+        match="size is 134217728 bytes, but the disk in .*large has 268435456. A disk is never made smaller",
     ):
         prepare(Recipe(large, None, "raw", size=128 * MIB))
     assert left(cache) == []
@@ -117,7 +115,7 @@ def test_a_small_disk_that_is_whole_is_taken_if_it_is_made_large_enough(prepare,
     small.write_bytes(b"")
     os.truncate(small, 64 * MIB)
     write_tables(small, X86_64[:1], boot_code=b"\xfa")
-    with pytest.raises(InvalidInput, match="has 67108864 bytes, and a CHR needs at least 128 MiB. .*give size"):
+    with pytest.raises(InvalidInput, match="has 67108864 bytes, but a CHR needs at least 128 MiB. .*give size"):
         prepare(Recipe(small, None, "raw"))
     assert prepare(Recipe(small, None, "raw", size=128 * MIB)).virtual_size == 128 * MIB
 
@@ -130,7 +128,7 @@ def test_an_image_of_any_format_is_taken_without_an_archive(prepare, published, 
     prepared = prepare(Recipe(source, None, "qcow2", script=b"/"))
     raw = tmp_path / "raw"
     qemu_img("convert", "-O", "raw", str(prepared.path), str(raw))
-    subprocess.run([tool("e2fsck"), "-fn", f"{raw}?offset={X86_64[1].start * 512}"], check=True)
+    subprocess.run([need_program("e2fsck"), "-fn", f"{raw}?offset={X86_64[1].start * 512}"], check=True)
     assert sha256(source) == before
 
 
@@ -141,18 +139,38 @@ def test_an_archive_of_another_format_is_taken(prepare, published, tmp_path):
     assert prepared.sha256 == sha256(published)
 
 
-def test_an_image_in_an_archive_cannot_unfold_to_more_than_the_archive_could(prepare, cache, tmp_path, monkeypatch):
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("kind", ["qcow2", "raw"])
+def test_a_disk_larger_than_a_routers_is_refused_unless_size_says_it(
+    prepare, cache, tmp_path, kind, wrapped, published
+):
     bomb = tmp_path / "bomb"
-    qemu_img("create", "-f", "qcow2", str(bomb), "1T")
+    if kind == "qcow2":
+        qemu_img("create", "-f", "qcow2", str(bomb), "1T")
+    elif wrapped:
+        return  # an archive says the size of its file; see test_unpack.py
+    else:
+        subprocess.run(["cp", "--sparse=always", published, bomb], check=True)
+        os.truncate(bomb, 2**40)
+    recipe = Recipe(pack(bomb, tmp_path / "zip") if wrapped else bomb, None, "raw")
+    with pytest.raises(InvalidInput, match="would become 1099511627776 bytes, but without a larger size the limit is"):
+        prepare(recipe)
     with pytest.raises(InvalidInput, match="would become 1099511627776 bytes"):
-        prepare(Recipe(pack(bomb, tmp_path / "zip"), None, "raw"))
+        prepare(varied(recipe, size=8 * 1024 * MIB))
     assert unpack.LARGEST < 2**40
-    assert left(cache) == []
+    assert list(cache.folder.rglob("*.raw*")) == [one for one in cache.folder.rglob("*.lock") if ".raw" in one.name]
+
+
+def test_a_large_disk_is_taken_when_size_says_so(prepare, published, tmp_path):
+    large = tmp_path / "large"
+    qemu_img("convert", "-f", "raw", "-O", "qcow2", str(published), str(large))
+    subprocess.run(["qemu-img", "resize", "-q", large, "5G"], check=True)
+    assert prepare(Recipe(large, None, "qcow2", size=5 * 1024 * MIB)).virtual_size == 5 * 1024 * MIB
 
 
 def test_an_image_for_arm64_is_refused(prepare, cache, tmp_path):
     with pytest.raises(
-        InvalidInput, match="arm.zip is for arm64. These VMs are x86_64 ones: take the image without arm64"
+        InvalidInput, match="arm.zip is for arm64. A CHR VM of this collection is x86_64: use the image without arm64"
     ):
         prepare(
             Recipe(pack(build_chr_image(tmp_path / "disk", architecture="arm64"), tmp_path / "arm.zip"), None, "raw")
@@ -274,10 +292,24 @@ def test_a_download_that_is_known_by_something_else_is_made_once_too(prepare, we
 def test_what_came_without_a_checksum_and_is_no_image_is_downloaded_anew(prepare, web, archive):
     web["/chr.zip"] = Resource(b'{"error": "try later"}')
     recipe = Recipe(f"{web.url}/chr.zip", None, "qcow2")
-    with pytest.raises(InvalidInput, match="chr.zip is no disk image"):
+    with pytest.raises(InvalidInput, match="chr.zip is not a disk image"):
         prepare(recipe)
     web["/chr.zip"] = Resource(archive.read_bytes())
     assert prepare(recipe).source_sha256 == sha256(archive)
+
+
+def test_any_failure_lets_a_file_without_a_checksum_be_downloaded_anew(prepare, web, archive, monkeypatch):
+    web["/chr.zip"] = Resource(archive.read_bytes())
+    recipe = Recipe(f"{web.url}/chr.zip", None, "raw")
+
+    def fail(*arguments):
+        raise OverflowError
+
+    with monkeypatch.context() as patched, pytest.raises(OverflowError):
+        patched.setattr(module, "read_disk", fail)
+        prepare(recipe)
+    prepare(recipe)
+    assert len(web["/chr.zip"].asked) == 2
 
 
 def test_a_prepared_image_outlives_its_download(prepare, web, archive, cache):
@@ -333,7 +365,7 @@ def test_a_full_disk_leaves_nothing(prepare, cache, published, tmp_path, limit):
     soft, hard = limits.getrlimit(limits.RLIMIT_FSIZE)
     limits.setrlimit(limits.RLIMIT_FSIZE, (limit, hard))
     try:
-        with pytest.raises(GuestError, match=r"disk.raw cannot be written: .*Free space there|qemu-img convert failed"):
+        with pytest.raises(ChrError, match=r"disk.raw cannot be written: .*Free space there|qemu-img convert failed"):
             prepare(Recipe(source, None, "raw"))
     finally:
         limits.setrlimit(limits.RLIMIT_FSIZE, (soft, hard))
@@ -342,14 +374,14 @@ def test_a_full_disk_leaves_nothing(prepare, cache, published, tmp_path, limit):
 
 def test_a_folder_that_cannot_be_made_is_told(recipe, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(GuestError, match="file/downloads cannot be written: Not a directory. Check cache"):
+    with pytest.raises(ChrError, match="file/downloads cannot be written: Not a directory. Check cache"):
         Cache(tmp_path / "file", print).prepare(recipe, Trust(), Deadline(60))
 
 
 def test_a_folder_of_another_user_is_refused(prepare, recipe, cache, monkeypatch):
     (cache.folder / "downloads").mkdir(parents=True)
     monkeypatch.setattr(os, "geteuid", lambda: (cache.folder / "downloads").stat().st_uid + 1)
-    with pytest.raises(GuestError, match="downloads belongs to another user, who could change images in it"):
+    with pytest.raises(ChrError, match="downloads belongs to another user, who could change images in it"):
         prepare(recipe)
 
 

@@ -9,20 +9,22 @@ import hashlib
 import io
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import parser as prometheus
+from prometheus_client.openmetrics import parser as openmetrics
 
-from ansible_collections.outofband.chr.plugins.module_utils._routeros import fleet
-from ansible_collections.outofband.chr.plugins.module_utils._routeros.licence import LEVELS
 from ansible_collections.outofband.chr.plugins.modules import license_report
 from ansible_collections.outofband.chr.plugins.plugin_utils._report import assets
-from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS
+from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS, ending
 from ansible_collections.outofband.chr.plugins.plugin_utils._report.plot import MOST_ROWS, plot
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fleet
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import LEVELS
 
 NOON = datetime(2026, 11, 23, 12)
 HOSTILE = [
@@ -105,8 +107,15 @@ def test_csv_has_no_formula_and_json_is_what_the_fleet_is(named):
     rows = list(csv.reader(io.StringIO(FORMATS["csv"](whole))))
     assert len(rows) == len(whole.routers) + 1
     for cell in (cell for row in rows for cell in row if not re.fullmatch(r"-\d+", cell)):
-        assert cell.lstrip()[:1] not in tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+        for begin in re.split(r"[;\t|\r\n]", cell):  # where a spreadsheet may begin a cell
+            assert begin.lstrip()[:1] not in tuple("=+-@\uff1d\uff0b\uff0d\uff20")
     assert json.loads(FORMATS["json"](whole)) == fleet.as_data(whole)
+
+
+def test_a_formula_behind_a_semicolon_is_defused():
+    whole = fleet.fleet([router('x;=HYPERLINK("http://evil")')])
+    (row,) = csv.DictReader(io.StringIO(FORMATS["csv"](whole)))
+    assert row["name"] == """x;'=HYPERLINK("http://evil")"""
 
 
 def test_a_negative_number_stays_one_in_csv_and_a_negative_name_does_not():
@@ -125,6 +134,63 @@ def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else():
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
     assert not [one for one in page.attributes if one[1].startswith("on") or one[1] == "style"]
     assert [value for _tag, name, value in page.attributes if name in ("src", "href", "action")] == ["data:,"]
+
+
+# -- metrics ---------------------------------------------------------------------------------------
+
+
+def samples(text):
+    """All samples, as the parser of OpenMetrics and that of the textfile collector's format read
+    them."""
+    read = []
+    for parse in (openmetrics, prometheus):
+        families = list(parse.text_string_to_metric_families(text))
+        assert {family.type for family in families} <= {"gauge"}
+        assert all(family.documentation for family in families)
+        read.append([sample for family in families for sample in family.samples])
+    assert [(one.name, one.labels, one.value) for one in read[0]] == [
+        (one.name, one.labels, one.value) for one in read[1]
+    ]
+    assert all(one.timestamp is None for one in read[0])
+    return read[0]
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), max_size=4))
+def test_metrics_are_read_by_both_parsers_whatever_the_names(named):
+    whole = fleet.fleet(one for name, reason in named for one in (router(name), fleet.not_read(name, reason)))
+    found = samples(FORMATS["openmetrics"](whole))
+    assert len({(one.name, *sorted(one.labels.items())) for one in found}) == len(found)
+    assert [one.value for one in found if one.name == "chr_licenses_routers"] == [len(whole.routers)]
+    assert len([one for one in found if one.name == "chr_license_read"]) == len(whole.routers)
+
+
+def test_metrics_have_the_numbers_of_the_report():
+    whole = fleet.fleet(
+        [router("soon", 5), router("late", -3), fleet.not_read("off", "no answer", True), router("free", level="free")]
+    )
+    found = samples(FORMATS["openmetrics"](whole))
+    values = {(one.name, one.labels.get("router") or one.labels.get("task")): one.value for one in found}
+    assert values["chr_license_days_left", "soon"] == 5
+    assert values["chr_license_days_left", "late"] == -3
+    assert ("chr_license_days_left", "free") not in values
+    assert [values["chr_license_read", name] for name in ("soon", "off")] == [1, 0]
+    assert [values["chr_license_expired", name] for name in ("soon", "late")] == [0, 1]
+    assert values["chr_licenses_to_do", "prepaid_key"] == values["chr_licenses_expired", None] == 1
+    assert values["chr_licenses_as_of_timestamp_seconds", None] == datetime(2026, 11, 23, tzinfo=UTC).timestamp()
+    (about,) = [one.labels for one in found if (one.name, one.labels.get("router")) == ("chr_license_router", "late")]
+    assert about == {"router": "late", "level": "p1", "system_id": "jZBX6bKzYKJ", "to_do": "prepaid_key"}
+
+
+def test_a_node_exporter_finds_the_file():
+    assert {one: ending(one) for one in FORMATS} == {
+        **{one: one for one in ("html", "json", "csv")},
+        "openmetrics": "prom",
+    }
+
+
+def test_new_columns_are_at_the_end():
+    header = next(csv.reader(io.StringIO(FORMATS["csv"](many(1)))))
+    assert header[-7:] == ["cost_p1", "cost_p10", "cost_p-unlimited", "hypervisor", "groups", "routeros", "to_do"]
 
 
 def luminance(colour):
@@ -168,10 +234,10 @@ def test_few_routers_are_named_in_the_plot_and_many_are_counted_by_day():
     assert sum(told) == sum(one.days_left is not None for one in many(1000).routers)
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("routers", [[], [fleet.not_read("chr1", "off", True)], [router("chr1", level="free")]])
-def test_a_fleet_without_deadlines_has_a_report_too(ending, routers):
-    assert FORMATS[ending](fleet.fleet(routers)).strip()
+def test_a_fleet_without_deadlines_has_a_report_too(form, routers):
+    assert FORMATS[form](fleet.fleet(routers)).strip()
 
 
 def test_the_page_documents_every_key_of_the_data():
@@ -189,5 +255,5 @@ def test_the_page_documents_every_key_of_the_data():
 
 @given(st.integers(0, 40))
 def test_the_same_fleet_gives_the_same_bytes(count):
-    for ending in FORMATS:
-        assert FORMATS[ending](many(count)) == FORMATS[ending](many(count))
+    for form in FORMATS.values():
+        assert form(many(count)) == form(many(count))

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base class of the actions that change settings of VMware.
+
+PRIVATE to the collection: may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.guest import VmwareGuest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.settings import Change
+
+from .guest import GuestAction
+
+
+class SettingsAction(GuestAction):
+    """An action that plans changes and makes them. Subclasses implement ``changes``."""
+
+    def changes(self, guest: Guest, arguments: dict[str, t.Any]) -> list[Change]:
+        """Raises ChrError."""
+        raise NotImplementedError
+
+    def vmware(self, guest: Guest) -> VmwareGuest:
+        """Return *guest* with its type. Raises NotPossible on other hypervisors."""
+        if not isinstance(guest, VmwareGuest):
+            raise NotPossible(
+                f"{guest.vm!r} has the backend {guest.backend}: only VMware (chr_backend: vmware) has these settings."
+            )
+        return guest
+
+    def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        changes = self.changes(guest, arguments)
+        if not self._task.check_mode:
+            for change in changes:
+                change.carry_out()
+        result: dict[str, t.Any] = {
+            "changed": bool(changes),
+            "changes": [{"of": one.of, "before": one.before, "after": one.after} for one in changes],
+        }
+        if self._task.diff and changes:
+            result["diff"] = [
+                {
+                    "before_header": one.of,
+                    "after_header": one.of,
+                    "before": _lines(one.before),
+                    "after": _lines(one.after),
+                }
+                for one in changes
+            ]
+        return result
+
+
+def _lines(settings: dict[str, t.Any]) -> str:
+    return "".join(f"{name}: {value}\n" for name, value in settings.items())

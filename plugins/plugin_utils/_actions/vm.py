@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base classes of the actions that create and remove VMs.
+
+PRIVATE to the collection: may change in any release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import typing as t
+from pathlib import Path
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    InvalidInput,
+    TimedOut,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import HypervisorOptions, SshOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    AnyPlatform,
+    Nic,
+    VmSettings,
+    VmSpec,
+    ensure_absent,
+    ensure_present,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image, inspect
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.requirements import (
+    HYPERVISORS,
+    MIB,
+    PlannedVm,
+    findings,
+    memory_base,
+    memory_required,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_file import locked
+
+from . import before_fork, errors, versions
+from .router import router_connection
+
+before_fork.preload()
+
+_OTHERS = 60.0  # seconds for another run to finish with the VM
+
+COMMON: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "running": {"type": "bool", "default": True},
+    "image": {"type": "path"},
+    "routeros": {"type": "str"},
+    "cpus": {"type": "int", "default": 1},
+    "memory": {"type": "int"},
+    "memory_base": {"type": "int"},
+    "nics": {
+        "type": "list",
+        "elements": "dict",
+        "default": [{}],
+        "options": {
+            "network": {"type": "str"},
+            "model": {"type": "str"},
+            "mac": {"type": "str"},
+            "vlan": {"type": "int"},
+        },
+    },
+}
+"""The options of doc_fragments/vm.py."""
+
+
+class HypervisorAction(ActionBase):
+    """An action that talks to the hypervisor of the host's router, not to the router itself.
+
+    It runs in the controller's process.
+    """
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    OPTIONS: t.ClassVar[type[HypervisorOptions]] = SshOptions
+    """The class of the options that say how the hypervisor is reached."""
+    SPEC: t.ClassVar[dict[str, dict[str, t.Any]]]
+    REQUIRED_IF: t.ClassVar[list[tuple[str, t.Any, tuple[str, ...]]]] = []
+
+    def perform(self, arguments: dict[str, t.Any], result: dict[str, t.Any]) -> None:
+        """Do the task, and put the outcome into *result*. Raises ChrError."""
+        raise NotImplementedError
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = {**super().run(tmp, task_vars), "changed": False}
+        self._task_vars = task_vars or {}
+
+        def perform() -> None:
+            _validation, arguments = self.validate_argument_spec(self.SPEC, required_if=self.REQUIRED_IF)
+            self.perform(arguments, result)
+
+        return errors.outcome(result, perform, no_log=bool(self._task.no_log))
+
+    def options(self) -> t.Any:
+        """Read the hypervisor's address and login from the options of the host's connection.
+
+        Raises ChrError, AnsibleError.
+        """
+        connection = router_connection(
+            self, "takes the hypervisor's address and login from the options of the connection {transport}"
+        )
+        return self.OPTIONS.from_options(connection.option_values())
+
+    def say(self, line: str) -> None:
+        """Show a line while the task runs."""
+        self._display.display(errors.told(line))
+
+
+class VmAction(HypervisorAction):
+    """An action that creates or removes a VM on one platform.
+
+    A subclass declares the platform and the options of its task.
+    """
+
+    HYPERVISOR: t.ClassVar[str]
+    """The hypervisor's name in the table of requirements."""
+    SPEC = COMMON
+    REQUIRED_IF = [("state", "present", ("image",))]
+    SETTINGS: t.ClassVar[type[VmSettings]]
+    PLATFORM: t.ClassVar[type[AnyPlatform]]
+
+    def reach(self) -> t.Any:
+        """Return what the platform takes to reach its hypervisor, by default the options.
+
+        Raises ChrError, AnsibleError.
+        """
+        return self.options()
+
+    def perform(self, arguments: dict[str, t.Any], result: dict[str, t.Any]) -> None:
+        with contextlib.ExitStack() as held:
+            image = None
+            if arguments["state"] == "present":
+                image = held.enter_context(self.image(Path(self._loader.path_dwim(arguments["image"]))))
+            self._ensure(arguments, image, result)
+
+    @contextlib.contextmanager
+    def image(self, path: Path) -> t.Iterator[Image]:
+        """Open the image in the file *path*. Raises ChrError."""
+        yield inspect(path)
+
+    def _ensure(self, arguments: dict[str, t.Any], image: Image | None, result: dict[str, t.Any]) -> None:
+        name = arguments["name"] or str(self._task_vars.get("inventory_hostname"))
+        spec = self._spec(name, arguments, image, result)
+        platform = self.PLATFORM(spec, self.reach(), self.SETTINGS.from_arguments(arguments), self.say)
+        check_mode = bool(self._task.check_mode)
+        try:
+            with self._alone(f"{platform.title} {name}"):
+                if arguments["state"] == "absent":
+                    outcome = ensure_absent(platform, check_mode=check_mode)
+                else:
+                    outcome = ensure_present(platform, running=arguments["running"], check_mode=check_mode)
+        finally:
+            result["changed"] = platform.created
+        if platform.warnings:
+            result["warnings"] = [*result.get("warnings", []), *platform.warnings]
+        result |= {
+            "changed": outcome.changed,
+            "name": name,
+            "id": outcome.id,
+            "state": outcome.after,
+            "image": outcome.image,
+            **platform.extra(outcome),
+        }
+        if self._task.diff and outcome.changed:
+            result["diff"] = {"before": f"{name}: {outcome.before}\n", "after": f"{name}: {outcome.after}\n"}
+        if outcome.after == "running" and not check_mode:
+            platform.settle()
+
+    @contextlib.contextmanager
+    def _alone(self, vm: str) -> t.Iterator[None]:
+        """Keep other runs of this user on this controller from working on *vm*.
+
+        A worker of a run that was killed may still be at work. Raises TimedOut.
+        """
+        home = Path(str(C.config.get_config_value("ANSIBLE_HOME"))).expanduser()
+        lock = f"vm-{hashlib.sha256(vm.encode()).hexdigest()[:20]}.lock"
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(home / "cp" / lock, Deadline(_OTHERS)))
+            except TimeoutError:
+                raise TimedOut(
+                    f"Another run on this controller has been working on {vm} for {_OTHERS:g} s. "
+                    "Nothing was done. Wait for its end, or end its process."
+                ) from None
+            yield
+
+    def _spec(self, name: str, arguments: dict[str, t.Any], image: Image | None, result: dict[str, t.Any]) -> VmSpec:
+        """Describe the requested VM. Raises InvalidInput if a CHR cannot run in it."""
+        versions.refuse_number(self, "routeros")
+        if not name.strip() or not name.isprintable() or "/" in name or name.startswith("-"):
+            raise InvalidInput(f"name {name!r} is not a valid name for a VM.")
+        default = HYPERVISORS[self.HYPERVISOR].nics[0]
+        nics = tuple(Nic(one["network"], one["model"] or default, one["mac"], one["vlan"]) for one in arguments["nics"])
+        base = arguments["memory_base"]
+        cpus, memory = arguments["cpus"], arguments["memory"]
+        if image is not None:
+            try:
+                found = findings(
+                    PlannedVm(
+                        hypervisor=self.HYPERVISOR,
+                        routeros=arguments["routeros"],
+                        cpus=cpus,
+                        memory=memory,
+                        memory_base=base,
+                        disk=image.virtual_size // MIB,
+                        disk_bus=arguments.get("disk_bus"),
+                        nics=tuple(nic.model for nic in nics),
+                    )
+                )
+                base = memory_base(arguments["routeros"]) if base is None else base
+            except ValueError as error:
+                raise InvalidInput(f"{error}.") from None
+            if found.errors:
+                raise InvalidInput(f"A CHR cannot run in the VM {name!r} as requested. {' '.join(found.errors)}")
+            if found.warnings:
+                result["warnings"] = [f"{name}: {text}" for text in found.warnings]
+        memory = memory_required(cpus, len(nics), base or 0) if memory is None else memory
+        return VmSpec(name=name, cpus=cpus, memory=memory, nics=nics, image=image)

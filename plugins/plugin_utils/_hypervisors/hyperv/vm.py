@@ -1,0 +1,292 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""VMs of Hyper-V, managed with Microsoft's cmdlets on the Windows machine that runs it.
+
+It needs Windows Server 2012, Windows 8 or newer. New-VM cannot write notes, so a file in the VM's
+folder is the mark of an unfinished import. A complete VM carries its mark in its notes. Names are
+not unique on Hyper-V; this code refuses to work on a name that two VMs have.
+"""
+
+from __future__ import annotations
+
+import ntpath
+import re
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, poll_interval
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    InvalidInput,
+    NotPermitted,
+    NotPossible,
+    TransferFailed,
+    VmAmbiguous,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Card,
+    Found,
+    Hardware,
+    Mark,
+    Nic,
+    Platform,
+    Say,
+    VmSettings,
+    VmSpec,
+)
+
+from .powershell import Call, Of, PowerShellFailed, Row, WindowsHost
+
+MARK = "outofband.chr"
+"""The name of the file that marks an unfinished import."""
+_OFF = ("Off", "Saved")
+_MOST = {"synthetic": 8, "legacy": 4}
+"""The largest number of network cards of a VM of generation 1, by model."""
+_MEMORY_STEP = 2  # MiB
+_FREED = 60.0  # seconds in which Hyper-V must have closed the files of a VM that was removed
+_PERMISSION = "The user needs to be in the group 'Hyper-V Administrators' or 'Administrators' there, and may need to log in again."
+
+
+@dataclass(frozen=True)
+class HyperVVmSettings(VmSettings):
+    """The options that only ``hyperv_vm`` has."""
+
+    folder: str | None
+    """The folder in which the VM's own folder is made. None: Hyper-V's default folder."""
+
+
+class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
+    """A VM of one machine with Hyper-V, which is reached over Ansible's own connection."""
+
+    def __init__(self, spec: VmSpec, options: WindowsHost, settings: HyperVVmSettings, say: Say) -> None:
+        super().__init__(spec, options, settings, say)
+        if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9_-])?", spec.name):
+            raise InvalidInput(
+                f"name {spec.name!r} is not a valid name of a folder on Windows. Use letters, "
+                "digits, '.', '_', '-' and spaces."
+            )
+        folder = settings.folder
+        if folder is not None and not ntpath.splitdrive(folder)[1].startswith(("\\", "/")):
+            raise InvalidInput(f"folder {folder!r} is not an absolute path of Windows, such as D:\\VMs.")
+        self._host = options
+        self.title = f"Hyper-V on {options.name}"
+
+    def find(self) -> Found | None:
+        answer = self._run(
+            Call("Get-VM", {}, ("Name", "Id", "State", "Notes", "Path"), label="vms"),
+            Call("Test-Path", {"LiteralPath": self._folder}, label="folder"),
+            Call("Get-Content", {"LiteralPath": self._mark, "ErrorAction": "SilentlyContinue"}, label="mark"),
+        )
+        unfinished = Mark.parse("".join(row["text"] for row in answer["mark"]))
+        vms = [row for row in answer["vms"] if row["Name"].lower() == self.spec.name.lower()]
+        if len(vms) > 1:
+            raise VmAmbiguous(
+                f"{self.title} has {len(vms)} VMs named {self.spec.name!r} "
+                f"({', '.join(vm['Id'] for vm in vms)}). None was touched."
+            )
+        if vms:
+            (vm,) = vms
+            in_our_folder = _same(vm["Path"], self._folder)
+            mark = Mark.parse(vm["Notes"]) or (unfinished if in_our_folder else None)
+            return Found(vm["Id"], mark, vm["State"] not in _OFF)
+        if unfinished or answer["folder"][0]["text"] == "True":
+            return Found(self._folder, unfinished, running=False)
+        return None
+
+    def hardware(self, found: Found) -> Hardware:
+        answer = self._run(
+            Call("Get-VM", {"Id": found.id}, ("ProcessorCount", "MemoryStartup"), label="vm"),
+            Call("Get-VMNetworkAdapter", {"VM": Of("vm")}, ("IsLegacy", "SwitchName", "MacAddress"), label="cards"),
+        )
+        (vm,) = answer["vm"]
+        cards = tuple(
+            Card(
+                "legacy" if str(one["IsLegacy"]).lower() == "true" else "synthetic",
+                ":".join(re.findall("..", str(one["MacAddress"] or ""))) or None,
+                one["SwitchName"] or None,
+            )
+            for one in answer["cards"]
+        )
+        return Hardware(int(vm["ProcessorCount"]), int(vm["MemoryStartup"]) >> 20, cards)
+
+    def check(self) -> None:
+        image = self.image
+        if image.format != "vhdx":
+            raise InvalidInput(f"Hyper-V takes images of the format vhdx; {str(image.path)!r} is {image.format}.")
+        if self.spec.memory % _MEMORY_STEP:
+            raise InvalidInput(
+                f"memory {self.spec.memory} is not valid: Hyper-V takes multiples of {_MEMORY_STEP} MiB."
+            )
+        for model, most in _MOST.items():
+            if (count := sum(nic.model == model for nic in self.spec.nics)) > most:
+                raise InvalidInput(f"{count} network cards {model}: a VM of generation 1 has at most {most}.")
+        drive = ntpath.splitdrive(self._folder)[0]
+        volume = (
+            [Call("Get-PSDrive", {"Name": drive[0]}, ("Free",), label="drive")]
+            if re.fullmatch("[A-Za-z]:", drive)
+            else []
+        )
+        answer = self._run(Call("Get-VMSwitch", {}, ("Name",), label="switches"), *volume)
+        switches = [row["Name"] for row in answer["switches"]]
+        for nic in self.spec.nics:
+            if nic.network is not None and nic.network not in switches:
+                raise InvalidInput(
+                    f"{self.title} has no switch {nic.network!r}. It has {', '.join(map(repr, switches)) or 'none'}."
+                )
+        free = int(answer["drive"][0]["Free"]) if volume else image.size
+        if free < image.size:
+            raise NotPossible(
+                f"Drive {drive} of {self._host.name} has {free >> 20} MiB free, and the image "
+                f"{str(image.path)!r} has {image.size >> 20} MiB. Nothing was made. Make room there, or "
+                "choose another folder."
+            )
+
+    def create(self) -> None:
+        image = self.image
+        self._run(
+            Call("New-Item", {"ItemType": "Directory", "Path": self._folder, "Force": True}),
+            Call(
+                "Set-Content",
+                {"LiteralPath": self._mark, "Value": str(self.mark(complete=False))},
+            ),
+        )
+        self._say(f"{image.path.name} to {self._host.name}: {image.size / 1e6:.0f} MB")
+        self._host.put(str(image.path), self._disk)
+        (arrived,) = self._run(
+            Call("Get-FileHash", {"LiteralPath": self._disk, "Algorithm": "SHA256"}, ("Hash",), label="hash")
+        )["hash"]
+        if arrived["Hash"].lower() != image.sha256:
+            raise TransferFailed(
+                f"{self._disk} on {self._host.name} arrived with the sha256 "
+                f"{arrived['Hash'].lower()}, not {image.sha256}."
+            )
+        vm = Of("vm")
+        (made,) = self._run(
+            Call(
+                "New-VM",
+                {
+                    **{"Name": self.spec.name, "Generation": 1, "MemoryStartupBytes": self.spec.memory << 20},
+                    **{"VHDPath": self._disk, "Path": self._base, "BootDevice": "IDE"},
+                },
+                ("Id",),
+                label="vm",
+            ),
+            Call("Set-VM", {"VM": vm, "StaticMemory": True, "ProcessorCount": self.spec.cpus}),
+            # New-VM gives it a network card that was not asked for.
+            Call("Get-VMNetworkAdapter", {"VM": vm}, label="given"),
+            Call("Remove-VMNetworkAdapter", {"VMNetworkAdapter": Of("given")}),
+            *(call for number, nic in enumerate(self.spec.nics, 1) for call in _nic(f"ether{number}", nic)),
+        )["vm"]
+        self._no_automatic_checkpoints(made["Id"])
+        self._run(
+            Call("Get-VM", {"Id": made["Id"]}, label="vm"),
+            Call("Set-VM", {"VM": vm, "Notes": str(self.mark(complete=True))}),
+            Call("Remove-Item", {"LiteralPath": self._mark, "Force": True}),
+        )
+
+    def remove(self, found: Found) -> None:
+        files, folder = [self._disk], self._folder
+        if found.id != self._folder:
+            vm = Of("vm")
+            answer = self._run(
+                Call("Get-VM", {"Id": found.id}, ("Path",), label="vm"),
+                *([Call("Stop-VM", {"VM": vm, "TurnOff": True, "Force": True})] if found.running else []),
+                Call("Get-VMHardDiskDrive", {"VM": vm}, ("Path",), label="disks"),
+                Call("Remove-VM", {"VM": vm, "Force": True}),
+            )
+            folder = answer["vm"][0]["Path"]
+            files = [row["Path"] for row in answer["disks"] if _same(ntpath.dirname(row["Path"]), folder)]
+        for path in [*files, ntpath.join(folder, MARK)]:
+            self._delete(path)
+        there = self._run(Call("Test-Path", {"LiteralPath": folder}, label="folder"))["folder"][0]["text"] == "True"
+        below: dict[str, str | int | bool | Of] = {"LiteralPath": folder, "Recurse": True, "Force": True}
+        if there and not self._run(Call("Get-ChildItem", below | {"File": True}, label="files"))["files"]:
+            self._run(Call("Remove-Item", below))
+
+    def start(self, found: Found) -> None:
+        self._run(Call("Get-VM", {"Id": found.id}, label="vm"), Call("Start-VM", {"VM": Of("vm")}))
+
+    def _no_automatic_checkpoints(self, id: str) -> None:
+        """Switch off the checkpoint at each start that Windows 10 and newer make.
+
+        With it, the router would write into a differencing disk for ever.
+        """
+        try:
+            self._run(
+                Call("Get-VM", {"Id": id}, label="vm"),
+                Call("Set-VM", {"VM": Of("vm"), "AutomaticCheckpointsEnabled": False}),
+            )
+        except PowerShellFailed as error:
+            if "NamedParameterNotFound" not in error.id:  # older versions of Windows do not have it
+                raise
+
+    def _delete(self, path: str) -> None:
+        """Delete a file, if it exists.
+
+        Hyper-V closes the files of a VM a moment after the VM is gone.
+        """
+        deadline = Deadline(_FREED)
+        began = time.monotonic()
+        while self._run(Call("Test-Path", {"LiteralPath": path}, label="there"))["there"][0]["text"] == "True":
+            try:
+                self._run(Call("Remove-Item", {"LiteralPath": path, "Force": True}))
+            except PowerShellFailed:
+                if deadline.expired:
+                    raise
+                time.sleep(poll_interval(max(time.monotonic() - began, 1)))
+
+    @cached_property
+    def _base(self) -> str:
+        path = self._settings.folder
+        if path is None:
+            path = self._run(Call("Get-VMHost", {}, ("VirtualMachinePath",), label="host"))["host"][0][
+                "VirtualMachinePath"
+            ]
+        return ntpath.normpath(path)
+
+    @property
+    def _folder(self) -> str:
+        return ntpath.join(self._base, self.spec.name)
+
+    @property
+    def _disk(self) -> str:
+        return ntpath.join(self._folder, f"{self.spec.name}.vhdx")
+
+    @property
+    def _mark(self) -> str:
+        return ntpath.join(self._folder, MARK)
+
+    def _run(self, *calls: Call) -> dict[str, list[Row]]:
+        try:
+            return self._host.run(*calls)
+        except NotPermitted as error:
+            raise NotPermitted(f"{error} {_PERMISSION}") from None
+        except NotPossible as error:
+            if "-VM" not in str(error):
+                raise
+            raise NotPossible(
+                f"{error} Hyper-V's PowerShell module is missing. Install it with "
+                "Install-WindowsFeature Hyper-V-PowerShell."
+            ) from None
+
+
+def _nic(name: str, nic: Nic) -> list[Call]:
+    given: dict[str, str | int | bool | Of] = {"VM": Of("vm"), "Name": name, "Passthru": True}
+    given["IsLegacy"] = nic.model == "legacy"
+    if nic.network is not None:
+        given["SwitchName"] = nic.network
+    if nic.mac:
+        given["StaticMacAddress"] = nic.mac.replace(":", "").upper()
+    calls = [Call("Add-VMNetworkAdapter", given, label=name)]
+    if nic.vlan is not None:
+        calls.append(
+            Call("Set-VMNetworkAdapterVlan", {"VMNetworkAdapter": Of(name), "Access": True, "VlanId": nic.vlan})
+        )
+    return calls
+
+
+def _same(one: str, other: str) -> bool:
+    return ntpath.normcase(ntpath.normpath(one)) == ntpath.normcase(ntpath.normpath(other))

@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The VMs of all sources, and which of them are routers. Servers and agents are asked side by side.
+
+Between the steps stands what only Ansible can do, the filters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+from collections.abc import Callable, Sequence
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.side_by_side import in_order, side_by_side
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import (
+    agents_at_once,
+    details,
+    from_options,
+    list_vms,
+    open_guest,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.inventory import FoundVm
+
+from .sources import InventorySource
+
+_SERVERS = 8  # servers that are asked at once
+_ONE_AGENT = 5.0  # seconds
+_DETAILS = 120.0  # seconds
+
+_T = t.TypeVar("_T")
+Recognised = tuple[FoundVm, str]
+"""A router, and the rule that says so."""
+
+
+class Answer(t.NamedTuple, t.Generic[_T]):
+    """What came of a question to one server."""
+
+    value: _T
+    warnings: list[str]
+
+
+def for_each(sources: Sequence[InventorySource], ask: Callable[[InventorySource], _T]) -> list[_T | ChrError]:
+    """Call *ask* for each of *sources*, side by side. An error becomes the result of that one."""
+
+    def one(source: InventorySource) -> _T | ChrError:
+        try:
+            return ask(source)
+        except ChrError as error:
+            return error
+        except Exception as error:  # a fault of the collection, or of a library that it uses
+            return ChrError(
+                f"The collection failed in an unexpected way ({type(error).__name__}: {error}). Please report this."
+            )
+
+    return in_order(sources, one, _SERVERS)
+
+
+def listed(source: InventorySource) -> list[FoundVm]:
+    """The VMs of *source* but those that are left out because of their state. Raises ChrError."""
+    vms = [one for one in list_vms(source.options, Deadline(source.options.connect_timeout)) if _wanted(source, one)]
+    return details(source.options, vms, Deadline(_DETAILS)) if source.details else vms
+
+
+def _wanted(source: InventorySource, vm: FoundVm) -> bool:
+    return not any(choice == "exclude" for choice in _states(source, vm).values())
+
+
+def _states(source: InventorySource, vm: FoundVm) -> dict[str, str]:
+    """What is special about *vm*: the name of its group, and what *source* asks for."""
+    return {
+        group: choice
+        for group, choice, there in (
+            ("chr_powered_off", source.powered_off, vm.power == "off" and not vm.template),
+            ("chr_templates", source.templates, vm.template),
+            ("chr_offline", source.offline_nodes, not vm.node_online),
+        )
+        if there
+    }
+
+
+def groups(source: InventorySource, vm: FoundVm) -> list[str]:
+    """The groups of *vm* that *source* asks for because of its state."""
+    return [group for group, choice in _states(source, vm).items() if choice == "group"]
+
+
+def recognised(source: InventorySource, vms: Sequence[FoundVm]) -> Answer[list[Recognised]]:
+    """Those of *vms* that a rule of *source* takes for a router. Raises ChrError."""
+    decided: dict[int, Recognised] = {}
+    known = dict(enumerate(vms))
+    warnings: list[str] = []
+    for rule in source.rules:
+        open_ = [place for place in known if place not in decided]
+        if not open_:
+            break
+        if rule.kind == "mark" and rule.asks:
+            known |= zip(open_, details(source.options, [known[one] for one in open_], Deadline(_DETAILS)), strict=True)
+        if rule.kind == "agent":
+            routers = _with_routeros(source, [known[place] for place in open_], warnings)
+            fits = [place for place in open_ if known[place].id in routers]
+        else:
+            fits = [place for place in open_ if rule.matches(known[place])]
+        decided |= {place: (known[place], rule.kind) for place in fits}
+    found = [decided[place] for place in sorted(decided)]
+    if source.addresses:
+        found = _with_addresses(source, found, warnings)
+    return Answer(found, warnings)
+
+
+def _with_routeros(source: InventorySource, vms: Sequence[FoundVm], warnings: list[str]) -> set[str]:
+    """The ids of those of *vms* whose agent says that the system is RouterOS."""
+
+    def is_routeros(guest: Guest) -> bool:
+        return (guest.operating_system() or {}).get("id") == "routeros"
+
+    answers = _ask_agents(source, vms, is_routeros, "whether they run RouterOS", warnings)
+    return {id_ for id_, answer in answers.items() if answer}
+
+
+def _with_addresses(source: InventorySource, found: list[Recognised], warnings: list[str]) -> list[Recognised]:
+    def addresses(guest: Guest) -> tuple[str, ...]:
+        return tuple(
+            one.address for card in guest.report().interfaces or () for one in card.addresses if one.address is not None
+        )
+
+    silent = [vm for vm, _rule in found if not vm.addresses]
+    answers = _ask_agents(source, silent, addresses, "for their addresses", warnings)
+    return [(dataclasses.replace(vm, addresses=answers.get(vm.id, vm.addresses)), rule) for vm, rule in found]
+
+
+def _ask_agents(
+    source: InventorySource, vms: Sequence[FoundVm], question: Callable[[Guest], _T], what: str, warnings: list[str]
+) -> dict[str, _T]:
+    """Return the agents' answers by VM id. VMs that do not run or answer are left out."""
+    running = [one for one in vms if one.power == "on" and one.node_online and not one.template]
+    answers: dict[str, _T] = {}
+    late: list[FoundVm] = []
+    deadline = Deadline(source.agent_timeout)
+
+    def in_time() -> t.Iterator[FoundVm]:
+        for vm in running:
+            if deadline.expired:
+                late.append(vm)
+            else:
+                yield vm
+
+    def ask(vm: FoundVm) -> None:
+        with contextlib.suppress(ChrError):  # no agent, or another system's
+            answers[vm.id] = question(_guest(source, vm, min(_ONE_AGENT, max(deadline.remaining, 1.0))))
+
+    for _done in side_by_side(in_time(), ask, agents_at_once(source.options)):
+        pass
+    if late:
+        warnings.append(
+            f"{source.key('agent_timeout')}: within {source.agent_timeout:g} s, {len(late)} of {len(running)} agents were not "
+            f"asked {what}, such as that of {late[0].name!r}. Set a longer time."
+        )
+    return answers
+
+
+def _guest(source: InventorySource, vm: FoundVm, seconds: float) -> Guest:
+    """The guest of *vm*, which is asked for at most *seconds*. Raises ChrError."""
+    options = {field.name: getattr(source.options, field.name) for field in dataclasses.fields(source.options)}
+    own = {name.removeprefix("chr_"): value for name, value in vm.variables.items()}
+    given = {**options, **own, "backend": source.options.backend, "vm": vm.id, "connect_timeout": seconds}
+    return open_guest(from_options(given))

@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VMware Workstation's vmrun, simulated."""

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""extensions/slices: which hosts are in which slice, and what events say of them.
+
+tests/system/test_slices.py runs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.outofband.chr.extensions.slices.slices import DONE_AFTER, Outcome, cut, outcomes
+
+ROOT = Path(__file__).parents[3]
+LAST = {"change it": ("ok", "skipped", "failed", "unreachable")}
+
+
+def start(host, task="change it"):
+    return {"event": "runner_on_start", "event_data": {"host": host, "task": task}}
+
+
+def result(kind, host, task="change it", **more):
+    return {"event": f"runner_on_{kind}", "event_data": {"host": host, "task": task, **more}}
+
+
+def stats(**counts):
+    return {"event": "playbook_on_stats", "event_data": counts}
+
+
+def test_slices_have_the_hosts_that_they_have_in_awx():
+    assert cut(["h3", "h0", "h4", "h2", "h1"], 3) == [["h0", "h3"], ["h1", "h4"], ["h2"]]
+    assert cut(["h0", "h1"], 5) == [["h0"], ["h1"]]
+    assert sorted(sum(cut([f"h{number}" for number in range(100)], 7), [])) == sorted(f"h{n}" for n in range(100))
+
+
+@pytest.mark.parametrize(
+    ("events", "known"),
+    [
+        ([], Outcome("not begun")),
+        ([start("other"), result("ok", "other")], Outcome("not begun")),
+        ([start("chr1")], Outcome("unknown", "change it", under_way=True)),
+        ([start("chr1", "look"), result("ok", "chr1", "look")], Outcome("unknown", "look")),
+        ([start("chr1"), result("ok", "chr1")], Outcome("ok", "change it")),
+        ([start("chr1"), result("ok", "chr1"), start("chr1", "tell")], Outcome("ok", "change it")),
+        ([result("failed", "chr1", res={"msg": "no"})], Outcome("failed", "change it", msg="no")),
+        ([result("unreachable", "chr1", "look", res={"msg": "no"})], Outcome("failed", "look", msg="no")),
+        ([result("failed", "chr1", "look", ignore_errors=True)], Outcome("unknown", "look")),
+    ],
+)
+def test_of_a_job_that_broke_off_only_results_count(events, known):
+    assert outcomes(["chr1"], events, LAST) == {"chr1": known}
+
+
+@pytest.mark.parametrize("kind", ["ok", "failed", "unreachable", "skipped"])
+def test_a_router_is_done_only_after_the_last_task(kind):
+    assert outcomes(["chr1"], [result(kind, "chr1")], {})["chr1"].state in ("unknown", "failed")
+    assert outcomes(["chr1"], [result(kind, "chr1")], {"change it": (kind,)})["chr1"].state in ("ok", "failed")
+
+
+def test_in_a_renewal_the_router_that_tries_first_is_not_taken_for_the_others():
+    events = [result("ok", "chr1", "Try the account on one router")]
+    events += [result("skipped", name, "Try the account on one router") for name in ("chr2", "chr3")]
+    events += [result("skipped", "chr4", "Renew where that is needed")]
+    events += [
+        result("ok", "chr3", "Renew where that is needed"),
+        result("ok", "chr2", "Renew the licenses of the others"),
+    ]
+    known = outcomes(["chr1", "chr2", "chr3", "chr4"], events, DONE_AFTER)
+    assert [known[name].state for name in sorted(known)] == ["ok", "ok", "unknown", "ok"]
+
+
+def test_of_a_job_that_came_to_its_end_the_statistics_count():
+    events = [result("failed", "chr1", res={"msg": "no"}), result("ok", "chr2")]
+    counts = {
+        "ok": {"chr2": 1, "chr4": 1},
+        "failures": {"chr1": 1},
+        "dark": {"chr5": 1},
+        "skipped": {"chr3": 1, "chr4": 1},
+    }
+    known = outcomes([f"chr{number}" for number in range(1, 7)], [*events, stats(**counts)], {})
+    assert [known[name].state for name in sorted(known)] == ["failed", "ok", "not begun", "ok", "failed", "not begun"]
+    assert known["chr1"].msg == "no"
+    quiet = outcomes(["chr1", "chr2"], [stats(skipped={"chr1": 3}, failures={}, dark={})], {})
+    assert {one.state for one in quiet.values()} == {"ok"}
+
+
+def test_the_tasks_that_are_known_as_the_last_ones_exist():
+    tasks = []
+    for file in (ROOT / "roles" / "license_renew" / "tasks").glob("*.yml"):
+        tasks += [task["name"] for task in yaml.safe_load(file.read_text())]
+    assert set(DONE_AFTER) <= set(tasks)

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Values read by success bits, on the lab's interpreter: no value is ever read wrong, whatever is
+lost on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotBoolean, ScriptFailed
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware import read_by_exit_code
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values import duration
+from ansible_collections.outofband.chr.tests.lab.routeros import Router
+
+ROUTER = Router()
+
+
+def succeed(scripts: list[str]) -> list[bool]:
+    return [ROUTER.run(script).exitcode == 0 for script in scripts]
+
+
+@given(st.one_of(st.binary(max_size=12), st.text("0123456789.", max_size=16).map(str.encode)))
+def test_every_text_comes_back_as_it_is(value):
+    value = value.replace(b"\0", b"")
+    assert read_by_exit_code.read_text(quote(value), succeed) == value
+
+
+@given(st.integers(0, 2**28 - 1))
+def test_every_span_of_time_comes_back_as_it_is(seconds):
+    assert read_by_exit_code.read_seconds(duration(seconds), succeed) == seconds
+
+
+@given(st.binary(min_size=1, max_size=6), st.integers(0, 1000))
+def test_lost_answers_never_make_a_wrong_value(value, seed):
+    value = value.replace(b"\0", b"")
+    chance = random.Random(seed)
+
+    def unreliable(scripts: list[str]) -> list[bool]:
+        return [one and chance.random() > 0.02 for one in succeed(scripts)]
+
+    with contextlib.suppress(ChrError):
+        assert read_by_exit_code.read_text(quote(value), unreliable) == value
+
+
+def test_conditions():
+    assert read_by_exit_code.condition("1 = 1", succeed) is True
+    assert read_by_exit_code.condition("1 = 2", succeed) is False
+    with pytest.raises(NotBoolean):
+        read_by_exit_code.condition("3", succeed)
+    with pytest.raises(ScriptFailed):
+        read_by_exit_code.condition("[/no such menu]", succeed)
