@@ -72,19 +72,20 @@ def test_sync_ping_and_info(stock):
 
 def test_garbage_of_a_former_client_does_no_harm(stock, short_path):
     _folder, guest = stock
-    for left, answers in (
-        (b'{"execute":"guest-info"}\n', 1),
-        (b'{"execute":"guest-exec","arguments":{"path":"/bin/tou', 0),
-        (b"}}}\xff\n[1,", 1),
+    for left in (
+        b'{"execute":"guest-info"}\n',
+        b'{"execute":"guest-exec","arguments":{"path":"/bin/tou',
+        b"}}}\xff\n[1,",
     ):
         with socket.socket(socket.AF_UNIX) as rude:
             rude.settimeout(60)
             rude.connect(str(short_path / "ga.sock"))
             rude.sendall(left)
-            with rude.makefile("rb") as reader:
-                for _unused in range(answers):
-                    # qemu-ga on a listening socket ends when a client leaves an answer unread.
-                    assert reader.readline().endswith(b"\n")
+            # qemu-ga on a listening socket ends when a client leaves an answer unread, and how many
+            # answers garbage gets differs between its versions.
+            rude.shutdown(socket.SHUT_WR)
+            while rude.recv(65536):
+                pass
         guest().ping()
 
 
