@@ -9,6 +9,7 @@ import itertools
 import time
 import typing as t
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import refused_accounts
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.license import (
     READ_TIMEOUT,
     LicenseAction,
@@ -99,12 +100,16 @@ class ActionModule(LicenseAction):
             if self._task.diff:
                 result["diff"] = {"before": lines(result["before"]), "after": f"level: {level}\n(renewed)\n"}
             return result
+        if refused_accounts.known(account, password):
+            return {**result, "account_refused": True, "failed": True, "msg": _already_refused(guest)}
         try:
             outcome, after = self._renew(guest, before, (account, password, level), timeout)
         finally:
             if not guest.capabilities.output:
                 with contextlib.suppress(ChrError):
                     guest.run(renewal.remove_status().encode(), READ_TIMEOUT)
+        if outcome.kind is Renewal.UNAUTHORIZED:
+            refused_accounts.remember(account, password)
         return self._ended(guest, before, after, outcome, arguments, level)
 
     # -- is it needed ------------------------------------------------------------------------------
@@ -278,6 +283,13 @@ def _credentials(arguments: dict[str, t.Any]) -> tuple[str, str]:
                 f"{name} is missing or empty: the router renews its license with an account of mikrotik.com. Nothing was done."
             )
     return str(arguments["account"]), str(arguments["password"])
+
+
+def _already_refused(guest: Guest) -> str:
+    return (
+        "The account server has refused this account or its password (account, password: those of mikrotik.com) before in this "
+        f"run, so it was not asked again, and nothing was sent to {guest.vm!r}. Correct them, and run this again."
+    )
 
 
 def _no_level(wanted: str) -> str:

@@ -152,8 +152,10 @@ ends_soon:
   returned: unless it could not be read at first
   type: bool
 account_refused:
-  description: Whether the account server will refuse other routers as well, for V(unauthorized) and
-    V(too_many_trials).
+  description:
+    - Whether the account server will refuse other routers as well, for V(unauthorized) and
+      V(too_many_trials). With RV(renewal) null, it refused this account earlier in this run, and was
+      not asked again.
   returned: unless it could not be read at first
   type: bool
 ansible_facts:

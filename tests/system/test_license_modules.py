@@ -153,13 +153,9 @@ def test_near_its_deadline_it_renews_and_not_before(routers, accounts, playbook)
     assert run.of("license")["result"]["license"]["days_left"] > 14
 
 
+WRONG = "not-the-s3cret"
 ANSWERS: dict[str, tuple[t.Callable[[AccountServer], None], str, str, bool]] = {
-    "wrong password": (
-        lambda server: setattr(server.accounts[ACCOUNT], "password", "x"),
-        "unauthorized",
-        "refused the account",
-        True,
-    ),
+    "wrong password": (lambda server: None, "unauthorized", "refused the account", True),
     "no trials": (
         lambda server: setattr(server.accounts[ACCOUNT], "trials", 0),
         "too_many_trials",
@@ -178,9 +174,10 @@ def test_each_answer_of_the_account_server_has_its_own_result(routers, playbook)
             servers[name].add_account(ACCOUNT, PASSWORD, trials=100)
             prepare(servers[name])
             hosts |= routers(name)
+            hosts[name]["given"] = WRONG if name == "wrong password" else PASSWORD
             routers.of(name).accounts = servers[name]
             routers.of(name).clock = servers[name].clock
-        run = playbook([license()], hosts)
+        run = playbook([license(password="{{ given }}")], hosts)
         for name, (_prepare, outcome, message, refused) in ANSWERS.items():
             assert run.of("license", name)["status"] == "failed"
             result = run.of("license", name)["result"]
@@ -190,6 +187,22 @@ def test_each_answer_of_the_account_server_has_its_own_result(routers, playbook)
             assert not result["changed"]
             assert result["license"]["level"] == "free"
             assert len(servers[name].log) == 1
+
+
+def test_a_refused_account_is_not_tried_again_in_the_same_run(routers, accounts, playbook):
+    hosts = routers("chr1", "chr2", "chr3")
+    tasks = [
+        {**license(password=WRONG), "name": "wrong", "throttle": 1, "ignore_errors": True},
+        {**license(), "name": "right"},
+    ]
+    run = playbook(tasks, hosts)
+    assert run.rc == 0, run.output
+    assert [bool(run.of("wrong", name)["result"]["renewal"]) for name in hosts] == [True, False, False]
+    for name in hosts:
+        assert run.of("wrong", name)["result"]["account_refused"] is True
+        assert run.of("right", name)["result"]["license"]["level"] == "p1"
+    assert "was not asked again, and nothing was sent to 'chr2'" in run.of("wrong", "chr2")["result"]["msg"]
+    assert len(accounts.log) == 4
 
 
 def test_an_account_server_that_is_not_reached_is_told_and_nothing_has_changed(routers, accounts, playbook):
