@@ -159,7 +159,10 @@ class ActionModule(ActionBase):
             action = module(
                 self._task, router.connection, self._play_context, loader, self._templar, self._shared_loader_obj
             )
-            return action.run_for(router.name, router.arguments)
+            result = action.run_for(router.name, router.arguments)
+            if arguments["read"] == "license":
+                result.pop("ansible_facts", None)  # the license once more
+            return result
 
         for router, result in side_by_side(begin(), work, arguments["concurrency"]):
             tally.put(router.name, result)

@@ -177,7 +177,8 @@ RETURN = r"""
 results:
   description:
     - What the module for one router returned, by the name of the host. RV(ignore:changed),
-      RV(ignore:failed), RV(ignore:unreachable) and RV(ignore:msg) are among it.
+      RV(ignore:failed), RV(ignore:unreachable) and RV(ignore:msg) are among it. With
+      O(read=license), there is no C(ansible_facts), which would be the license once more.
     - Routers that were not begun have no result.
   returned: success or when a router failed
   type: dict
