@@ -5,26 +5,23 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import typing as t
 
 from ansible import constants as C
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.outofband.chr.plugins.action import facts, license_info, script
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import errors
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.before_fork import session_run
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.play_routers import PlayRouters, RouterConnection
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import Progress
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.side_by_side import side_by_side
 
-_MODULES: dict[str | None, type[GuestAction]] = {
-    None: script.ActionModule,
-    "license": license_info.ActionModule,
-    "facts": facts.ActionModule,
-}
+session_run()
+_MODULES = {None: "script", "license": "license_info", "facts": "facts"}
 """The action that does the work on one router, by the value of ``read``."""
 _OF_ALL: dict[str, t.Any] = {
     "read": {"type": "str", "choices": ["license", "facts"]},
@@ -34,6 +31,16 @@ _OF_ALL: dict[str, t.Any] = {
 }
 _ONCE = ("read", "concurrency", "max_fail_percentage")
 _NAMED = 10  # routers, or warnings of routers, that the task shows
+
+
+def _module(read: str | None) -> t.Any:
+    """Return the class of the action for *read*.
+
+    It is imported here, in the worker: in Ansible's main process its import would load every
+    backend and its library, which only one worker would use.
+    """
+    package = "ansible_collections.outofband.chr.plugins.action"
+    return importlib.import_module(f"{package}.{_MODULES[read]}").ActionModule
 
 
 class _Router(t.NamedTuple):
@@ -107,7 +114,10 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
-    SPEC: t.ClassVar[dict[str, t.Any]] = {**script.ActionModule.SPEC, **facts.ActionModule.SPEC, **_OF_ALL}
+    @classmethod
+    def spec(cls) -> dict[str, t.Any]:
+        """Return the specification of all arguments."""
+        return {**_module(None).SPEC, **_module("facts").SPEC, **_OF_ALL}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
@@ -133,10 +143,10 @@ class ActionModule(ActionBase):
         What the routers returned is put into *of_routers*: it is masked already.
         """
         arguments = self._validated(self._task.args)
-        module = _MODULES[arguments["read"]]
+        module = _module(arguments["read"])
         percentage = arguments["max_fail_percentage"]
         hosts = PlayRouters(self, task_vars, once=_ONCE)
-        if scripts := [name for name in hosts.defaults if name in script.ActionModule.SPEC and name != "timeout"]:
+        if scripts := [name for name in hosts.defaults if name in _module(None).SPEC and name != "timeout"]:
             raise InvalidInput(
                 f"{scripts[0]} comes from module_defaults, whose templates Ansible resolves for the first host only. Write it in "
                 "the task, so that each router gets the script that its own variables make."
@@ -211,11 +221,12 @@ class ActionModule(ActionBase):
     def _validated(self, given: dict[str, t.Any]) -> dict[str, t.Any]:
         """Check the arguments *given*, and complete them. Raises InvalidInput."""
         read = given.get("read")
-        module = _MODULES.get(read, script.ActionModule)
+        script = _module(None)
+        module = _module(read) if read in _MODULES else script
         spec = {**_OF_ALL, **module.SPEC}
-        if foreign := [name for name in given if name in self.SPEC and name not in spec]:
+        if foreign := [name for name in given if name in self.spec() and name not in spec]:
             raise InvalidInput(f"{foreign[0]} cannot be used with {f'read: {read}' if read else 'a script'}.")
-        ways = ("read", *script.ActionModule.REQUIRED_ONE_OF[0])
+        ways = ("read", *script.REQUIRED_ONE_OF[0])
         checked = ArgumentSpecValidator(spec, mutually_exclusive=[ways], required_one_of=[ways]).validate(given)
         if checked.error_messages:
             raise InvalidInput(f"{'. '.join(checked.error_messages)}.")

@@ -9,13 +9,15 @@ Ansible imports actions in its main process and connections in each worker, one 
 of each host. All workers inherit what an action has imported, but each task imports again what only
 a connection imports. Reading the documentation of the connection takes longer than a whole task,
 and importing libvirt-python four times as long as a task. So the modules of the actions call
-``preload``, which does all of that once.
+``preload``, which does all of that once. A worker that imports an action itself needs the library
+of its own backend only.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import multiprocessing
 from pathlib import Path
 
 from ansible import constants as C
@@ -29,7 +31,12 @@ from .router import TRANSPORT
 
 @functools.cache
 def preload() -> None:
-    """Load the connection, all backends, and the libraries of those backends that are installed."""
+    """Load the connection, all backends, and the libraries of those backends that are installed.
+
+    Does nothing in a worker.
+    """
+    if multiprocessing.parent_process() is not None:
+        return
     connection_loader.get(TRANSPORT, class_only=True)
     preload_backends()
     session_run()
