@@ -179,18 +179,42 @@ def _told(host: str, variables: t.Mapping[str, t.Any]) -> tuple[fleet.RouterPlac
 
 
 def _alarm(whole: fleet.Fleet, days: float, result: dict[str, t.Any]) -> None:
-    """Let the task fail if a license has expired or expires within *days*."""
+    """Let the task fail if a license has expired or expires within *days*.
+
+    It also fails if no router was read, because then nothing is known. If only some were not read,
+    it warns.
+    """
+    not_read = whole.not_read
+    files = ", ".join(result["paths"].values())
+    if len(not_read) == len(whole.routers):
+        example = f" {not_read[0].name}: {not_read[0].reason}" if not_read else ""
+        result |= {
+            "failed": True,
+            "msg": f"None of the {len(whole.routers)} routers was read, so it is not known whether a license expired, or "
+            f"will within {days:g} days; see {files}.{example}",
+        }
+        return
+    if not_read:
+        result.setdefault("warnings", []).append(
+            f"{len(not_read)} of {len(whole.routers)} routers could not be read. Whether "
+            f"their licenses expire is not known: {_first(one.name for one in not_read)}."
+        )
     ending_soon = whole.ending(days)
     if not ending_soon:
         return
-    named = [f"{one.name} ({_when(one)})" for one in ending_soon[:_NAMED]]
-    more = f" and {len(ending_soon) - _NAMED} more" if len(ending_soon) > _NAMED else ""
+    named = _first(f"{one.name} ({_when(one)})" for one in ending_soon)
     count = f"{len(ending_soon)} license{'' if len(ending_soon) == 1 else 's'}"
     result |= {
         "failed": True,
-        "msg": f"{count} expired, or will within {days:g} days: {', '.join(named)}{more}; see "
-        f"{', '.join(result['paths'].values())}.",
+        "msg": f"{count} expired, or will within {days:g} days: {named}; see {files}.",
     }
+
+
+def _first(routers: t.Iterable[str]) -> str:
+    """Name the first routers, and say how many more there are."""
+    found = list(routers)
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f"{', '.join(found[:_NAMED])}{more}"
 
 
 def _when(router: fleet.Router) -> str:

@@ -16,13 +16,26 @@ description:
     inventory are left alone.
   - A host without C(ansible_connection) has the connection of the option C(--connection), or of
     Ansible's configuration.
-  - The option C(--limit) holds. If none of the hosts is a router, the playbook ends with an error.
+  - The option C(--limit) holds. If none of the hosts is a router, the playbook ends with an error,
+    unless O(no_routers) is V(ok).
 options:
   _terms:
     description:
       - A pattern of hosts that is taken instead, unless it is empty. A playbook can pass a variable
         here, so that its users can choose other hosts.
     type: raw
+  no_routers:
+    description:
+      - What to do if none of the hosts is a router. With V(error), the playbook ends with an error.
+        With V(ok), the play has no hosts, and Ansible skips it.
+      - V(ok) is for jobs that share an inventory, such as the slices of AWX. Some of them can have
+        no router. The variable must be an extra variable or one of the play, because Ansible
+        chooses the hosts of a play before it knows their variables.
+    type: str
+    choices: [error, ok]
+    default: error
+    vars:
+      - name: chr_no_routers
 notes:
   - The variables of hosts are known only after a play has begun, so there must be a play before
     the one that uses this plugin. It needs no tasks. C(group_by) would do the same, but starts a
@@ -49,7 +62,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description: One pattern of hosts. It is a regular expression of the names, so names with special
-    characters are safe.
+    characters are safe. It is C(!all), which matches no host, if there is no router and O(no_routers)
+    is V(ok).
   type: list
   elements: str
 """
@@ -63,10 +77,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
+        self.set_options(var_options=variables, direct=kwargs)
         given = [one for term in terms for one in (term if isinstance(term, list) else [term]) if one]
         if given:
             return [",".join(map(str, given))]
         try:
-            return [pattern_of_routers(variables or {})]
+            return [pattern_of_routers(variables or {}, none_is_ok=self.get_option("no_routers") == "ok")]
         except InvalidInput as error:
             raise AnsibleLookupError(str(error)) from None

@@ -61,6 +61,8 @@ options:
       - If a license has expired, or its deadline is at most that many days away, the task fails
         after the report is written, so that a scheduled job turns red. The message names the
         routers and what to do.
+      - It also fails if none of the routers was read, because then nothing is known. If only some
+        were not read, the task warns and names them.
       - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
         days before it. When left out, the task does not fail.
     type: float

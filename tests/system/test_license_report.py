@@ -277,6 +277,31 @@ def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tm
     assert run.of("quiet")["result"]["summary"]["changes"] is None
 
 
+def test_the_alarm_is_raised_where_no_router_was_read_and_warns_where_some_were_not(playbook, tmp_path):
+    gone = {"name": "chr2", "reason": "Nobody answers.", "unreachable": True}
+    fleets = {"none": [gone], "empty": [], "some": [gone, {"name": "chr1", "license": license_of("p1", 45)}]}
+    tasks = [
+        {
+            "name": f"{name}, {alarm}",
+            "outofband.chr.license_report": {"dest": str(tmp_path / name), "formats": ["json"], "routers": routers, **alarm},
+            "ignore_errors": True,
+        }
+        for name, routers in fleets.items()
+        for alarm in ({"fail_within_days": 14}, {})
+    ]
+    run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
+    failed = {line["task"]: line["result"]["msg"] for line in run.lines if line["status"] == "failed"}
+    assert failed == {
+        "none, {'fail_within_days': 14}": "None of the 1 routers was read, so it is not known whether a license expired, "
+        f"or will within 14 days; see {tmp_path}/none/chr-licenses.json. chr2: Nobody answers.",
+        "empty, {'fail_within_days': 14}": "None of the 0 routers was read, so it is not known whether a license expired, "
+        f"or will within 14 days; see {tmp_path}/empty/chr-licenses.json.",
+    }
+    assert run.of("some, {'fail_within_days': 14}")["result"]["warnings"] == [
+        "1 of 2 routers could not be read. Whether their licenses expire is not known: chr2."
+    ]
+
+
 CANNOT_BE: list[tuple[dict[str, t.Any], str]] = [
     ({"mode": "rw-r--r--"}, "is not a valid file mode"),
     ({"name": "../x"}, "is not a valid file name"),

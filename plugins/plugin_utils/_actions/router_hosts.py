@@ -47,11 +47,12 @@ def _connection(variables: Mapping[str, t.Any]) -> str:
     return value
 
 
-def pattern_of_routers(variables: Mapping[str, t.Any]) -> str:
+def pattern_of_routers(variables: Mapping[str, t.Any], *, none_is_ok: bool = False) -> str:
     """Return a pattern of hosts that matches all routers among the hosts of the play.
 
-    *variables* are those with which Ansible evaluates the play's ``hosts``. Raises InvalidInput if
-    none of the hosts is a router, or if no play has begun yet.
+    *variables* are those with which Ansible evaluates the play's ``hosts``. If none of the hosts is a
+    router, the pattern matches no host with *none_is_ok*, and otherwise InvalidInput is raised. It is
+    also raised if no play has begun yet.
     """
     hosts: list[str] = variables.get("ansible_play_hosts_all") or []
     hostvars = variables.get("hostvars")
@@ -63,6 +64,8 @@ def pattern_of_routers(variables: Mapping[str, t.Any]) -> str:
             "a play with 'hosts: all' and without tasks before this one."
         )
     routers = [name for name in hosts if _connects(name, hostvars[name])] if hostvars is not None else []
+    if not routers and none_is_ok:
+        return "!all"
     if not routers:
         raise InvalidInput(
             f"There is no router to act on: none of the {len(hosts)} hosts of "

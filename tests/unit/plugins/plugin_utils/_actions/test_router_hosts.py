@@ -8,13 +8,15 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+import yaml
+from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.context_objects import CLIArgs
 
-from ansible_collections.outofband.chr.plugins.lookup.router_hosts import LookupModule
+from ansible_collections.outofband.chr.plugins.lookup.router_hosts import DOCUMENTATION, LookupModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.router_hosts import CONNECTIONS
 
 (ROUTER,) = CONNECTIONS
@@ -44,15 +46,25 @@ def inventory_of(groups: dict[str, dict[str, str | None]]) -> InventoryManager:
     return inventory
 
 
-def matched(inventory: InventoryManager, *given: t.Any) -> list[str]:
+def patterns(given: list[t.Any], variables: dict[str, t.Any]) -> list[str]:
+    """What the plugin returns. It has its options as Ansible's loader gives them."""
+    plugin = LookupModule()
+    plugin._load_name = "outofband.chr.router_hosts"
+    options = yaml.safe_load(DOCUMENTATION)["options"]
+    C.config.initialize_plugin_configuration_definitions("lookup", plugin._load_name, options)
+    return t.cast("list[str]", plugin.run(given, variables))
+
+
+def matched(inventory: InventoryManager, *given: t.Any, **more: t.Any) -> list[str]:
     """The names of the hosts that the plugin's pattern matches, for what a playbook passes to
     it."""
     variables = {
+        **more,
         "ansible_play_hosts_all": [host.name for host in inventory.get_hosts()],
         "hostvars": {host.name: host.vars for host in inventory.get_hosts()},
         "groups": inventory.get_groups_dict(),
     }
-    (pattern,) = LookupModule().run(list(given), variables)
+    (pattern,) = patterns(list(given), variables)
     return [host.name for host in inventory.get_hosts(pattern)]
 
 
@@ -118,6 +130,14 @@ def test_no_router_is_said_in_one_sentence(arguments, options, where):
         matched(inventory_of({"all": {"a": "ssh", "b": None}}))
 
 
+@pytest.mark.parametrize("hosts", [{}, {"a": "ssh", "b": None}], ids=len)
+def test_a_job_may_have_no_router_if_a_variable_says_so(hosts):
+    assert matched(inventory_of({"all": hosts}), chr_no_routers="ok") == []
+    with pytest.raises(AnsibleLookupError, match="no router to act on"):
+        matched(inventory_of({"all": hosts}), chr_no_routers="error")
+    assert matched(inventory_of({"all": {**hosts, "c": ROUTER}}), chr_no_routers="ok") == ["c"]
+
+
 def test_what_cannot_be_evaluated_is_left_alone():
     assert matched(inventory_of({"all": {"a": ROUTER, "b": "{{ nowhere }}"}})) == ["a"]
 
@@ -125,6 +145,6 @@ def test_what_cannot_be_evaluated_is_left_alone():
 def test_without_a_play_before_it_the_plugin_says_what_is_missing_and_a_listing_has_all_hosts(arguments):
     variables = {"ansible_play_hosts_all": ["a"], "groups": {}}
     with pytest.raises(AnsibleLookupError, match="put a play with 'hosts: all' and without tasks before"):
-        LookupModule().run([""], variables)
+        patterns([""], variables)
     arguments(listhosts=True)
-    assert LookupModule().run([""], variables) == ["all"]
+    assert patterns([""], variables) == ["all"]
