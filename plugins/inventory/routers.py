@@ -18,14 +18,19 @@ description:
     O(sources). Then an option at the top level is the default of all sources.
   - The options that reach a server have the names that they have in
     P(outofband.chr.guest_agent#connection). They may be templates, for example with
-    P(ansible.builtin.env#lookup), and values that C(ansible-vault) has encrypted.
+    P(ansible.builtin.env#lookup), and values that C(ansible-vault) has encrypted. An encrypted
+    value never becomes a variable.
   - B(Logins.) A password or the secret of a token never becomes a variable of a host, and is never
     in the cache. Playbooks need it, too. Give it to them in the environment, or as
     C(chr_api_password) or C(chr_api_token_secret) in C(group_vars) of the source's group. O(api_user)
     and O(api_token_id) in the file become variables of that group, which C(group_vars) can replace.
   - B(Environment.) Options that are left out may come from the environment, as in
     P(outofband.chr.guest_agent#connection). They do not become variables of hosts then, because
-    a playbook has the environment, too. Only where the server is becomes one.
+    a playbook has the environment, too. Only where the server is becomes one, that is O(api_host),
+    O(api_port), O(ssh_host), and O(libvirt_uri) unless it has parameters, such as C(?keyfile=).
+  - B(Files.) O(ca_path), O(ssh_args) and the parameters of O(libvirt_uri) become variables only if
+    the file has them as they are. From the environment or a template, they can name a file that
+    exists for one job only, such as a key that AWX writes for it.
   - B(Variables of a host.) Those of its connection are C(ansible_connection), C(chr_backend),
     C(chr_vm) (a vmid, uuid or moid, which stays the same when the VM gets another name; with plain
     QEMU the path of the socket), and where its server is, such as C(chr_api_host), C(chr_node) or C(chr_socket).
@@ -304,6 +309,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     options=self.get_options(),
                     known=frozenset(self._definitions()),
                     convert=self._convert,
+                    is_template=self.templar.is_template,
+                    is_encrypted=_is_encrypted,
                     runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
                 )
             )
@@ -327,8 +334,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 raise InvalidInput(f"{place} must be a list of texts.")
             return value
         try:
-            if not isinstance(value, (str, bool, int, float, list, dict)):
-                value = str(value)  # what ansible-vault has encrypted
+            if _is_encrypted(value):
+                value = str(value)
             if isinstance(value, str) and self.templar.is_template(value):
                 value = self.templar.template(value)
             return self._of_type(definition, value)
@@ -560,6 +567,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _warn(self, text: str) -> None:
         self.display.warning(told(text))
+
+
+def _is_encrypted(value: t.Any) -> bool:
+    """Whether *value*, from a YAML file, is one that ansible-vault has encrypted."""
+    return not isinstance(value, (str, bool, int, float, list, dict, type(None)))
 
 
 def _untrusted(value: t.Any) -> t.Any:

@@ -33,7 +33,10 @@ HIDDEN = frozenset({"runtime_directory"})
 """Fields of the options' classes that are not options."""
 ACCOUNT = ("api_user", "api_token_id")
 """Who logs in. These become variables of the source's group, so that others can replace them."""
-_WHERE = frozenset({"api_host", "api_port", "libvirt_uri", "ssh_host", "ssh_args"})
+_WHERE = frozenset({"api_host", "api_port", "libvirt_uri", "ssh_host"})
+"""Where the server is. These become variables of hosts, wherever they come from."""
+_PATHS = frozenset({"ca_path", "libvirt_uri", "ssh_args"})
+"""They can name a file of one job, such as the key that AWX writes for it."""
 _NOT_A_VARIABLE = frozenset({"connect_timeout", "sockets", "node", *HIDDEN, *ACCOUNT})
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_A_GROUP = re.compile(r"[^A-Za-z0-9_]+")
@@ -51,6 +54,10 @@ class InventorySource:
     options: HypervisorOptions
     given: frozenset[str]
     """The names of those that are in the file, and not from the environment or left out."""
+    literal: frozenset[str]
+    """The names of those that are in the file as they are, and not as templates."""
+    encrypted: frozenset[str]
+    """The names of those that ansible-vault has encrypted in the file."""
     filters: tuple[str, ...]
     rules: tuple[Rule, ...]
     recognise: t.Any
@@ -74,23 +81,27 @@ class InventorySource:
         """The variables that say where each of its VMs is. None of them is a secret.
 
         What came from the environment is left out, but where the server is: a job that uses the
-        inventory later has an environment of its own, with a path of its own for a certificate.
+        inventory later has an environment of its own, with files of its own for certificates and
+        keys. A template may have read the environment, too.
         """
-        return {"chr_backend": self.options.backend} | self._set(
-            lambda field: (
-                field.repr and field.name not in _NOT_A_VARIABLE and (field.name in _WHERE or field.name in self.given)
-            )
-        )
+        return {"chr_backend": self.options.backend} | self._set(self._tells_where)
+
+    def _tells_where(self, name: str) -> bool:
+        if name in _NOT_A_VARIABLE:
+            return False
+        if name in _PATHS and name not in self.literal:
+            return name == "libvirt_uri" and "?" not in getattr(self.options, name)
+        return name in _WHERE or name in self.given
 
     def account(self) -> dict[str, t.Any]:
         """The variables of its group, which say who logs in, without a password."""
-        return self._set(lambda field: field.name in ACCOUNT and field.name in self.given)
+        return self._set(lambda name: name in ACCOUNT and name in self.given)
 
-    def _set(self, wanted: Callable[[dataclasses.Field[t.Any]], bool]) -> dict[str, t.Any]:
+    def _set(self, wanted: Callable[[str], bool]) -> dict[str, t.Any]:
         values = {
             f"chr_{field.name}": getattr(self.options, field.name)
             for field in dataclasses.fields(self.options)
-            if wanted(field)
+            if field.repr and field.name not in self.encrypted and wanted(field.name)
         }
         return {name: value for name, value in values.items() if value not in (None, "")}
 
@@ -126,6 +137,10 @@ class SourceFile:
 
     Arguments: its name, the value, and its place for messages. Raises InvalidInput.
     """
+    is_template: Callable[[t.Any], bool]
+    """Tells whether a value in the file is a template."""
+    is_encrypted: Callable[[t.Any], bool]
+    """Tells whether a value in the file is one that ansible-vault has encrypted."""
     runtime_directory: t.Any
 
 
@@ -191,11 +206,16 @@ def _source(file: SourceFile, entry: t.Any, place: str) -> InventorySource:
     except InvalidInput as error:
         raise InvalidInput(f"{place}: {of_the_file(str(error))}".removeprefix(": ")) from None
     _check_backend(entry, options, place)
+    written = {
+        name: value for name, value in {**file.values, **entry}.items() if name in values and values[name] is not None
+    }
     source = InventorySource(
         place=place,
         name=_name(values["name"], options, place),
         options=options,
-        given=frozenset(name for name in {*file.values, *entry} if name in values and values[name] is not None),
+        given=frozenset(written),
+        literal=frozenset(name for name, value in written.items() if not file.is_template(value)),
+        encrypted=frozenset(name for name, value in written.items() if file.is_encrypted(value)),
         rules=read_rules(own["recognise"], f"{place}.recognise".lstrip(".")),
         **{**own, "filters": tuple(own["filters"] or ())},
     )
@@ -223,7 +243,8 @@ def _name(name: t.Any, options: HypervisorOptions, place: str) -> str:
     if name is None:
         host = getattr(options, "api_host", None) or getattr(options, "libvirt_uri", None)
         host = host or getattr(options, "ssh_host", None) or "local"
-        return f"{options.backend}_{_NOT_IN_A_GROUP.sub('_', str(host)).strip('_')}"
+        server = str(host).partition("?")[0]  # behind it, a URI of libvirt may name a file of this job
+        return f"{options.backend}_{_NOT_IN_A_GROUP.sub('_', server).strip('_')}"
     key = f"{place}.name".lstrip(".")
     if not _GROUP.fullmatch(str(name)) or name in RESERVED:
         raise InvalidInput(

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleError
 
 from ansible_collections.outofband.chr.plugins.inventory import routers
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.inventory import FoundVm
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabVm
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
@@ -261,6 +262,53 @@ def test_what_comes_from_the_environment_becomes_no_variable_but_where_the_serve
     assert found == {"chr_api_host", "chr_api_port"}
 
 
+KEY = "/tmp/awx_7_x1y2z3/tmpkey"
+
+
+@pytest.fixture
+def one_vm(monkeypatch):
+    """Every server has one VM, so that no server is needed."""
+    monkeypatch.setattr(routers.listing, "list_vms", lambda options, deadline: [FoundVm(id="1", name="chr1")])
+
+
+@pytest.mark.parametrize(
+    ("environment", "file"),
+    [
+        ({"OUTOFBAND_SSH_ARGS": f"-i {KEY}"}, {"backend": "qemu"}),
+        ({"OUTOFBAND_SSH_ARGS": f"-i {KEY}"}, {"backend": "proxmox", "api_host": "pve"}),
+        ({"KEY": KEY}, {"backend": "qemu", "ssh_args": "-i {{ lookup('env', 'KEY') }}"}),
+        ({"OUTOFBAND_LIBVIRT_URI": f"qemu+ssh://root@kvm1/system?keyfile={KEY}"}, {"backend": "libvirt"}),
+        (
+            {"KEY": KEY},
+            {"backend": "libvirt", "libvirt_uri": "qemu+ssh://kvm1/system?keyfile={{ lookup('env', 'KEY') }}"},
+        ),
+        ({"OUTOFBAND_CA_PATH": KEY}, {"backend": "vmware", "api_host": "vcenter"}),
+        ({"KEY": KEY}, {"backend": "xenapi", "api_host": "xcp1", "ca_path": "{{ lookup('env', 'KEY') }}"}),
+        ({"KEY": KEY}, {"ssh_args": "-i {{ lookup('env', 'KEY') }}", "sources": [{"backend": "qemu"}]}),
+    ],
+)
+def test_the_path_of_a_file_that_awx_writes_for_one_job_is_in_no_variable_group_or_cache(
+    parse, one_vm, cached, tmp_path, monkeypatch, environment, file
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    parsed = parse({**file, **ALL, **cached})
+    assert parsed.hosts.keys() == {"chr1"}
+    kept = "".join(one.read_text() for one in (tmp_path / "cache").iterdir())
+    assert "tmpkey" not in parsed.text() + kept + str(list(parsed.data.groups))
+
+
+def test_a_path_that_the_file_itself_has_is_a_variable(parse, one_vm, monkeypatch):
+    for backend, given in (
+        ("qemu", {"ssh_host": "kvm1", "ssh_args": "-i /home/me/key"}),
+        ("libvirt", {"libvirt_uri": "qemu+ssh://kvm1/system?keyfile=/home/me/key"}),
+    ):
+        host = parse({"backend": backend, **given, **ALL}).hosts["chr1"]
+        assert {name: host[f"chr_{name}"] for name in given} == given
+    monkeypatch.setenv("OUTOFBAND_LIBVIRT_URI", "qemu+ssh://kvm1/system")
+    assert parse({"backend": "libvirt", **ALL}).hosts["chr1"]["chr_libvirt_uri"] == "qemu+ssh://kvm1/system"
+
+
 def test_a_secret_comes_from_the_environment_or_a_template(parse, cluster, monkeypatch):
     pve = cluster()
     pve.add(101, "chr1")
@@ -357,11 +405,6 @@ def test_a_source_that_is_not_reached_is_an_error_or_leaves_the_others(parse, cl
 
 
 # -- the cache -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cached(tmp_path):
-    return {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(tmp_path / "cache")}
 
 
 def test_a_cached_list_is_used_until_it_is_flushed_or_the_source_changes(parse, cluster, cached):
