@@ -38,6 +38,12 @@ _WHERE = frozenset({"api_host", "api_port", "libvirt_uri", "ssh_host"})
 _PATHS = frozenset({"ca_path", "libvirt_uri", "ssh_args"})
 """They can name a file of one job, such as the key that AWX writes for it."""
 _NOT_A_VARIABLE = frozenset({"connect_timeout", "sockets", "node", *HIDDEN, *ACCOUNT})
+_NO_PASSWORD = {
+    "api_host": "Put it into api_password.",
+    "libvirt_uri": "Put it into libvirt's auth.conf.",
+    "ssh_host": "Set up a key for ssh.",
+}
+"""Options with an address, in which a password would be in clear text, and what to do instead."""
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_A_GROUP = re.compile(r"[^A-Za-z0-9_]+")
 _OPTION = re.compile(r"\bchr_(\w+)")
@@ -72,6 +78,11 @@ class InventorySource:
     addresses: bool
     on_unreachable: str
     """``error`` or ``warn``."""
+
+    @property
+    def label(self) -> str:
+        """The source, for messages."""
+        return f"{self.place} ({self.name})" if self.place else self.name
 
     def key(self, option: str) -> str:
         """The place of an option in the file."""
@@ -156,7 +167,7 @@ def read_sources(file: SourceFile) -> list[InventorySource]:
     if not isinstance(entries, list) or not entries:
         raise InvalidInput("sources must be a list of sources with at least one entry.")
     if "name" in file.values:
-        raise InvalidInput("name: each of sources has its own name, and the file has none.")
+        raise InvalidInput("name: Each of the sources has its own name, so the file cannot have one.")
     sources = [_source(file, entry, f"sources[{number}]") for number, entry in enumerate(entries)]
     names: dict[str, str] = {}
     for one in sources:
@@ -232,11 +243,13 @@ def _check_backend(entry: Mapping[str, t.Any], options: HypervisorOptions, place
     for name in entry:
         if name not in taken:
             raise InvalidInput(f"{place}.{name}: backend {options.backend} does not have this option.")
-    if "@" in (uri := getattr(options, "libvirt_uri", "")) and ":" in uri.partition("://")[2].partition("@")[0]:
-        raise InvalidInput(
-            f"{f'{place}.libvirt_uri'.lstrip('.')} has a password, which would become a variable of each host. Put it into "
-            "libvirt's auth.conf."
-        )
+    for name, better in _NO_PASSWORD.items():
+        value = getattr(options, name, None) or ""
+        login, at, _server = (value.partition("://")[2] or value).partition("@")
+        if at and ":" in login:
+            raise InvalidInput(
+                f"{f'{place}.{name}'.lstrip('.')} has a password, which would become a variable of each host. {better}"
+            )
 
 
 def _name(name: t.Any, options: HypervisorOptions, place: str) -> str:
