@@ -18,14 +18,19 @@ description:
     O(sources). Then an option at the top level is the default of all sources.
   - The options that reach a server have the names that they have in
     P(outofband.chr.guest_agent#connection). They may be templates, for example with
-    P(ansible.builtin.env#lookup), and values that C(ansible-vault) has encrypted.
+    P(ansible.builtin.env#lookup), and values that C(ansible-vault) has encrypted. An encrypted
+    value never becomes a variable.
   - B(Logins.) A password or the secret of a token never becomes a variable of a host, and is never
     in the cache. Playbooks need it, too. Give it to them in the environment, or as
     C(chr_api_password) or C(chr_api_token_secret) in C(group_vars) of the source's group. O(api_user)
     and O(api_token_id) in the file become variables of that group, which C(group_vars) can replace.
   - B(Environment.) Options that are left out may come from the environment, as in
     P(outofband.chr.guest_agent#connection). They do not become variables of hosts then, because
-    a playbook has the environment, too. Only where the server is becomes one.
+    a playbook has the environment, too. Only where the server is becomes one, that is O(api_host),
+    O(api_port), O(ssh_host), and O(libvirt_uri) unless it has parameters, such as C(?keyfile=).
+  - B(Files.) O(ca_path), O(ssh_args) and the parameters of O(libvirt_uri) become variables only if
+    the file has them as they are. From the environment or a template, they can name a file that
+    exists for one job only, such as a key that AWX writes for it.
   - B(Variables of a host.) Those of its connection are C(ansible_connection), C(chr_backend),
     C(chr_vm) (a vmid, uuid or moid, which stays the same when the VM gets another name; with plain
     QEMU the path of the socket), and where its server is, such as C(chr_api_host), C(chr_node) or C(chr_socket).
@@ -215,6 +220,7 @@ cache_plugin: ansible.builtin.jsonfile
 cache_connection: /var/tmp/fleet
 """
 
+import contextlib
 import dataclasses
 import re
 import typing as t
@@ -232,6 +238,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import forget_empty_variables
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.inventory import FoundVm
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.options import QemuServer
 from ansible_collections.outofband.chr.plugins.plugin_utils._inventory import listing, names
 from ansible_collections.outofband.chr.plugins.plugin_utils._inventory.hosts import (
     CONNECTION,
@@ -257,6 +264,15 @@ _ENDINGS = (".chr.yml", ".chr.yaml")
 _CACHE_VERSION = 1
 _BEGINNING = 4096  # bytes of a file that are searched for the plugin's name
 _SECRET = ("api_password", "api_token_secret")
+_KINDS = {
+    "str": "a text",
+    "path": "a path",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "dict": "a mapping",
+}
+"""What a value must be, by the type of its option."""
 _T = t.TypeVar("_T")
 
 
@@ -295,7 +311,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         super().parse(inventory, loader, path, cache)
         self._path = path
         forget_empty_variables()
-        values = self._read_config_data(path)
+        values = self._read(path)
         session_run()
         try:
             sources = read_sources(
@@ -304,6 +320,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     options=self.get_options(),
                     known=frozenset(self._definitions()),
                     convert=self._convert,
+                    is_template=self.templar.is_template,
+                    is_encrypted=_is_encrypted,
                     runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
                 )
             )
@@ -314,6 +332,21 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     # -- the file ----------------------------------------------------------------------------------
 
+    def _read(self, path: str) -> t.Mapping[str, t.Any]:
+        """Read the file, and let Ansible set the options. Raises AnsibleParserError."""
+        try:
+            return self._read_config_data(path)
+        except AnsibleError as error:
+            text = str(error)
+        try:
+            # Ansible's own words name neither the file nor, for each version of it, the key.
+            values = self.loader.load_from_file(path)
+            for name in sorted(values.keys() & self._definitions().keys()):
+                self._convert(name, values[name], name)
+        except (ChrError, AnsibleError, AttributeError) as error:
+            text = str(error) if isinstance(error, ChrError) else text
+        raise AnsibleParserError(told(f"{path}: {text}"))
+
     def _definitions(self) -> dict[str, t.Any]:
         return t.cast("dict[str, t.Any]", C.config.get_configuration_definitions("inventory", self._load_name))
 
@@ -323,19 +356,21 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if value is None or definition["type"] == "raw":
             return value
         if definition["type"] == "list":
-            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-                raise InvalidInput(f"{place} must be a list of texts.")
+            of_texts = definition.get("elements") == "str"
+            if not isinstance(value, list) or (of_texts and not all(isinstance(one, str) for one in value)):
+                raise InvalidInput(f"{place} must be a list{' of texts' if of_texts else ''}.")
             return value
         try:
-            if not isinstance(value, (str, bool, int, float, list, dict)):
-                value = str(value)  # what ansible-vault has encrypted
+            if _is_encrypted(value):
+                value = str(value)
             if isinstance(value, str) and self.templar.is_template(value):
                 value = self.templar.template(value)
             return self._of_type(definition, value)
-        except (ValueError, TypeError) as error:
-            raise InvalidInput(
-                f"{place} {'has a value' if name in _SECRET else f'is {value!r},'} that is not possible: {error}."
-            ) from None
+        except (ValueError, TypeError):
+            wanted = (
+                f"one of {', '.join(definition['choices'])}" if "choices" in definition else _KINDS[definition["type"]]
+            )
+            raise InvalidInput(f"{place} {'' if name in _SECRET else f'is {value!r}, and '}must be {wanted}.") from None
         except AnsibleError as error:
             raise InvalidInput(f"{place} is a template that cannot be resolved: {told(str(error))}") from None
 
@@ -346,12 +381,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if kind == "path":
             return str(Path(self._path).absolute().parent / Path(str(value)).expanduser())
         if kind == "str" and not isinstance(value, (str, int, float)):
-            raise ValueError("it must be a text")
+            raise ValueError
         if kind == "str":
             value = str(value)
-        choices = definition.get("choices")
-        if choices and value not in choices:
-            raise ValueError(f"it must be one of {', '.join(choices)}")
+        if "choices" in definition and value not in definition["choices"]:
+            raise ValueError
         return ensure_type(value, kind)
 
     # -- the routers -------------------------------------------------------------------------------
@@ -387,9 +421,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 str(fingerprint): [RouterHost.kept(one) for one in routers]
                 for fingerprint, routers in kept["sources"].items()
             }
-        except Exception as error:  # the plugin of the cache, or what somebody else has written into it
-            self._warn(f"{self._path}: The cached list of routers cannot be used, and is replaced: {error}.")
-            return {}
+        except (AttributeError, IndexError, KeyError, TypeError):  # what somebody else has written into it
+            reason = "it is not a list of this plugin"
+        except Exception as error:  # of the cache's own plugin
+            reason = str(error).rstrip(".")
+        self._warn(f"{self._path}: cache: The cached list of routers cannot be used, and is replaced: {reason}.")
+        return {}
 
     def _listed(self, sources: list[InventorySource]) -> dict[str, list[RouterHost]]:
         """List the VMs of *sources*, and return the routers of each that was reached.
@@ -397,8 +434,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         Raises ChrError.
         """
         reached = self._reached(sources, listing.for_each(sources, listing.listed))
-        counts = {one.name: len(vms) for one, vms in reached}
-        filtered = {one.name: self._filtered(one, vms) for one, vms in reached}
+        wanted = {one.name: listing.wanted(one, vms) for one, vms in reached}
+        filtered = {one.name: self._filtered(one, wanted[one.name]) for one, _vms in reached}
         answers = listing.for_each(
             [one for one, _vms in reached], lambda source: listing.recognised(source, filtered[source.name])
         )
@@ -408,7 +445,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self._warn(f"{self._path}: {text}")
             found[source.name] = self._as_routers(source, answer.value)
             if not found[source.name]:
-                self._warn(self._nothing(source, counts[source.name], filtered[source.name]))
+                vms = next(vms for one, vms in reached if one is source)
+                self._warn(
+                    f"{self._path}: {source.label} {_nothing(source, vms, wanted[source.name], filtered[source.name])}"
+                )
         return found
 
     def _reached(
@@ -423,7 +463,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if not isinstance(answer, ChrError):
                 reached.append((source, answer))
                 continue
-            text = f"{source.place} ({source.name}): {of_the_file(str(answer))}".removeprefix(" ")
+            text = f"{source.label}: {of_the_file(str(answer))}"
             if source.on_unreachable == "warn":
                 self._warn(f"{self._path}: {text} Its routers are missing.")
             else:
@@ -464,16 +504,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 routers.append(one)
         return routers
 
-    def _nothing(self, source: InventorySource, listed: int, filtered: list[FoundVm]) -> str:
-        """What to say of a source without a router."""
-        where = f"{self._path}: {source.place} ({source.name})".replace("  ", " ")
-        if not listed:
-            return f"{where} has no VM that this login sees and that is not left out. Look at the rights of the login."
-        if not filtered:
-            return f"{where} has {listed} VMs, and none for which all filters are true."
-        rules = ", ".join(one.kind for one in source.rules)
-        return f"{where} has {len(filtered)} VMs, and none that the rules in recognise ({rules}) take for a CHR."
-
     # -- the hosts ---------------------------------------------------------------------------------
 
     def _add(self, sources: list[InventorySource], routers: list[list[RouterHost]]) -> None:
@@ -493,8 +523,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         wanted = [self._name(values, one, taken, changed) for _source, values, one in found]
         if changed:
             self._warn(
-                f"{self._path}: hostnames: The names of {len(changed)} VMs are not names that Ansible takes, so their hosts have "
-                f"others, such as {changed[0]}."
+                f"{self._path}: hostnames: {len(changed)} of {len(found)} VMs do not have a name that Ansible takes, so "
+                f"their hosts have others, such as {changed[0]}."
             )
         hosts = names.distinct(
             [names.Named(name, source.name, one.id) for name, (source, _v, one) in zip(wanted, found, strict=True)]
@@ -512,14 +542,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
         Raises AnsibleParserError.
         """
-        wanted = []
+        wanted, failed = [], ""
         for number, expression in enumerate(self.get_option("hostnames")):
             try:
                 name = self._compose(expression, variables)
             except Exception as error:
+                text = f"hostnames[{number}]: {expression!r} cannot be used for {one.name!r}: {error}"
                 if self.get_option("strict"):
-                    text = f"{self._path}: hostnames[{number}]: {expression!r} cannot be used for {one.name!r}: {error}"
-                    raise AnsibleParserError(told(text)) from None
+                    raise AnsibleParserError(told(f"{self._path}: {text}")) from None
+                failed = failed or text
                 continue
             name = str(name or "")
             if names.valid(name, taken):
@@ -527,7 +558,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             wanted.append(name)
         given = next(filter(None, wanted), "")
         name = names.similar(given, one.id, taken)
-        changed.append(f"{name!r} for {given!r} (VM {one.id} of {variables['chr_source']})")
+        why = f", because {failed}" if failed and not given else ""
+        changed.append(f"{name!r} for {given!r} (VM {one.id} of {variables['chr_source']}){why}")
         return name
 
     def _add_host(
@@ -540,10 +572,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self.inventory.add_group(group)
             self.inventory.add_child(group, host)
         strict = self.get_option("strict")
-        self._set_composite_vars(self.get_option("compose"), values, host, strict=strict)
+        with self._of("compose"):
+            self._set_composite_vars(self.get_option("compose"), values, host, strict=strict)
         composed = {**values, **self.inventory.get_host(host).get_vars()}
-        self._add_host_to_composed_groups(self.get_option("groups"), composed, host, strict, fetch_hostvars=False)
-        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), composed, host, strict, fetch_hostvars=False)
+        with self._of("groups"):
+            self._add_host_to_composed_groups(self.get_option("groups"), composed, host, strict, fetch_hostvars=False)
+        with self._of("keyed_groups"):
+            self._add_host_to_keyed_groups(
+                self.get_option("keyed_groups"), composed, host, strict, fetch_hostvars=False
+            )
         for other in groups - {source.name}:
             # Whoever may tag a VM could otherwise give it the login of another source.
             if any(one.name == host for one in self.inventory.groups[other].hosts):
@@ -558,8 +595,40 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return variables[template]
         return super()._compose(template, variables, *args, **more)
 
+    @contextlib.contextmanager
+    def _of(self, option: str) -> t.Iterator[None]:
+        """Name the file and *option* in Ansible's own errors. Raises AnsibleParserError."""
+        try:
+            yield
+        except AnsibleError as error:
+            raise AnsibleParserError(told(f"{self._path}: {option}: {error}")) from None
+
     def _warn(self, text: str) -> None:
         self.display.warning(told(text))
+
+
+def _nothing(source: InventorySource, vms: list[FoundVm], wanted: list[FoundVm], filtered: list[FoundVm]) -> str:
+    """What to say of a source without a router: which step left no VM."""
+    if filtered:
+        rules = ", ".join(one.kind for one in source.rules)
+        return f"has {_vms(filtered)}, and none that the rules in recognise ({rules}) take for a CHR."
+    if wanted:
+        return f"has {_vms(wanted)}, and none for which all filters are true."
+    if vms:
+        return f"has {_vms(vms)}, and powered_off, templates and offline_nodes leave all of them out."
+    if isinstance(source.options, QemuServer):
+        return f"has no VM: there is nothing at sockets ({', '.join(source.options.sockets)})."
+    node = getattr(source.options, "node", None)
+    return f"has no VM that this login sees{f' on node {node}' if node else ''}. Look at the rights of the login."
+
+
+def _vms(vms: list[FoundVm]) -> str:
+    return f"{len(vms)} VM{'' if len(vms) == 1 else 's'}"
+
+
+def _is_encrypted(value: t.Any) -> bool:
+    """Whether *value*, from a YAML file, is one that ansible-vault has encrypted."""
+    return not isinstance(value, (str, bool, int, float, list, dict, type(None)))
 
 
 def _untrusted(value: t.Any) -> t.Any:

@@ -227,18 +227,15 @@ def test_vmware_vms_as_in_the_guide_reads_the_same_vcenter_and_its_hosts_reach_t
     assert asked["ours.chr.yml"] < asked["theirs.vms.yml"] / 5
 
 
-def test_a_secret_that_ansible_vault_has_encrypted_is_used(pve, tmp_path):
+def test_what_ansible_vault_has_encrypted_is_used_and_becomes_no_variable(pve, tmp_path):
+    """Not only a secret: who encrypts another option does not want to see it, either."""
     (tmp_path / "key").write_text("opensesame")
-    secret = run(
-        tmp_path,
-        "ansible-vault",
-        "encrypt_string",
-        "--vault-password-file=key",
-        "t0ken-secret",
-        "-n",
-        "api_token_secret",
-    )
     own, _secrets = source(pve.variables())
+    hidden = {"api_token_secret": "t0ken-secret"} | {name: own.pop(name) for name in ("api_token_id", "api_host")}
+    secret = "".join(
+        run(tmp_path, "ansible-vault", "encrypt_string", "--vault-password-file=key", str(value), "-n", name)
+        for name, value in hidden.items()
+    )
     text = yaml.safe_dump({"plugin": "outofband.chr.routers", **own})
     entry = yaml.safe_dump({"plugin": "outofband.chr.routers", "sources": [own]})
     (tmp_path / "top.chr.yml").write_text(f"{text}{secret}")
@@ -246,7 +243,8 @@ def test_a_secret_that_ansible_vault_has_encrypted_is_used(pve, tmp_path):
     for file in ("top.chr.yml", "entry.chr.yaml"):
         said = listed(tmp_path, file, ANSIBLE_VAULT_PASSWORD_FILE="key")
         assert said["_meta"]["hostvars"].keys() == {"chr1", "chr2"}
-        assert "t0ken-secret" not in json.dumps(said)
+        for value in hidden.values():
+            assert value not in json.dumps(said)
 
 
 def test_domains_of_libvirt_are_listed_beside_community_libvirt(libvirtd, tmp_path):

@@ -63,13 +63,21 @@ def for_each(sources: Sequence[InventorySource], ask: Callable[[InventorySource]
 
 
 def listed(source: InventorySource) -> list[FoundVm]:
-    """The VMs of *source* but those that are left out because of their state. Raises ChrError."""
-    vms = [one for one in list_vms(source.options, Deadline(source.options.connect_timeout)) if _wanted(source, one)]
-    return details(source.options, vms, Deadline(_DETAILS)) if source.details else vms
+    """All VMs of *source*. Details are read of those that are ``wanted``. Raises ChrError."""
+    vms = list_vms(source.options, Deadline(source.options.connect_timeout))
+    if not source.details:
+        return vms
+    others = [one for one in vms if _left_out(source, one)]
+    return [*details(source.options, wanted(source, vms), Deadline(_DETAILS)), *others]
 
 
-def _wanted(source: InventorySource, vm: FoundVm) -> bool:
-    return not any(choice == "exclude" for choice in _states(source, vm).values())
+def wanted(source: InventorySource, vms: Sequence[FoundVm]) -> list[FoundVm]:
+    """Those of *vms* that *source* does not leave out because of their state."""
+    return [one for one in vms if not _left_out(source, one)]
+
+
+def _left_out(source: InventorySource, vm: FoundVm) -> bool:
+    return "exclude" in _states(source, vm).values()
 
 
 def _states(source: InventorySource, vm: FoundVm) -> dict[str, str]:

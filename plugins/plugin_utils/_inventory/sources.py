@@ -33,8 +33,17 @@ HIDDEN = frozenset({"runtime_directory"})
 """Fields of the options' classes that are not options."""
 ACCOUNT = ("api_user", "api_token_id")
 """Who logs in. These become variables of the source's group, so that others can replace them."""
-_WHERE = frozenset({"api_host", "api_port", "libvirt_uri", "ssh_host", "ssh_args"})
+_WHERE = frozenset({"api_host", "api_port", "libvirt_uri", "ssh_host"})
+"""Where the server is. These become variables of hosts, wherever they come from."""
+_PATHS = frozenset({"ca_path", "libvirt_uri", "ssh_args"})
+"""They can name a file of one job, such as the key that AWX writes for it."""
 _NOT_A_VARIABLE = frozenset({"connect_timeout", "sockets", "node", *HIDDEN, *ACCOUNT})
+_NO_PASSWORD = {
+    "api_host": "Put it into api_password.",
+    "libvirt_uri": "Put it into libvirt's auth.conf.",
+    "ssh_host": "Set up a key for ssh.",
+}
+"""Options with an address, in which a password would be in clear text, and what to do instead."""
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_A_GROUP = re.compile(r"[^A-Za-z0-9_]+")
 _OPTION = re.compile(r"\bchr_(\w+)")
@@ -51,6 +60,10 @@ class InventorySource:
     options: HypervisorOptions
     given: frozenset[str]
     """The names of those that are in the file, and not from the environment or left out."""
+    literal: frozenset[str]
+    """The names of those that are in the file as they are, and not as templates."""
+    encrypted: frozenset[str]
+    """The names of those that ansible-vault has encrypted in the file."""
     filters: tuple[str, ...]
     rules: tuple[Rule, ...]
     recognise: t.Any
@@ -66,6 +79,11 @@ class InventorySource:
     on_unreachable: str
     """``error`` or ``warn``."""
 
+    @property
+    def label(self) -> str:
+        """The source, for messages."""
+        return f"{self.place} ({self.name})" if self.place else self.name
+
     def key(self, option: str) -> str:
         """The place of an option in the file."""
         return f"{self.place}.{option}".lstrip(".")
@@ -74,23 +92,27 @@ class InventorySource:
         """The variables that say where each of its VMs is. None of them is a secret.
 
         What came from the environment is left out, but where the server is: a job that uses the
-        inventory later has an environment of its own, with a path of its own for a certificate.
+        inventory later has an environment of its own, with files of its own for certificates and
+        keys. A template may have read the environment, too.
         """
-        return {"chr_backend": self.options.backend} | self._set(
-            lambda field: (
-                field.repr and field.name not in _NOT_A_VARIABLE and (field.name in _WHERE or field.name in self.given)
-            )
-        )
+        return {"chr_backend": self.options.backend} | self._set(self._tells_where)
+
+    def _tells_where(self, name: str) -> bool:
+        if name in _NOT_A_VARIABLE:
+            return False
+        if name in _PATHS and name not in self.literal:
+            return name == "libvirt_uri" and "?" not in getattr(self.options, name)
+        return name in _WHERE or name in self.given
 
     def account(self) -> dict[str, t.Any]:
         """The variables of its group, which say who logs in, without a password."""
-        return self._set(lambda field: field.name in ACCOUNT and field.name in self.given)
+        return self._set(lambda name: name in ACCOUNT and name in self.given)
 
-    def _set(self, wanted: Callable[[dataclasses.Field[t.Any]], bool]) -> dict[str, t.Any]:
+    def _set(self, wanted: Callable[[str], bool]) -> dict[str, t.Any]:
         values = {
             f"chr_{field.name}": getattr(self.options, field.name)
             for field in dataclasses.fields(self.options)
-            if wanted(field)
+            if field.repr and field.name not in self.encrypted and wanted(field.name)
         }
         return {name: value for name, value in values.items() if value not in (None, "")}
 
@@ -126,6 +148,10 @@ class SourceFile:
 
     Arguments: its name, the value, and its place for messages. Raises InvalidInput.
     """
+    is_template: Callable[[t.Any], bool]
+    """Tells whether a value in the file is a template."""
+    is_encrypted: Callable[[t.Any], bool]
+    """Tells whether a value in the file is one that ansible-vault has encrypted."""
     runtime_directory: t.Any
 
 
@@ -141,7 +167,7 @@ def read_sources(file: SourceFile) -> list[InventorySource]:
     if not isinstance(entries, list) or not entries:
         raise InvalidInput("sources must be a list of sources with at least one entry.")
     if "name" in file.values:
-        raise InvalidInput("name: each of sources has its own name, and the file has none.")
+        raise InvalidInput("name: Each of the sources has its own name, so the file cannot have one.")
     sources = [_source(file, entry, f"sources[{number}]") for number, entry in enumerate(entries)]
     names: dict[str, str] = {}
     for one in sources:
@@ -191,11 +217,16 @@ def _source(file: SourceFile, entry: t.Any, place: str) -> InventorySource:
     except InvalidInput as error:
         raise InvalidInput(f"{place}: {of_the_file(str(error))}".removeprefix(": ")) from None
     _check_backend(entry, options, place)
+    written = {
+        name: value for name, value in {**file.values, **entry}.items() if name in values and values[name] is not None
+    }
     source = InventorySource(
         place=place,
         name=_name(values["name"], options, place),
         options=options,
-        given=frozenset(name for name in {*file.values, *entry} if name in values and values[name] is not None),
+        given=frozenset(written),
+        literal=frozenset(name for name, value in written.items() if not file.is_template(value)),
+        encrypted=frozenset(name for name, value in written.items() if file.is_encrypted(value)),
         rules=read_rules(own["recognise"], f"{place}.recognise".lstrip(".")),
         **{**own, "filters": tuple(own["filters"] or ())},
     )
@@ -212,18 +243,21 @@ def _check_backend(entry: Mapping[str, t.Any], options: HypervisorOptions, place
     for name in entry:
         if name not in taken:
             raise InvalidInput(f"{place}.{name}: backend {options.backend} does not have this option.")
-    if "@" in (uri := getattr(options, "libvirt_uri", "")) and ":" in uri.partition("://")[2].partition("@")[0]:
-        raise InvalidInput(
-            f"{f'{place}.libvirt_uri'.lstrip('.')} has a password, which would become a variable of each host. Put it into "
-            "libvirt's auth.conf."
-        )
+    for name, better in _NO_PASSWORD.items():
+        value = getattr(options, name, None) or ""
+        login, at, _server = (value.partition("://")[2] or value).partition("@")
+        if at and ":" in login:
+            raise InvalidInput(
+                f"{f'{place}.{name}'.lstrip('.')} has a password, which would become a variable of each host. {better}"
+            )
 
 
 def _name(name: t.Any, options: HypervisorOptions, place: str) -> str:
     if name is None:
         host = getattr(options, "api_host", None) or getattr(options, "libvirt_uri", None)
         host = host or getattr(options, "ssh_host", None) or "local"
-        return f"{options.backend}_{_NOT_IN_A_GROUP.sub('_', str(host)).strip('_')}"
+        server = str(host).partition("?")[0]  # behind it, a URI of libvirt may name a file of this job
+        return f"{options.backend}_{_NOT_IN_A_GROUP.sub('_', server).strip('_')}"
     key = f"{place}.name".lstrip(".")
     if not _GROUP.fullmatch(str(name)) or name in RESERVED:
         raise InvalidInput(

@@ -96,6 +96,12 @@ def parse(tmp_path, monkeypatch, plugin):
 
 
 @pytest.fixture
+def cached(tmp_path):
+    """The options of a file whose list is kept in a folder."""
+    return {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(tmp_path / "cache")}
+
+
+@pytest.fixture
 def cluster(tmp_path):
     """Start a simulated cluster: ``cluster("8.4")``."""
     with contextlib.ExitStack() as running:

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleError
 
 from ansible_collections.outofband.chr.plugins.inventory import routers
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.inventory import FoundVm
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabVm
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
@@ -261,6 +262,53 @@ def test_what_comes_from_the_environment_becomes_no_variable_but_where_the_serve
     assert found == {"chr_api_host", "chr_api_port"}
 
 
+KEY = "/tmp/awx_7_x1y2z3/tmpkey"
+
+
+@pytest.fixture
+def one_vm(monkeypatch):
+    """Every server has one VM, so that no server is needed."""
+    monkeypatch.setattr(routers.listing, "list_vms", lambda options, deadline: [FoundVm(id="1", name="chr1")])
+
+
+@pytest.mark.parametrize(
+    ("environment", "file"),
+    [
+        ({"OUTOFBAND_SSH_ARGS": f"-i {KEY}"}, {"backend": "qemu"}),
+        ({"OUTOFBAND_SSH_ARGS": f"-i {KEY}"}, {"backend": "proxmox", "api_host": "pve"}),
+        ({"KEY": KEY}, {"backend": "qemu", "ssh_args": "-i {{ lookup('env', 'KEY') }}"}),
+        ({"OUTOFBAND_LIBVIRT_URI": f"qemu+ssh://root@kvm1/system?keyfile={KEY}"}, {"backend": "libvirt"}),
+        (
+            {"KEY": KEY},
+            {"backend": "libvirt", "libvirt_uri": "qemu+ssh://kvm1/system?keyfile={{ lookup('env', 'KEY') }}"},
+        ),
+        ({"OUTOFBAND_CA_PATH": KEY}, {"backend": "vmware", "api_host": "vcenter"}),
+        ({"KEY": KEY}, {"backend": "xenapi", "api_host": "xcp1", "ca_path": "{{ lookup('env', 'KEY') }}"}),
+        ({"KEY": KEY}, {"ssh_args": "-i {{ lookup('env', 'KEY') }}", "sources": [{"backend": "qemu"}]}),
+    ],
+)
+def test_the_path_of_a_file_that_awx_writes_for_one_job_is_in_no_variable_group_or_cache(
+    parse, one_vm, cached, tmp_path, monkeypatch, environment, file
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    parsed = parse({**file, **ALL, **cached})
+    assert parsed.hosts.keys() == {"chr1"}
+    kept = "".join(one.read_text() for one in (tmp_path / "cache").iterdir())
+    assert "tmpkey" not in parsed.text() + kept + str(list(parsed.data.groups))
+
+
+def test_a_path_that_the_file_itself_has_is_a_variable(parse, one_vm, monkeypatch):
+    for backend, given in (
+        ("qemu", {"ssh_host": "kvm1", "ssh_args": "-i /home/me/key"}),
+        ("libvirt", {"libvirt_uri": "qemu+ssh://kvm1/system?keyfile=/home/me/key"}),
+    ):
+        host = parse({"backend": backend, **given, **ALL}).hosts["chr1"]
+        assert {name: host[f"chr_{name}"] for name in given} == given
+    monkeypatch.setenv("OUTOFBAND_LIBVIRT_URI", "qemu+ssh://kvm1/system")
+    assert parse({"backend": "libvirt", **ALL}).hosts["chr1"]["chr_libvirt_uri"] == "qemu+ssh://kvm1/system"
+
+
 def test_a_secret_comes_from_the_environment_or_a_template(parse, cluster, monkeypatch):
     pve = cluster()
     pve.add(101, "chr1")
@@ -359,11 +407,6 @@ def test_a_source_that_is_not_reached_is_an_error_or_leaves_the_others(parse, cl
 # -- the cache -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cached(tmp_path):
-    return {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(tmp_path / "cache")}
-
-
 def test_a_cached_list_is_used_until_it_is_flushed_or_the_source_changes(parse, cluster, cached):
     pve = cluster()
     pve.add(101, "chr1")
@@ -407,7 +450,11 @@ def test_a_cache_that_is_damaged_or_of_another_version_is_replaced(parse, plugin
         plugin.update_cache_if_changed()
     parsed = parse(file)
     assert parsed.hosts.keys() == {"chr1"}
-    assert "fleet.chr.yml: The cached list of routers cannot be used, and is replaced" in parsed.warnings[-1]
+    said = "fleet.chr.yml: cache: The cached list of routers cannot be used, and is replaced: "
+    reason = parsed.warnings[-1].partition(said)[2]
+    assert reason.startswith(
+        ("it is not a list of this plugin", "another version", "this is not a router", "The cache")
+    )
     assert "chr1" in kept.read_text()
 
 
@@ -443,12 +490,30 @@ def test_a_source_that_was_not_reached_is_asked_again_although_others_are_cached
         ({"sources": [{"backend": "xenstore"}]}, "sources[0]: Unknown backend 'xenstore'"),
         ({"backend": None}, "backend is not set for the list of VMs."),
         ({"api_host": None}, "api_host is not set for the list of VMs: backend proxmox needs the name of a node."),
-        ({"sources": [{"api_port": "many"}]}, "sources[0].api_port is 'many', that is not possible: "),
-        ({"sources": [{"validate_certs": "ture"}]}, "sources[0].validate_certs is 'ture', that is not possible"),
+        ({"sources": [{"api_port": "many"}]}, "sources[0].api_port is 'many', and must be a whole number."),
+        ({"sources": [{"validate_certs": "ture"}]}, "sources[0].validate_certs is 'ture', and must be true or false."),
+        ({"sources": [{"api_password": {"t0ken": 1}}]}, "sources[0].api_password must be a text."),
         (
             {"sources": [{"powered_off": "maybe"}]},
-            "sources[0].powered_off is 'maybe', that is not possible: it must be one of",
+            "sources[0].powered_off is 'maybe', and must be one of include, exclude, group.",
         ),
+        ({"api_port": "many"}, ": api_port is 'many', and must be a whole number."),
+        ({"agent_timeout": "x"}, ": agent_timeout is 'x', and must be a number."),
+        ({"on_unreachable": "maybe"}, ": on_unreachable is 'maybe', and must be one of error, warn."),
+        ({"compose": ["x"]}, ": compose is ['x'], and must be a mapping."),
+        ({"sources": {"a": 1}}, ": sources must be a list."),
+        (
+            {"cache": True, "cache_plugin": "jsonfile"},
+            "Required config '_uri' for 'jsonfile' cache plugin not provided",
+        ),
+        (
+            {"api_host": "https://root:t0ken@pve1"},
+            "api_host has a password, which would become a variable of each host.",
+        ),
+        ({"compose": {"wrong": "1 / 0"}, "strict": True}, ": compose: Could not set wrong for host chr1"),
+        ({"groups": {"g": "nothing > 1"}, "strict": True}, ": groups: Could not add host chr1 to group g"),
+        ({"keyed_groups": [{"key": "nothing"}], "strict": True}, ": keyed_groups: Could not generate group"),
+        ({"keyed_groups": "x"}, ": keyed_groups: "),
         ({"recognise": [{"name": "("}]}, "recognise[0].name: '(' is not a valid regular expression: missing )"),
         (
             {"sources": [{"recognise": ["mark", "magic"]}]},
@@ -479,16 +544,35 @@ def test_a_file_that_is_wrong_is_refused_with_its_name_and_the_key(parse, cluste
 def test_a_server_without_vms_and_one_without_routers_are_said(parse, cluster):
     pve = cluster()
     (said,) = parse(source(pve, name="berlin")).warnings
-    assert said.endswith(
-        "fleet.chr.yml: (berlin) has no VM that this login sees and that is not left out. Look at the rights of the login."
-    )
+    assert said.endswith("fleet.chr.yml: berlin has no VM that this login sees. Look at the rights of the login.")
+    (said,) = parse(source(pve, name="berlin", node="pve9")).warnings
+    assert "berlin has no VM that this login sees on node pve9. " in said
     pve.add(101, "web")
     (said,) = parse({"sources": [source(pve, name="berlin")]}).warnings
     assert said.endswith(
-        "sources[0] (berlin) has 1 VMs, and none that the rules in recognise (mark, tag, name, os) take for a CHR."
+        "sources[0] (berlin) has 1 VM, and none that the rules in recognise (mark, tag, name, os) take for a CHR."
     )
     (said,) = parse(source(pve, name="berlin", filters=["false"])).warnings
-    assert "has 1 VMs, and none for which all filters are true" in said
+    assert "has 1 VM, and none for which all filters are true" in said
+    pve.add(102, "chr2")
+    for vm in pve.vms.values():
+        vm.template = True
+    (said,) = parse(source(pve, name="berlin")).warnings
+    assert "has 2 VMs, and powered_off, templates and offline_nodes leave all of them out." in said
+    (said,) = parse({"backend": "qemu", "name": "bench", "sockets": [str(pve.certificate) + ".d"]}).warnings
+    assert f"bench has no VM: there is nothing at sockets ({pve.certificate}.d)." in said
+
+
+def test_names_that_no_expression_gives_are_said_with_the_reason(parse, cluster):
+    pve = cluster()
+    pve.add(101, "chr1")
+    (said,) = parse(source(pve, hostnames=["chr_vm_nam"])).warnings
+    assert (
+        "fleet.chr.yml: hostnames: 1 of 1 VMs do not have a name that Ansible takes, so their hosts have others" in said
+    )
+    assert (
+        "such as '101' for '' (VM 101 of proxmox_localhost), because hostnames[0]: 'chr_vm_nam' cannot be used" in said
+    )
 
 
 def test_a_file_with_another_ending_is_not_taken_and_told_to_be_renamed(plugin, tmp_path, monkeypatch):
