@@ -85,10 +85,14 @@ def _sockets(
     }
 
 
-def _libvirt(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
+def _libvirt(
+    running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers, listed: int = 0
+) -> Hosts:
     """Domains of a libvirtd."""
     need_library("libvirt", "libvirt-python")
     daemon = running.enter_context(Libvirtd(folder, build_image(cache)))
+    if listed:
+        daemon.define_copies(listed)
     for name in names:
         daemon.define(name)
         daemon.virsh("start", name)

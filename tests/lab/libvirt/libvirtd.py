@@ -214,6 +214,20 @@ class Libvirtd:
         self.virsh("define", "/dev/stdin", stdin=xml)
         return identifier
 
+    def define_copies(self, number: int) -> None:
+        """Define domains that are off and are only there to be listed."""
+        folder = self.folder / "home" / "copies"
+        folder.mkdir()
+        commands = []
+        for one in range(number):
+            file = folder / f"{one:04d}.xml"
+            file.write_text(
+                f"<domain type='qemu'><name>copy{one:04d}</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>"
+                "<os><type arch='x86_64' machine='pc'>hvm</type></os></domain>"
+            )
+            commands.append(f"define {file}\n")
+        self.virsh(stdin="".join(commands))
+
     def pool(self, name: str, *, start: bool = True) -> Path:
         """Define a storage pool, which is a folder; the folder."""
         folder = self.folder / "home" / name
