@@ -497,6 +497,20 @@ def test_one_of_two_hundred_is_found_with_few_calls(vcenter, vmware_guest):
         assert calls == (3 if kind == "uuid" else 1)
 
 
+def test_a_task_for_the_whole_fleet_asks_for_the_names_of_all_vms_once(vcenter, playbook):
+    names = [f"chr{number}" for number in range(1, 7)]
+    vc = vcenter(*names, copies=200)
+    fleet = {"name": "go", "outofband.chr.fleet": {"source": "/system note set note={{ inventory_hostname }}"}}
+    asked = []
+    for some in (names, names[:1], names):  # the first run finds out which way of running scripts there is
+        before = vc.counts().get("RetrievePropertiesEx", 0)
+        run = playbook([fleet], hosts(vc, *some))
+        assert run.rc == 0, run.output
+        asked.append(vc.counts()["RetrievePropertiesEx"] - before)
+    assert {name: note(vc, name) for name in names} == {name: name for name in names}
+    assert asked[2] == len(names) * (asked[1] - 1) + 1
+
+
 def test_two_vms_of_one_name_are_both_named_and_neither_is_touched(vcenter, playbook):
     vc = vcenter("twin", "twin", "other")
     run = playbook([script(":put 1")], hosts(vc, "twin", "other"))
