@@ -26,6 +26,7 @@ from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmo
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 from ansible_collections.outofband.chr.tests.system.conftest import CONNECTION, cache
 
+LINKS = ("success_nodes", "always_nodes", "failure_nodes")
 ROOT = Path(__file__).parents[3]
 EXTENSION = ROOT / "extensions" / "awx"
 SECRETS = {
@@ -148,6 +149,13 @@ def test_templates_that_act_in_order_or_once_are_not_sliced(configured):
     }
 
 
+def test_a_slice_may_have_no_router_and_none_is_left_without_hosts_by_a_limit(configured):
+    for template in configured.items["job_templates"]:
+        sliced = template["job_slice_count"] > 1
+        assert json.loads(template["extra_vars"]).get("chr_no_routers") == ("ok" if sliced else None)
+        assert template["ask_limit_on_launch"] is not sliced
+
+
 def test_surveys_have_help_limits_and_defaults(configured):
     for template in configured.items["job_templates"]:
         for question in configured.survey(template):
@@ -186,7 +194,27 @@ def test_the_renewal_goes_from_audit_to_approval_to_renewal_to_report(configured
         order.append(node["identifier"])
         kinds.append(kind)
     assert order == ["audit", "merge", "approval", "renew", "report"]
-    assert kinds == ["success", "success", "success", "always"]
+    # An alarm or a failed slice keeps nobody from renewing.
+    assert kinds == ["always", "always", "success", "always"]
+
+
+@pytest.mark.slow
+def test_links_that_are_of_another_kind_or_direction_are_replaced(configured, collections, tmp_path):
+    nodes = configured.items["workflow_job_template_nodes"]
+    links = {node["id"]: {kind: list(node[kind]) for kind in LINKS} for node in nodes}
+    for node in nodes:
+        if node["identifier"] == "audit":
+            node["success_nodes"], node["always_nodes"] = node["always_nodes"], []
+        if node["identifier"] == "report":
+            (renew,) = [one for one in nodes if one["identifier"] == "renew"]
+            node["success_nodes"], renew["always_nodes"] = [renew["id"]], []
+    # What comes before has no part in it.
+    arguments = ["--start-at-task", "Know which templates and workflows are there"]
+    arguments += ["-e", json.dumps({"awx_found_playbooks": configured.playbooks()})]
+    rc, output, lines = configure(configured, collections, tmp_path, *arguments)
+    assert rc == 0, output[-3000:]
+    assert {node["id"]: {kind: node[kind] for kind in LINKS} for node in nodes} == links
+    assert any(task.startswith("Remove the links") for task in changed(lines))
 
 
 def test_names_tell_one_unified_template_from_the_others(configured):
@@ -239,7 +267,8 @@ def launch(awx: LabAwx, template: str, pve: LabProxmox, folder: Path, job: int, 
     given = {**answers, **json.loads(found["extra_vars"]), "awx_job_id": job, "license_audit_dest": str(folder / "r")}
     (data / "env" / "extravars").write_text(json.dumps(given | more.get("extra", {})))
     (data / "env" / "envvars").write_text(json.dumps(environment | {"ANSIBLE_HOME": str(folder / "home")}))
-    (data / "env" / "cmdline").write_text(more.get("cmdline", "--forks 4"))
+    tags = f" --tags {found['job_tags']}" if found["job_tags"] else ""
+    (data / "env" / "cmdline").write_text(more.get("cmdline", "--forks 4") + tags)
     (data / "project").symlink_to(EXTENSION / "project")
     done = subprocess.run(
         [sys.executable, "-m", "ansible_runner", "run", str(data), "-p", found["playbook"], "-i", "1"],
@@ -258,14 +287,32 @@ def test_the_slices_of_an_audit_come_together_in_one_report(configured, pve, tmp
     one = launch(configured, "CHR license audit", pve, tmp_path, 11, "chr1", "chr3")
     two = launch(configured, "CHR license audit", pve, tmp_path, 12, "chr2")
     assert (one[0], two[0]) == (0, 0), one[1] + two[1]
+    assert not (tmp_path / "r").exists(), "reports of slices would overwrite one another"
+    rc, output, nothing = launch(configured, "CHR license audit", pve, tmp_path, 13)
+    assert (rc, nothing) == (0, {}), f"a slice may have no router: {output}"
     artifacts = one[2] | two[2]  # as AWX puts those of the slices together
+    assert artifacts.keys() == {"license_slice_11", "license_slice_12"}
     names = ("chr1", "chr2", "chr3", "chr4")
-    rc, output, _artifacts = launch(configured, "CHR license merge", pve, tmp_path, 13, *names, extra=artifacts)
+    rc, output, handed_on = launch(configured, "CHR license merge", pve, tmp_path, 14, *names[:3], extra=artifacts)
     assert rc == 0, output
+    assert "Routers: 3. Slices: 2." in output and "Without a license: 3." in output
+    assert handed_on["license_audit"]["levels"]["free"] == 3
+
+    # The slice of chr4 failed: the others are reported all the same, and the job is red.
+    rc, output, _unused = launch(configured, "CHR license merge", pve, tmp_path, 15, *names, extra=artifacts)
+    assert rc == 2, output
+    assert "no slice has handed on what it read of these routers: chr4. Look at" in " ".join(output.split())
     report = json.loads((tmp_path / "r" / "chr-licenses.json").read_text())
     found = {router["name"]: (router["level"], router["reason"]) for router in report["routers"]}
     assert found.pop("chr4") == (None, "No slice of the audit has handed on what it read of this router.")
     assert found == dict.fromkeys(names[:3], ("free", None))
+
+    # At the end of a renewal, with what the nodes before have handed on.
+    given = artifacts | handed_on
+    rc, output, said = launch(configured, "CHR license report", pve, tmp_path, 16, "chr1", "chr3", extra=given)
+    assert rc == 0, output
+    assert "Routers: 2. Due for renewal: 0." in output
+    assert said["license_audit"]["total"] == 2
 
 
 def test_the_templates_that_change_routers_run_with_what_the_credentials_inject(configured, pve, tmp_path):
