@@ -7,11 +7,14 @@ inject."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -20,9 +23,11 @@ import yaml
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 from ansible_collections.outofband.chr.tests.lab import peers
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.awx import rules
 from ansible_collections.outofband.chr.tests.lab.awx.injection import inject
 from ansible_collections.outofband.chr.tests.lab.awx.server import TOKEN, LabAwx
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 from ansible_collections.outofband.chr.tests.system.conftest import CONNECTION, cache
 
@@ -243,27 +248,74 @@ def pve(short_path):
         yield cluster
 
 
-def launch(awx: LabAwx, template: str, pve: LabProxmox, folder: Path, job: int, *hosts: str, **more):
-    """Run the playbook of a template as AWX does. Returns the exit status, output and artifacts."""
-    found = awx.named("job_templates", template)
+def injected(awx: LabAwx, names: set[str], folder: Path) -> dict[str, str]:
+    """The environment that credentials give, whose files are in the folder."""
     kinds = {kind["id"]: kind for kind in awx.items["credential_types"]}
+    environment = {}
+    for credential in awx.items["credentials"]:
+        if credential["name"] in names:
+            environment |= inject(credential["inputs"], kinds[credential["credential_type"]], folder)
+    return environment
+
+
+def update(awx: LabAwx, inventory: Path) -> dict[str, t.Any]:
+    """Update an inventory from the file of a source as AWX does. Returns what AWX stores of it."""
+    private = inventory.parent / "update"
+    private.mkdir()
+    source = inventory / "fleet.chr.yml"
+    out = private / "out.json"
+    command = [
+        str(Path(sys.executable).parent / "ansible-inventory"),
+        "--list",
+        "--export",
+        "-i",
+        source,
+        "--output",
+        out,
+    ]
+    environment = injected(awx, {"CHR inventory source"}, private)
+    environment |= {"ANSIBLE_INVENTORY_UNPARSED_FAILED": "True", "ANSIBLE_INVENTORY_EXPORT": "True"}
+    environment |= {"ANSIBLE_HOME": str(inventory.parent / "home")}
+    done = subprocess.run(
+        [*command, "--playbook-dir", inventory],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(out.read_text()) if done.returncode == 0 else None
+    shutil.rmtree(private)
+    assert found, done.stderr
+    return {**found, "_meta": {"hostvars": found["_meta"]["hostvars"]}}
+
+
+def launch(awx: LabAwx, template: str, pve: LabProxmox | None, folder: Path, job: int, *hosts: str, **more):
+    """Run the playbook of a template as AWX does. Returns the exit status, output and artifacts.
+
+    Without *pve*, the inventory is what an update gave.
+    """
+    found = awx.named("job_templates", template)
     data = folder / str(job)
     for name in ("env", "inventory"):
         (data / name).mkdir(parents=True)
-    environment = {}
-    for credential in awx.items["credentials"]:
-        if credential["id"] in found["credentials"]:
-            kind = kinds[credential["credential_type"]]
-            environment |= inject(credential["inputs"], kind, data / "env")
+    names = {one["name"] for one in awx.items["credentials"] if one["id"] in found["credentials"]}
+    environment = injected(awx, names, data / "env")
     answers = {
         one["variable"]: one["default"].splitlines() if one["type"] == "multiselect" else one["default"]
         for one in awx.survey(found)
         if "default" in one and (one["default"] != "" or one["type"] == "text")
     }
-    server = {"chr_backend": "proxmox", "chr_api_host": "localhost", "chr_api_port": pve.port}
-    variables = {**CONNECTION, **server, "chr_ca_path": str(pve.certificate), "chr_connect_timeout": 20}
-    inventory = {"all": {"hosts": {host: variables | more.get("host", {}) for host in hosts}}}
-    (data / "inventory" / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    inventory = more.get("inventory")
+    if pve is not None:
+        server = {"chr_backend": "proxmox", "chr_api_host": "localhost", "chr_api_port": pve.port}
+        variables = {**CONNECTION, **server, "chr_ca_path": str(pve.certificate), "chr_connect_timeout": 20}
+        inventory = {
+            "_meta": {"hostvars": {host: variables | more.get("host", {}) for host in hosts}},
+            "all": {"hosts": list(hosts)},
+        }
+    program = data / "inventory" / "hosts"
+    program.write_text(f"#!{sys.executable}\nprint({json.dumps(inventory)!r})\n")
+    program.chmod(0o700)
     given = {**answers, **json.loads(found["extra_vars"]), "awx_job_id": job, "license_audit_dest": str(folder / "r")}
     (data / "env" / "extravars").write_text(json.dumps(given | more.get("extra", {})))
     (data / "env" / "envvars").write_text(json.dumps(environment | {"ANSIBLE_HOME": str(folder / "home")}))
@@ -338,31 +390,119 @@ def test_the_template_that_provisions_plans_with_the_answers_of_its_survey(confi
     assert "check mode downloads nothing, so the platform is not asked" in " ".join(output.split())
 
 
-def test_the_credential_of_the_inventory_source_lists_the_routers(configured, pve, tmp_path):
-    (credential,) = [one for one in configured.items["credentials"] if one["name"] == "CHR inventory source"]
-    kind = configured.named("credential_types", "CHR inventory source")
+def lab_source(pve: LabProxmox) -> dict[str, t.Any]:
     server = {"backend": "proxmox", "api_host": "localhost", "api_port": pve.port, "ca_path": str(pve.certificate)}
-    source = tmp_path / "fleet.chr.yml"
-    source.write_text(yaml.safe_dump({"plugin": "outofband.chr.routers", "sources": [server]}))
-    program = str(Path(sys.executable).parent / "ansible-inventory")
-    # What AWX runs, with the variables that it sets.
-    command = [
-        program,
-        "--list",
-        "--export",
-        "-i",
-        source,
-        "--output",
-        tmp_path / "out.json",
-        "--playbook-dir",
-        tmp_path,
-    ]
-    environment = inject(credential["inputs"], kind, tmp_path) | {"ANSIBLE_INVENTORY_UNPARSED_FAILED": "True"}
-    home = {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_INVENTORY_EXPORT": "True"}
-    done = subprocess.run(
-        command, env={**os.environ, **environment, **home}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    written = (tmp_path / "out.json").read_text()
-    assert json.loads(written)["_meta"]["hostvars"].keys() == {"chr1", "chr2", "chr3"}
-    assert "t0ken-secret" not in written
+    return {"plugin": "outofband.chr.routers", "sources": [{"name": "berlin", **server}]}
+
+
+def test_the_credential_of_the_inventory_source_lists_the_routers(configured, pve, tmp_path):
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "fleet.chr.yml").write_text(yaml.safe_dump(lab_source(pve)))
+    found = update(configured, tmp_path / "inventory")
+    assert found["_meta"]["hostvars"].keys() == {"chr1", "chr2", "chr3"}
+    assert "t0ken-secret" not in json.dumps(found)
+
+
+def vault(folder: Path, *arguments: str) -> str:
+    """Run ansible-vault with the password that is in the folder."""
+    (folder / "password").write_text("pass-word-1\n")
+    command = [str(Path(sys.executable).parent / "ansible-vault"), *arguments]
+    command += ["--vault-password-file", str(folder / "password")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_variables_beside_the_inventory_source_reach_the_jobs(configured, pve, tmp_path, monkeypatch):
+    """A secret of one source is encrypted for jobs: updates have no password for it."""
+    inventory = tmp_path / "inventory"
+    shutil.copytree(EXTENSION / "project" / "inventory", inventory)
+    (inventory / "fleet.chr.yml").write_text(yaml.safe_dump(lab_source(pve)))
+    of_berlin = inventory / "group_vars" / "berlin.yml"
+    of_berlin.write_text(vault(tmp_path, "encrypt_string", "t0ken-secret", "--name", "chr_api_token_secret"))
+    found = update(configured, inventory)
+    assert found["all"]["vars"] == yaml.safe_load((inventory / "group_vars" / "all.yml").read_text())
+    assert "__ansible_vault" in found["berlin"]["vars"]["chr_api_token_secret"]
+
+    # The variable of the group counts more than the credential of the template.
+    credential = configured.named("credentials", "CHR on Proxmox VE")
+    monkeypatch.setitem(credential["inputs"], "proxmox_token_secret", "wrong")
+    given = {"inventory": found, "cmdline": f"--vault-password-file {tmp_path / 'password'}"}
+    rc, output, said = launch(configured, "CHR license report", None, tmp_path, 41, **given)
+    assert (rc, said["license_audit"]["not_read"]) == (0, []), output
+    assert "t0ken-secret" not in output
+
+    vault(tmp_path, "encrypt", str(of_berlin))
+    with pytest.raises(AssertionError, match="no vault secrets found"):
+        update(configured, inventory)
+
+
+def fill(awx: LabAwx, name: str, monkeypatch: pytest.MonkeyPatch, **inputs: str) -> None:
+    """Fill inputs of a credential as the API does."""
+    credential = awx.named("credentials", name)
+    kind = next(one for one in awx.items["credential_types"] if one["id"] == credential["credential_type"])
+    stored = rules.credential_inputs({**credential["inputs"], **inputs}, credential["inputs"], kind["inputs"])
+    monkeypatch.setitem(credential, "inputs", stored)
+
+
+@pytest.fixture
+def sshd(short_path):
+    (short_path / "ssh").mkdir()
+    server = Sshd(short_path / "ssh")
+    server.start()
+    yield server
+    for master in short_path.rglob("cp/chr-????????????????"):
+        subprocess.run(["ssh", "-o", f"ControlPath={master}", "-O", "exit", "x"], capture_output=True, check=False)
+    server.stop()
+
+
+def holders(folder: Path, text: str) -> list[str]:
+    """The files below a folder that have the text."""
+    return [str(path) for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_private_keys_are_files_of_one_job_and_never_variables(
+    configured, libvirtd, lab, sshd, short_path, tmp_path, monkeypatch
+):
+    """Each job has other paths, and AWX removes the files at its end. So an inventory that had them
+    as variables would lead the next job to a key that is gone."""
+    key, login = (sshd.folder / "user").read_text(), f"{getpass.getuser()}@127.0.0.1:{sshd.port}"
+    netcat = sshd.folder / "nc"  # libvirt asks it for its options first, then for the socket
+    netcat.write_text('#!/bin/sh\ncase "$*" in *-U*) shift $(($# - 1)); exec socat - UNIX-CONNECT:"$1";; esac\n')
+    client = sshd.folder / "client"
+    of_client = f"-F none -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile={sshd.folder}/known"
+    client.write_text(f'#!/bin/sh\nexec ssh {of_client} "$@"\n')
+    for program in (netcat, client):
+        program.chmod(0o755)
+    uri = f"qemu+ssh://{login}/session?socket={libvirtd.socket}&command={client}&netcat={netcat}"
+    known = f"[127.0.0.1]:{sshd.port} {(sshd.folder / 'host.pub').read_text()}"
+    of_ssh = {"ssh_host": f"ssh://{login}", "ssh_key": key, "ssh_known_hosts": known}
+    of_libvirt = {"libvirt_uri": uri, "libvirt_key": key}
+    fill(configured, "CHR through SSH", monkeypatch, **of_ssh)
+    fill(configured, "CHR on libvirt", monkeypatch, **of_libvirt)
+    fill(configured, "CHR inventory source", monkeypatch, **of_ssh, **of_libvirt)
+
+    router = lab("chr-on-qemu")
+    libvirtd.define("chr-on-libvirt")
+    libvirtd.virsh("start", "chr-on-libvirt")
+    inventory = tmp_path / "inventory"
+    (inventory / "group_vars").mkdir(parents=True)
+    (inventory / "group_vars" / "all.yml").write_text("chr_connect_timeout: 60\n")
+    sockets = str(router.address).removeprefix("unix:")
+    sources = [{"name": "kvm", "backend": "qemu", "sockets": [sockets]}, {"backend": "libvirt"}]
+    content = {"plugin": "outofband.chr.routers", "sources": sources}
+    (inventory / "fleet.chr.yml").write_text(yaml.safe_dump(content))
+    found = update(configured, inventory)
+    assert sshd.logins == 2
+    assert found["_meta"]["hostvars"].keys() == {"chr-on-qemu", "chr-on-libvirt"}
+    assert [word for word in ("_key", "keyfile", "PRIVATE KEY") if word in json.dumps(found)] == []
+
+    rc, output, said = launch(configured, "CHR license report", None, tmp_path, 51, inventory=found)
+    assert (rc, said["license_audit"]["not_read"]) == (0, []), output
+    assert sshd.logins >= 4
+    line = key.splitlines()[1]
+    job = tmp_path / "51"
+    files = {path.rpartition("-")[2] for path in holders(tmp_path, line)}
+    assert files == {"ssh_key", "libvirt_key"}
+    told = job / "artifacts" / "1" / "job_events"  # what AWX keeps of a job
+    assert holders(told, "-ssh_key") == holders(told, "-libvirt_key") == []
+    shutil.rmtree(job)  # as AWX does
+    assert holders(tmp_path, line) == []
