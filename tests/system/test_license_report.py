@@ -140,7 +140,8 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
 
     first = audit(hosts)
     assert first.returncode == 0, first.stdout + first.stderr
-    summary = "7 routers: 1 due for renewal, 0 expired, 1 expire within 7 days, 1 within 30; 1 duplicate system ids"
+    summary = "Routers: 7. Due for renewal: 1. Expired: 0. Expire within 7 days: 1, within 30: 1."
+    summary += " Without a license: 2. Duplicate system ids: 1. Not read: 3."
     assert summary in " ".join(first.stdout.split())
     report = json.loads((tmp_path / "audit" / "chr-licenses.json").read_text())
     found = {one["name"]: one for one in report["routers"]}
@@ -189,7 +190,7 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     assert one.returncode == 2, said + one.stderr
     buy = f"renew, or buy before {today + timedelta(days=3)}"
     assert f"1 license expired, or will within 14 days: due (in 3 days, {buy}); see" in said
-    assert "1 routers: 1 due for renewal" in said, "the summary is shown all the same"
+    assert "Routers: 1. Due for renewal: 1." in said, "the summary is shown all the same"
     assert 'chr_license_days_left{router="due"} 3\n' in (tmp_path / "metrics" / "due.prom").read_text()
     assert stat.S_IMODE((tmp_path / "metrics" / "due.prom").stat().st_mode) == 0o644
     limited = json.loads((tmp_path / "audit" / "due.json").read_text())
@@ -283,7 +284,12 @@ def test_the_alarm_is_raised_where_no_router_was_read_and_warns_where_some_were_
     tasks = [
         {
             "name": f"{name}, {alarm}",
-            "outofband.chr.license_report": {"dest": str(tmp_path / name), "formats": ["json"], "routers": routers, **alarm},
+            "outofband.chr.license_report": {
+                "dest": str(tmp_path / name),
+                "formats": ["json"],
+                "routers": routers,
+                **alarm,
+            },
             "ignore_errors": True,
         }
         for name, routers in fleets.items()

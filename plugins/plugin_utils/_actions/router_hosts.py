@@ -50,9 +50,9 @@ def _connection(variables: Mapping[str, t.Any]) -> str:
 def pattern_of_routers(variables: Mapping[str, t.Any], *, none_is_ok: bool = False) -> str:
     """Return a pattern of hosts that matches all routers among the hosts of the play.
 
-    *variables* are those with which Ansible evaluates the play's ``hosts``. If none of the hosts is a
-    router, the pattern matches no host with *none_is_ok*, and otherwise InvalidInput is raised. It is
-    also raised if no play has begun yet.
+    *variables* are those with which Ansible evaluates the play's ``hosts``. With *none_is_ok*, the
+    pattern matches no host if none is a router. Raises InvalidInput if none of the hosts is a
+    router and *none_is_ok* is false, or if no play has begun yet.
     """
     hosts: list[str] = variables.get("ansible_play_hosts_all") or []
     hostvars = variables.get("hostvars")

@@ -132,8 +132,8 @@ class LabAwx:
         return found
 
     def survey(self, template: Item) -> list[Item]:
-        """The questions of a job template."""
-        return list(self._surveys[template["id"]]["spec"])
+        """The questions that a job template asks."""
+        return list(self._surveys[template["id"]]["spec"]) if template["survey_enabled"] else []
 
     def playbooks(self) -> list[str]:
         """The files of the project that AWX takes for playbooks."""
@@ -180,8 +180,11 @@ class LabAwx:
     def _fits(self, item: Item, name: str, text: str) -> bool:
         if name.startswith("or__"):
             raise Refused(f"The lab has no objects with a number as their name, asked by {name}.")
-        if name == "organization__name":
-            name, text = "organization", str(self.named("organizations", text)["id"])
+        if name == "page_size":
+            return True
+        key, _, rest = name.partition("__")
+        if rest and key in _REFERENCES:
+            return any(self._fits(one, rest, text) for one in self.items[_REFERENCES[key]] if one["id"] == item[key])
         if name not in item and item["type"] not in map(_TYPES.get, _UNIFIED):
             raise Refused(f"{item['type']} has no field named {name}")
         return str(item.get(name)) == text
@@ -382,7 +385,7 @@ _BLANK: dict[str, Item] = {
         **{"name": "", "description": "", "organization": None, "project": None, "playbook": "", "inventory": None},
         **{"execution_environment": None, "job_type": "run", "forks": 0, "job_slice_count": 1, "extra_vars": ""},
         **{"ask_limit_on_launch": False, "ask_job_type_on_launch": False, "ask_inventory_on_launch": False},
-        **{"allow_simultaneous": False, "survey_enabled": False},
+        **{"allow_simultaneous": False, "survey_enabled": False, "job_tags": ""},
     },
     "workflow_job_templates": {**_NAMED, "allow_simultaneous": False},
     "workflow_job_template_nodes": {

@@ -7,11 +7,14 @@ inject."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -20,12 +23,15 @@ import yaml
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 from ansible_collections.outofband.chr.tests.lab import peers
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.awx import rules
 from ansible_collections.outofband.chr.tests.lab.awx.injection import inject
 from ansible_collections.outofband.chr.tests.lab.awx.server import TOKEN, LabAwx
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 from ansible_collections.outofband.chr.tests.system.conftest import CONNECTION, cache
 
+LINKS = ("success_nodes", "always_nodes", "failure_nodes")
 ROOT = Path(__file__).parents[3]
 EXTENSION = ROOT / "extensions" / "awx"
 SECRETS = {
@@ -148,6 +154,13 @@ def test_templates_that_act_in_order_or_once_are_not_sliced(configured):
     }
 
 
+def test_a_slice_may_have_no_router_and_none_is_left_without_hosts_by_a_limit(configured):
+    for template in configured.items["job_templates"]:
+        sliced = template["job_slice_count"] > 1
+        assert json.loads(template["extra_vars"]).get("chr_no_routers") == ("ok" if sliced else None)
+        assert template["ask_limit_on_launch"] is not sliced
+
+
 def test_surveys_have_help_limits_and_defaults(configured):
     for template in configured.items["job_templates"]:
         for question in configured.survey(template):
@@ -186,7 +199,27 @@ def test_the_renewal_goes_from_audit_to_approval_to_renewal_to_report(configured
         order.append(node["identifier"])
         kinds.append(kind)
     assert order == ["audit", "merge", "approval", "renew", "report"]
-    assert kinds == ["success", "success", "success", "always"]
+    # An alarm or a failed slice keeps nobody from renewing.
+    assert kinds == ["always", "always", "success", "always"]
+
+
+@pytest.mark.slow
+def test_links_that_are_of_another_kind_or_direction_are_replaced(configured, collections, tmp_path):
+    nodes = configured.items["workflow_job_template_nodes"]
+    links = {node["id"]: {kind: list(node[kind]) for kind in LINKS} for node in nodes}
+    for node in nodes:
+        if node["identifier"] == "audit":
+            node["success_nodes"], node["always_nodes"] = node["always_nodes"], []
+        if node["identifier"] == "report":
+            (renew,) = [one for one in nodes if one["identifier"] == "renew"]
+            node["success_nodes"], renew["always_nodes"] = [renew["id"]], []
+    # What comes before has no part in it.
+    arguments = ["--start-at-task", "Know which templates and workflows are there"]
+    arguments += ["-e", json.dumps({"awx_found_playbooks": configured.playbooks()})]
+    rc, output, lines = configure(configured, collections, tmp_path, *arguments)
+    assert rc == 0, output[-3000:]
+    assert {node["id"]: {kind: node[kind] for kind in LINKS} for node in nodes} == links
+    assert any(task.startswith("Remove the links") for task in changed(lines))
 
 
 def test_names_tell_one_unified_template_from_the_others(configured):
@@ -215,31 +248,79 @@ def pve(short_path):
         yield cluster
 
 
-def launch(awx: LabAwx, template: str, pve: LabProxmox, folder: Path, job: int, *hosts: str, **more):
-    """Run the playbook of a template as AWX does. Returns the exit status, output and artifacts."""
-    found = awx.named("job_templates", template)
+def injected(awx: LabAwx, names: set[str], folder: Path) -> dict[str, str]:
+    """The environment that credentials give, whose files are in the folder."""
     kinds = {kind["id"]: kind for kind in awx.items["credential_types"]}
+    environment = {}
+    for credential in awx.items["credentials"]:
+        if credential["name"] in names:
+            environment |= inject(credential["inputs"], kinds[credential["credential_type"]], folder)
+    return environment
+
+
+def update(awx: LabAwx, inventory: Path) -> dict[str, t.Any]:
+    """Update an inventory from the file of a source as AWX does. Returns what AWX stores of it."""
+    private = inventory.parent / "update"
+    private.mkdir()
+    source = inventory / "fleet.chr.yml"
+    out = private / "out.json"
+    command = [
+        str(Path(sys.executable).parent / "ansible-inventory"),
+        "--list",
+        "--export",
+        "-i",
+        source,
+        "--output",
+        out,
+    ]
+    environment = injected(awx, {"CHR inventory source"}, private)
+    environment |= {"ANSIBLE_INVENTORY_UNPARSED_FAILED": "True", "ANSIBLE_INVENTORY_EXPORT": "True"}
+    environment |= {"ANSIBLE_HOME": str(inventory.parent / "home")}
+    done = subprocess.run(
+        [*command, "--playbook-dir", inventory],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(out.read_text()) if done.returncode == 0 else None
+    shutil.rmtree(private)
+    assert found, done.stderr
+    return {**found, "_meta": {"hostvars": found["_meta"]["hostvars"]}}
+
+
+def launch(awx: LabAwx, template: str, pve: LabProxmox | None, folder: Path, job: int, *hosts: str, **more):
+    """Run the playbook of a template as AWX does. Returns the exit status, output and artifacts.
+
+    Without *pve*, the inventory is what an update gave.
+    """
+    found = awx.named("job_templates", template)
     data = folder / str(job)
     for name in ("env", "inventory"):
         (data / name).mkdir(parents=True)
-    environment = {}
-    for credential in awx.items["credentials"]:
-        if credential["id"] in found["credentials"]:
-            kind = kinds[credential["credential_type"]]
-            environment |= inject(credential["inputs"], kind, data / "env")
+    names = {one["name"] for one in awx.items["credentials"] if one["id"] in found["credentials"]}
+    environment = injected(awx, names, data / "env")
     answers = {
         one["variable"]: one["default"].splitlines() if one["type"] == "multiselect" else one["default"]
         for one in awx.survey(found)
         if "default" in one and (one["default"] != "" or one["type"] == "text")
     }
-    server = {"chr_backend": "proxmox", "chr_api_host": "localhost", "chr_api_port": pve.port}
-    variables = {**CONNECTION, **server, "chr_ca_path": str(pve.certificate), "chr_connect_timeout": 20}
-    inventory = {"all": {"hosts": {host: variables | more.get("host", {}) for host in hosts}}}
-    (data / "inventory" / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    inventory = more.get("inventory")
+    if pve is not None:
+        server = {"chr_backend": "proxmox", "chr_api_host": "localhost", "chr_api_port": pve.port}
+        variables = {**CONNECTION, **server, "chr_ca_path": str(pve.certificate), "chr_connect_timeout": 20}
+        inventory = {
+            "_meta": {"hostvars": {host: variables | more.get("host", {}) for host in hosts}},
+            "all": {"hosts": list(hosts)},
+        }
+    program = data / "inventory" / "hosts"
+    program.write_text(f"#!{sys.executable}\nprint({json.dumps(inventory)!r})\n")
+    program.chmod(0o700)
     given = {**answers, **json.loads(found["extra_vars"]), "awx_job_id": job, "license_audit_dest": str(folder / "r")}
     (data / "env" / "extravars").write_text(json.dumps(given | more.get("extra", {})))
     (data / "env" / "envvars").write_text(json.dumps(environment | {"ANSIBLE_HOME": str(folder / "home")}))
-    (data / "env" / "cmdline").write_text(more.get("cmdline", "--forks 4"))
+    tags = f" --tags {found['job_tags']}" if found["job_tags"] else ""
+    (data / "env" / "cmdline").write_text(more.get("cmdline", "--forks 4") + tags)
     (data / "project").symlink_to(EXTENSION / "project")
     done = subprocess.run(
         [sys.executable, "-m", "ansible_runner", "run", str(data), "-p", found["playbook"], "-i", "1"],
@@ -258,14 +339,32 @@ def test_the_slices_of_an_audit_come_together_in_one_report(configured, pve, tmp
     one = launch(configured, "CHR license audit", pve, tmp_path, 11, "chr1", "chr3")
     two = launch(configured, "CHR license audit", pve, tmp_path, 12, "chr2")
     assert (one[0], two[0]) == (0, 0), one[1] + two[1]
+    assert not (tmp_path / "r").exists(), "reports of slices would overwrite one another"
+    rc, output, nothing = launch(configured, "CHR license audit", pve, tmp_path, 13)
+    assert (rc, nothing) == (0, {}), f"a slice may have no router: {output}"
     artifacts = one[2] | two[2]  # as AWX puts those of the slices together
+    assert artifacts.keys() == {"license_slice_11", "license_slice_12"}
     names = ("chr1", "chr2", "chr3", "chr4")
-    rc, output, _artifacts = launch(configured, "CHR license merge", pve, tmp_path, 13, *names, extra=artifacts)
+    rc, output, handed_on = launch(configured, "CHR license merge", pve, tmp_path, 14, *names[:3], extra=artifacts)
     assert rc == 0, output
+    assert "Routers: 3. Slices: 2." in output and "Without a license: 3." in output
+    assert handed_on["license_audit"]["levels"]["free"] == 3
+
+    # The slice of chr4 failed: the others are reported all the same, and the job is red.
+    rc, output, _unused = launch(configured, "CHR license merge", pve, tmp_path, 15, *names, extra=artifacts)
+    assert rc == 2, output
+    assert "no slice has handed on what it read of these routers: chr4. Look at" in " ".join(output.split())
     report = json.loads((tmp_path / "r" / "chr-licenses.json").read_text())
     found = {router["name"]: (router["level"], router["reason"]) for router in report["routers"]}
     assert found.pop("chr4") == (None, "No slice of the audit has handed on what it read of this router.")
     assert found == dict.fromkeys(names[:3], ("free", None))
+
+    # At the end of a renewal, with what the nodes before have handed on.
+    given = artifacts | handed_on
+    rc, output, said = launch(configured, "CHR license report", pve, tmp_path, 16, "chr1", "chr3", extra=given)
+    assert rc == 0, output
+    assert "Routers: 2. Due for renewal: 0." in output
+    assert said["license_audit"]["total"] == 2
 
 
 def test_the_templates_that_change_routers_run_with_what_the_credentials_inject(configured, pve, tmp_path):
@@ -291,31 +390,119 @@ def test_the_template_that_provisions_plans_with_the_answers_of_its_survey(confi
     assert "check mode downloads nothing, so the platform is not asked" in " ".join(output.split())
 
 
-def test_the_credential_of_the_inventory_source_lists_the_routers(configured, pve, tmp_path):
-    (credential,) = [one for one in configured.items["credentials"] if one["name"] == "CHR inventory source"]
-    kind = configured.named("credential_types", "CHR inventory source")
+def lab_source(pve: LabProxmox) -> dict[str, t.Any]:
     server = {"backend": "proxmox", "api_host": "localhost", "api_port": pve.port, "ca_path": str(pve.certificate)}
-    source = tmp_path / "fleet.chr.yml"
-    source.write_text(yaml.safe_dump({"plugin": "outofband.chr.routers", "sources": [server]}))
-    program = str(Path(sys.executable).parent / "ansible-inventory")
-    # What AWX runs, with the variables that it sets.
-    command = [
-        program,
-        "--list",
-        "--export",
-        "-i",
-        source,
-        "--output",
-        tmp_path / "out.json",
-        "--playbook-dir",
-        tmp_path,
-    ]
-    environment = inject(credential["inputs"], kind, tmp_path) | {"ANSIBLE_INVENTORY_UNPARSED_FAILED": "True"}
-    home = {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_INVENTORY_EXPORT": "True"}
-    done = subprocess.run(
-        command, env={**os.environ, **environment, **home}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    written = (tmp_path / "out.json").read_text()
-    assert json.loads(written)["_meta"]["hostvars"].keys() == {"chr1", "chr2", "chr3"}
-    assert "t0ken-secret" not in written
+    return {"plugin": "outofband.chr.routers", "sources": [{"name": "berlin", **server}]}
+
+
+def test_the_credential_of_the_inventory_source_lists_the_routers(configured, pve, tmp_path):
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "fleet.chr.yml").write_text(yaml.safe_dump(lab_source(pve)))
+    found = update(configured, tmp_path / "inventory")
+    assert found["_meta"]["hostvars"].keys() == {"chr1", "chr2", "chr3"}
+    assert "t0ken-secret" not in json.dumps(found)
+
+
+def vault(folder: Path, *arguments: str) -> str:
+    """Run ansible-vault with the password that is in the folder."""
+    (folder / "password").write_text("pass-word-1\n")
+    command = [str(Path(sys.executable).parent / "ansible-vault"), *arguments]
+    command += ["--vault-password-file", str(folder / "password")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_variables_beside_the_inventory_source_reach_the_jobs(configured, pve, tmp_path, monkeypatch):
+    """A secret of one source is encrypted for jobs: updates have no password for it."""
+    inventory = tmp_path / "inventory"
+    shutil.copytree(EXTENSION / "project" / "inventory", inventory)
+    (inventory / "fleet.chr.yml").write_text(yaml.safe_dump(lab_source(pve)))
+    of_berlin = inventory / "group_vars" / "berlin.yml"
+    of_berlin.write_text(vault(tmp_path, "encrypt_string", "t0ken-secret", "--name", "chr_api_token_secret"))
+    found = update(configured, inventory)
+    assert found["all"]["vars"] == yaml.safe_load((inventory / "group_vars" / "all.yml").read_text())
+    assert "__ansible_vault" in found["berlin"]["vars"]["chr_api_token_secret"]
+
+    # The variable of the group counts more than the credential of the template.
+    credential = configured.named("credentials", "CHR on Proxmox VE")
+    monkeypatch.setitem(credential["inputs"], "proxmox_token_secret", "wrong")
+    given = {"inventory": found, "cmdline": f"--vault-password-file {tmp_path / 'password'}"}
+    rc, output, said = launch(configured, "CHR license report", None, tmp_path, 41, **given)
+    assert (rc, said["license_audit"]["not_read"]) == (0, []), output
+    assert "t0ken-secret" not in output
+
+    vault(tmp_path, "encrypt", str(of_berlin))
+    with pytest.raises(AssertionError, match="no vault secrets found"):
+        update(configured, inventory)
+
+
+def fill(awx: LabAwx, name: str, monkeypatch: pytest.MonkeyPatch, **inputs: str) -> None:
+    """Fill inputs of a credential as the API does."""
+    credential = awx.named("credentials", name)
+    kind = next(one for one in awx.items["credential_types"] if one["id"] == credential["credential_type"])
+    stored = rules.credential_inputs({**credential["inputs"], **inputs}, credential["inputs"], kind["inputs"])
+    monkeypatch.setitem(credential, "inputs", stored)
+
+
+@pytest.fixture
+def sshd(short_path):
+    (short_path / "ssh").mkdir()
+    server = Sshd(short_path / "ssh")
+    server.start()
+    yield server
+    for master in short_path.rglob("cp/chr-????????????????"):
+        subprocess.run(["ssh", "-o", f"ControlPath={master}", "-O", "exit", "x"], capture_output=True, check=False)
+    server.stop()
+
+
+def holders(folder: Path, text: str) -> list[str]:
+    """The files below a folder that have the text."""
+    return [str(path) for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_private_keys_are_files_of_one_job_and_never_variables(
+    configured, libvirtd, lab, sshd, short_path, tmp_path, monkeypatch
+):
+    """Each job has other paths, and AWX removes the files at its end. So an inventory that had them
+    as variables would lead the next job to a key that is gone."""
+    key, login = (sshd.folder / "user").read_text(), f"{getpass.getuser()}@127.0.0.1:{sshd.port}"
+    netcat = sshd.folder / "nc"  # libvirt asks it for its options first, then for the socket
+    netcat.write_text('#!/bin/sh\ncase "$*" in *-U*) shift $(($# - 1)); exec socat - UNIX-CONNECT:"$1";; esac\n')
+    client = sshd.folder / "client"
+    of_client = f"-F none -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile={sshd.folder}/known"
+    client.write_text(f'#!/bin/sh\nexec ssh {of_client} "$@"\n')
+    for program in (netcat, client):
+        program.chmod(0o755)
+    uri = f"qemu+ssh://{login}/session?socket={libvirtd.socket}&command={client}&netcat={netcat}"
+    known = f"[127.0.0.1]:{sshd.port} {(sshd.folder / 'host.pub').read_text()}"
+    of_ssh = {"ssh_host": f"ssh://{login}", "ssh_key": key, "ssh_known_hosts": known}
+    of_libvirt = {"libvirt_uri": uri, "libvirt_key": key}
+    fill(configured, "CHR through SSH", monkeypatch, **of_ssh)
+    fill(configured, "CHR on libvirt", monkeypatch, **of_libvirt)
+    fill(configured, "CHR inventory source", monkeypatch, **of_ssh, **of_libvirt)
+
+    router = lab("chr-on-qemu")
+    libvirtd.define("chr-on-libvirt")
+    libvirtd.virsh("start", "chr-on-libvirt")
+    inventory = tmp_path / "inventory"
+    (inventory / "group_vars").mkdir(parents=True)
+    (inventory / "group_vars" / "all.yml").write_text("chr_connect_timeout: 60\n")
+    sockets = str(router.address).removeprefix("unix:")
+    sources = [{"name": "kvm", "backend": "qemu", "sockets": [sockets]}, {"backend": "libvirt"}]
+    content = {"plugin": "outofband.chr.routers", "sources": sources}
+    (inventory / "fleet.chr.yml").write_text(yaml.safe_dump(content))
+    found = update(configured, inventory)
+    assert sshd.logins == 2
+    assert found["_meta"]["hostvars"].keys() == {"chr-on-qemu", "chr-on-libvirt"}
+    assert [word for word in ("_key", "keyfile", "PRIVATE KEY") if word in json.dumps(found)] == []
+
+    rc, output, said = launch(configured, "CHR license report", None, tmp_path, 51, inventory=found)
+    assert (rc, said["license_audit"]["not_read"]) == (0, []), output
+    assert sshd.logins >= 4
+    line = key.splitlines()[1]
+    job = tmp_path / "51"
+    files = {path.rpartition("-")[2] for path in holders(tmp_path, line)}
+    assert files == {"ssh_key", "libvirt_key"}
+    told = job / "artifacts" / "1" / "job_events"  # what AWX keeps of a job
+    assert holders(told, "-ssh_key") == holders(told, "-libvirt_key") == []
+    shutil.rmtree(job)  # as AWX does
+    assert holders(tmp_path, line) == []

@@ -78,7 +78,7 @@ from .connection import (
     uris,
     words,
 )
-from .options import LibvirtOptions
+from .options import LibvirtOptions, without_key
 from .snapshots import LibvirtSnapshots
 
 _PROBE = 3.0
@@ -124,7 +124,7 @@ class LibvirtGuest(QgaGuest):
             with agent:
                 deadline = Deadline(self.connect_timeout)
                 agent.on_domain("Its UUID cannot be read", lambda domain: None, deadline, changes=False)
-        return self._target.shown_uri, str(self._target.uuid)
+        return without_key(self._target.shown_uri), str(self._target.uuid)
 
     def is_off(self) -> bool:
         agent = t.cast("LibvirtAgent", self._open_agent(self.connect_timeout))

@@ -23,6 +23,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import connection as libvirt_connection
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import guest as libvirt
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.options import without_key
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 
 SYSTEM = "qemu:///system"
@@ -189,6 +190,19 @@ def test_connections_are_closed_also_after_an_error(fake):
 )
 def test_ssh_is_told_not_to_ask(uri, sent):
     assert libvirt_connection.uris(uri) == (sent, uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("qemu+ssh://kvm1/system?keyfile=/tmp/awx_1/k", "qemu+ssh://kvm1/system"),
+        ("qemu+ssh://kvm1/system?keyfile=/k&no_tty=1", "qemu+ssh://kvm1/system?no_tty=1"),
+        ("qemu+ssh://kvm1/session?socket=/s&keyfile=/k", "qemu+ssh://kvm1/session?socket=/s"),
+        (SYSTEM, SYSTEM),
+    ],
+)
+def test_the_path_of_a_key_does_not_tell_which_libvirt_is_meant(uri, told):
+    assert without_key(uri) == told
 
 
 @pytest.mark.parametrize("uri", ["", " ", "xen:///system", "test:///default", "qemu:///sy\x00stem", "ssh://kvm1"])
