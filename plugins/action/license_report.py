@@ -179,18 +179,42 @@ def _told(host: str, variables: t.Mapping[str, t.Any]) -> tuple[fleet.RouterPlac
 
 
 def _alarm(whole: fleet.Fleet, days: float, result: dict[str, t.Any]) -> None:
-    """Let the task fail if a license has expired or expires within *days*."""
-    ending_soon = whole.ending(days)
-    if not ending_soon:
-        return
-    named = [f"{one.name} ({_when(one)})" for one in ending_soon[:_NAMED]]
-    more = f" and {len(ending_soon) - _NAMED} more" if len(ending_soon) > _NAMED else ""
-    count = f"{len(ending_soon)} license{'' if len(ending_soon) == 1 else 's'}"
-    result |= {
-        "failed": True,
-        "msg": f"{count} expired, or will within {days:g} days: {', '.join(named)}{more}; see "
-        f"{', '.join(result['paths'].values())}.",
-    }
+    """Let the task fail if a license has expired or expires within *days*, or may do so unseen."""
+    found = [sentence for sentence in (_ending(whole, days), _unknown(whole)) if sentence]
+    if found:
+        files = ", ".join(result["paths"].values())
+        result |= {"failed": True, "msg": f"{'. '.join(found)}; see {files}."}
+
+
+def _ending(whole: fleet.Fleet, days: float) -> str:
+    """Return a sentence without its end about the licenses that end within *days*, or nothing."""
+    routers = whole.ending(days)
+    if not routers:
+        return ""
+    count = f"{len(routers)} license{'' if len(routers) == 1 else 's'}"
+    return (
+        f"{count} expired, or will within {days:g} days: {_several([f'{one.name} ({_when(one)})' for one in routers])}"
+    )
+
+
+def _unknown(whole: fleet.Fleet) -> str:
+    """Return a sentence without its end about the routers that were not read, or nothing."""
+    if not whole.routers:
+        return "The report has no routers, so it is not known when any license ends"
+    routers = whole.not_read
+    if not routers:
+        return ""
+    one = len(routers) == 1
+    count = f"{len(routers)} of {len(whole.routers)} routers {'was' if one else 'were'} not read"
+    unknown = f"it is not known when {'its license ends' if one else 'their licenses end'}"
+    named = _several([f"{one.name} (unreachable)" if one.unreachable else one.name for one in routers])
+    return f"{count}, so {unknown}: {named}"
+
+
+def _several(names: list[str]) -> str:
+    """Return the first *names*, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _when(router: fleet.Router) -> str:

@@ -61,6 +61,8 @@ options:
       - If a license has expired, or its deadline is at most that many days away, the task fails
         after the report is written, so that a scheduled job turns red. The message names the
         routers and what to do.
+      - The task also fails if a router was not read, or if the report has no routers, because
+        nobody knows then when these licenses end. The message names those routers, too.
       - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
         days before it. When left out, the task does not fail.
     type: float

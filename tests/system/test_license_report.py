@@ -195,6 +195,16 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     limited = json.loads((tmp_path / "audit" / "due.json").read_text())
     assert [router["name"] for router in limited["routers"]] == ["due"]
 
+    red = audit(hosts, "--limit", "gone,garbage,paid", "-e", json.dumps({"license_audit_fail_within_days": 14}))
+    said = " ".join(red.stdout.split())
+    assert red.returncode == 2, said + red.stderr
+    assert (
+        "2 of 3 routers were not read, so it is not known when their licenses end: garbage, gone (unreachable); see"
+        in said
+    )
+    assert "license expired" not in said and "licenses expired" not in said
+    assert "3 routers: 0 due for renewal" in said, "the summary is shown all the same"
+
 
 def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playbook, tmp_path):
     dest = tmp_path / "new" / "folder"
@@ -252,6 +262,8 @@ def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tm
             "changed": {"fail_within_days": 14},
             "broken": {"fail_within_days": 7.5},
             "quiet": {"fail_within_days": 0},
+            "unread": {"fail_within_days": 7, "routers": [*now[:2], {"name": "chr3"}]},
+            "nobody": {"fail_within_days": 7, "routers": []},
         }.items()
     ]
     run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
@@ -273,6 +285,15 @@ def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tm
     broken = run.of("broken")
     assert broken["status"] == "failed" and "chr1" in broken["result"]["msg"] and "many0" not in broken["result"]["msg"]
     assert "cannot be read, so it is not told what changed" in broken["result"]["warnings"][0]
+    unread = run.of("unread")
+    assert unread["status"] == "failed"
+    assert unread["result"]["msg"].startswith("1 license expired, or will within 7 days: chr1 (in 5 days, ")
+    text = ". 1 of 3 routers was not read, so it is not known when its license ends: chr3; see "
+    assert text in unread["result"]["msg"]
+    assert run.of("nobody")["status"] == "failed"
+    assert run.of("nobody")["result"]["msg"].startswith(
+        "The report has no routers, so it is not known when any license"
+    )
     assert run.of("quiet")["status"] == "ok"
     assert run.of("quiet")["result"]["summary"]["changes"] is None
 
