@@ -16,7 +16,8 @@ description:
     inventory are left alone.
   - A host without C(ansible_connection) has the connection of the option C(--connection), or of
     Ansible's configuration.
-  - The option C(--limit) holds. If none of the hosts is a router, the playbook ends with an error.
+  - The option C(--limit) holds. If none of the hosts is a router, or a pattern that is given matches
+    no host, the playbook ends with an error.
 options:
   _terms:
     description:
@@ -57,16 +58,19 @@ _raw:
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.router_hosts import pattern_of_routers
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.router_hosts import (
+    given_pattern,
+    pattern_of_routers,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         given = [one for term in terms for one in (term if isinstance(term, list) else [term]) if one]
-        if given:
-            return [",".join(map(str, given))]
         try:
+            if given:
+                return [given_pattern(",".join(map(str, given)), variables or {})]
             return [pattern_of_routers(variables or {})]
         except InvalidInput as error:
             raise AnsibleLookupError(str(error)) from None

@@ -118,6 +118,12 @@ def test_no_router_is_said_in_one_sentence(arguments, options, where):
         matched(inventory_of({"all": {"a": "ssh", "b": None}}))
 
 
+def test_an_inventory_without_hosts_is_said(arguments):
+    arguments()
+    with pytest.raises(AnsibleLookupError, match="no router to act on: the inventory has no hosts. If a source of it"):
+        matched(inventory_of({}))
+
+
 def test_what_cannot_be_evaluated_is_left_alone():
     assert matched(inventory_of({"all": {"a": ROUTER, "b": "{{ nowhere }}"}})) == ["a"]
 
