@@ -159,6 +159,23 @@ def pve(tmp_path):
         yield cluster
 
 
+def test_a_new_router_in_a_file_beside_the_source_becomes_the_same_host_when_its_vm_exists(pve, tmp_path):
+    own, secrets = source(pve.variables())
+    folder = tmp_path / "inventory"
+    folder.mkdir()
+    write(folder, "berlin.chr.yml", {"plugin": "outofband.chr.routers", **own, "name": "berlin"})
+    new = {"ansible_connection": "outofband.chr.guest_agent", "chr_backend": "proxmox", "chr_api_host": "localhost"}
+    write(folder, "new.yml", {"berlin": {"vars": new, "hosts": {"chr9": None}}})
+    before = listed(tmp_path, "inventory", **secrets)["_meta"]["hostvars"]
+    assert before.keys() == {"chr1", "chr2", "chr9"}
+    assert "chr_vm" not in before["chr9"]
+    assert before["chr9"]["chr_api_token_id"] == own["api_token_id"], "who logs in is that of the group"
+    pve.add(109, "chr9")
+    after = listed(tmp_path, "inventory", **secrets)["_meta"]["hostvars"]
+    assert after.keys() == before.keys()
+    assert after["chr9"]["chr_vm"] == "109"
+
+
 def test_community_proxmox_reads_the_same_cluster_and_its_hosts_reach_the_same_routers(pve, tmp_path):
     write(
         tmp_path,
