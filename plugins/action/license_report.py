@@ -24,7 +24,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fle
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.system_ids import Foreign, own_license
 
 _NOT_READ = "Its license was not read in this run."
-_NOT_BEGUN = "Its license was not read, because too many other routers failed before."
+_NOT_BEGUN = "Its license was not read, because too many other routers had failed or were not reached."
 _LARGEST = 200 * 1024**2  # bytes of a report that is read
 _NAMED = 20  # routers in a message
 _HYPERVISORS = ("chr_api_host", "chr_ssh_host", "chr_libvirt_uri")
@@ -242,7 +242,9 @@ def _of_host(host: str, registered: str | None, hostvars: t.Mapping[str, t.Any])
     if host not in hostvars:
         raise InvalidInput(f"The host {host!r} is not in the inventory.")
     variables = hostvars[host]
-    found = variables.get(registered, {}) if registered else {"license": _fact(variables)}
+    if registered and registered not in variables:
+        return fleet.not_read(host, f"{_NOT_READ} It has no variable {registered!r} with a result.")
+    found = variables[registered] if registered else {"license": _fact(variables)}
     if not isinstance(found, t.Mapping):
         raise InvalidInput(f"registered: {registered!r} of {host!r} is not the result of a task.")
     if _is_of_fleet(found):
