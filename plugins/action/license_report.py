@@ -175,6 +175,8 @@ def _told(host: str, variables: t.Mapping[str, t.Any]) -> tuple[fleet.RouterPlac
     if backend is None:
         return fleet.RouterPlace(), version
     hypervisor = next((found for name in _HYPERVISORS if (found := value(name))), None)
+    # As the license tells it, without the parameters of a libvirt URI.
+    hypervisor = hypervisor and hypervisor.partition("?")[0]
     return fleet.RouterPlace(backend, hypervisor, value("chr_vm") or host), version
 
 

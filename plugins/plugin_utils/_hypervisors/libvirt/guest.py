@@ -124,7 +124,8 @@ class LibvirtGuest(QgaGuest):
             with agent:
                 deadline = Deadline(self.connect_timeout)
                 agent.on_domain("Its UUID cannot be read", lambda domain: None, deadline, changes=False)
-        return self._target.shown_uri, str(self._target.uuid)
+        # Parameters of a URI say how it is reached, for example with a key that only this job has.
+        return self._target.shown_uri.partition("?")[0], str(self._target.uuid)
 
     def is_off(self) -> bool:
         agent = t.cast("LibvirtAgent", self._open_agent(self.connect_timeout))
