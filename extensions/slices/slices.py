@@ -52,6 +52,8 @@ _SSH = ("-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "-o", "ServerAliv
 _WORKER = "{{ cat; kill 0; }} | {}"
 _END_SECONDS = 30.0  # for ssh, after everything was received
 _LONGEST_ARGUMENT = 131_071  # bytes, in Linux
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_LIMIT = re.compile(r"-l|--lim")
 
 
 class CannotRun(Exception):
@@ -81,6 +83,16 @@ def cut(hosts: list[str], count: int) -> list[list[str]]:
     """
     ordered = sorted(set(hosts))
     return [ordered[first::count] for first in range(min(count, len(ordered)))]
+
+
+def exactly(host: str) -> str:
+    """Return a pattern of Ansible that matches this host and no other one.
+
+    Ansible splits patterns at commas, colons and blanks, and gives other characters a meaning, too.
+    """
+    if _PLAIN.fullmatch(host):
+        return host
+    return "~" + "".join(one if _PLAIN.fullmatch(one) else f"\\U{ord(one):08x}" for one in host) + "\\Z"
 
 
 def outcomes(
@@ -182,12 +194,32 @@ class Job:
 
 def find_hosts(inventory: Path, pattern: str, limit: str) -> list[str]:
     """The hosts of a pattern, as ansible lists them. Raises CannotRun."""
-    command = ["ansible", "--inventory", str(inventory), "--list-hosts", f"--limit={limit or 'all'}", pattern]
+    command = ["ansible", "--inventory", str(inventory), "--list-hosts", f"--limit={limit or 'all'}", "--", pattern]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    hosts = re.findall(r"^ {4}(\S.*)$", done.stdout, re.MULTILINE)
+    hosts = re.findall(r"^ {4}(.+)$", done.stdout, re.MULTILINE)
     if done.returncode or not hosts:
         raise CannotRun(f"Nothing was begun, because {shlex.join(command)} gave no hosts. {done.stderr.strip()}")
     return hosts
+
+
+def split(text: str, option: str) -> list[str]:
+    """Split the value of an option into arguments. Raises CannotRun."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise CannotRun(f"Nothing was begun, because {option} cannot be split into arguments: {error}.") from error
+
+
+def check_cmdline(arguments: argparse.Namespace) -> None:
+    """Refuse a --limit for ansible-playbook, which that of the slice would replace unseen.
+
+    Raises CannotRun.
+    """
+    file = arguments.job / "env" / "cmdline"
+    given = bool(arguments.cmdline) or not file.is_file()
+    text, option = (arguments.cmdline, "--cmdline") if given else (file.read_text(encoding="utf-8"), str(file))
+    if any(map(_LIMIT.match, split(text, option))):
+        raise CannotRun(f"Nothing was begun, because {option} has a --limit. Give it to this program as --limit.")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -195,10 +227,15 @@ def run(arguments: argparse.Namespace) -> int:
     for program in ("ansible", "ansible-runner", "ssh"):
         if shutil.which(program) is None:
             raise CannotRun(f"Nothing was begun, because {program} is not in PATH. Install it on this machine.")
+    check_cmdline(arguments)
+    ssh_args = split(arguments.ssh_args, "--ssh-args")
     hosts = find_hosts(arguments.job / "inventory", arguments.hosts, arguments.limit)
     parts = cut(hosts, len(arguments.nodes))
-    if max(len(",".join(part).encode()) for part in parts) > _LONGEST_ARGUMENT:
-        raise CannotRun("A slice has more names than one argument takes (128 KiB). Use more nodes, or --limit.")
+    limits = [",".join(map(exactly, part)) for part in parts]
+    if max(map(len, limits)) > _LONGEST_ARGUMENT:
+        raise CannotRun(
+            "Nothing was begun, because a slice has more names than one argument takes (128 KiB). Use more nodes, or --limit."
+        )
     folder = arguments.dest / time.strftime("%Y%m%d-%H%M%S")
     try:
         folder.mkdir(parents=True, mode=0o700)
@@ -209,12 +246,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     job = ["ansible-runner", "transmit", str(arguments.job), "--playbook", arguments.playbook]
     job += [f"--cmdline={arguments.cmdline}"] if arguments.cmdline else []
-    ssh = ["ssh", *shlex.split(arguments.ssh_args), *_SSH, "--"]
+    ssh = ["ssh", *ssh_args, *_SSH, "--"]
     worker = shlex.join(["sh", "-c", _WORKER.format(arguments.worker)])
     waits = []
-    for one in load(folder):
+    for one, limit in zip(load(folder), limits, strict=True):
         print(f"{one.node}: {len(one.hosts)} hosts", flush=True)
-        started = Job(one, [*job, "--limit", ",".join(one.hosts)], [*ssh, one.node, worker])
+        started = Job(one, [*job, f"--limit={limit}"], [*ssh, one.node, worker])
         waits.append(threading.Thread(target=started.wait))
         waits[-1].start()
     try:
@@ -230,7 +267,7 @@ def load(folder: Path) -> list[Slice]:
     """The slices of a run. Raises CannotRun."""
     try:
         described = json.loads((folder / "slices.json").read_text(encoding="utf-8"))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CannotRun(f"{folder} is not the folder of a run: {error}.") from error
     return [Slice(one["node"], one["hosts"], folder / str(number)) for number, one in enumerate(described, 1)]
 
@@ -258,7 +295,7 @@ def report(folder: Path, done_after: dict[str, tuple[str, ...]]) -> int:
 
     rest = sorted(name for name, router in routers.items() if router["state"] != OK)
     (folder / "routers.json").write_text(json.dumps(routers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / "rest.txt").write_text("".join(f"{name}\n" for name in rest), encoding="utf-8")
+    (folder / "rest.txt").write_text("".join(f"{exactly(name)}\n" for name in rest), encoding="utf-8")
     print(f"All routers: {folder}/routers.json" + (f"; those to run again: --limit @{folder}/rest.txt" if rest else ""))
     states = {router["state"] for router in routers.values()}
     return 4 if states & {UNKNOWN, NOT_BEGUN} else 2 if FAILED in states else 0

@@ -32,6 +32,7 @@ _OF_ALL: dict[str, t.Any] = {
 }
 _ONCE = ("read", "concurrency", "max_fail_percentage")
 _NAMED = 10  # routers, or warnings of routers, that the task shows
+_NO_ROUTER = "No host of the play has the connection outofband.chr.guest_agent, so nothing was done."
 
 
 def _module(read: str | None) -> t.Any:
@@ -86,6 +87,8 @@ class _Tally(Progress):
 
     def summary(self) -> str:
         """Return a sentence about all routers, which names those that failed."""
+        if not self.total:
+            return _NO_ROUTER
         parts = [f"{len(self.results) - len(self.failed) - len(self.unreachable)} of {self.total} routers done"]
         for names, what in (
             (self.failed, "failed"),
@@ -103,7 +106,7 @@ class _Tally(Progress):
         if len(found) > _NAMED:
             found[_NAMED:] = [f"{len(found) - _NAMED} more warnings are in the results of the routers."]
         if not self.total and self.others:
-            found.append("No host of the play has the connection outofband.chr.guest_agent, so nothing was done.")
+            found.append(_NO_ROUTER)
         return found
 
 

@@ -24,7 +24,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fle
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.system_ids import Foreign, own_license
 
 _NOT_READ = "Its license was not read in this run."
-_NOT_BEGUN = "Its license was not read, because too many other routers failed before."
+_NOT_BEGUN = "Its license was not read, because too many other routers had failed or were not reached."
 _LARGEST = 200 * 1024**2  # bytes of a report that is read
 _NAMED = 20  # routers in a message
 _HYPERVISORS = ("chr_api_host", "chr_ssh_host", "chr_libvirt_uri")
@@ -175,46 +175,48 @@ def _told(host: str, variables: t.Mapping[str, t.Any]) -> tuple[fleet.RouterPlac
     if backend is None:
         return fleet.RouterPlace(), version
     hypervisor = next((found for name in _HYPERVISORS if (found := value(name))), None)
+    # As the license tells it, without the parameters of a libvirt URI.
+    hypervisor = hypervisor and hypervisor.partition("?")[0]
     return fleet.RouterPlace(backend, hypervisor, value("chr_vm") or host), version
 
 
 def _alarm(whole: fleet.Fleet, days: float, result: dict[str, t.Any]) -> None:
-    """Let the task fail if a license has expired or expires within *days*.
-
-    It also fails if no router was read, because then nothing is known. If only some were not read,
-    it warns.
-    """
-    not_read = whole.not_read
-    files = ", ".join(result["paths"].values())
-    if len(not_read) == len(whole.routers):
-        example = f" {not_read[0].name}: {not_read[0].reason}" if not_read else ""
-        result |= {
-            "failed": True,
-            "msg": f"None of the {len(whole.routers)} routers was read, so it is not known whether a license expired, or "
-            f"will within {days:g} days; see {files}.{example}",
-        }
-        return
-    if not_read:
-        result.setdefault("warnings", []).append(
-            f"{len(not_read)} of {len(whole.routers)} routers could not be read. Whether "
-            f"their licenses expire is not known: {_first(one.name for one in not_read)}."
-        )
-    ending_soon = whole.ending(days)
-    if not ending_soon:
-        return
-    named = _first(f"{one.name} ({_when(one)})" for one in ending_soon)
-    count = f"{len(ending_soon)} license{'' if len(ending_soon) == 1 else 's'}"
-    result |= {
-        "failed": True,
-        "msg": f"{count} expired, or will within {days:g} days: {named}; see {files}.",
-    }
+    """Let the task fail if a license has expired or expires within *days*, or may do so unseen."""
+    found = [sentence for sentence in (_ending(whole, days), _unknown(whole)) if sentence]
+    if found:
+        files = ", ".join(result["paths"].values())
+        result |= {"failed": True, "msg": f"{'. '.join(found)}; see {files}."}
 
 
-def _first(routers: t.Iterable[str]) -> str:
-    """Name the first routers, and say how many more there are."""
-    found = list(routers)
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"{', '.join(found[:_NAMED])}{more}"
+def _ending(whole: fleet.Fleet, days: float) -> str:
+    """Return a sentence without its end about the licenses that end within *days*, or nothing."""
+    routers = whole.ending(days)
+    if not routers:
+        return ""
+    count = f"{len(routers)} license{'' if len(routers) == 1 else 's'}"
+    return (
+        f"{count} expired, or will within {days:g} days: {_several([f'{one.name} ({_when(one)})' for one in routers])}"
+    )
+
+
+def _unknown(whole: fleet.Fleet) -> str:
+    """Return a sentence without its end about the routers that were not read, or nothing."""
+    if not whole.routers:
+        return "The report has no routers, so it is not known when any license ends"
+    routers = whole.not_read
+    if not routers:
+        return ""
+    one = len(routers) == 1
+    count = f"{len(routers)} of {len(whole.routers)} routers {'was' if one else 'were'} not read"
+    unknown = f"it is not known when {'its license ends' if one else 'their licenses end'}"
+    named = _several([f"{one.name} (unreachable)" if one.unreachable else one.name for one in routers])
+    return f"{count}, so {unknown}: {named}"
+
+
+def _several(names: list[str]) -> str:
+    """Return the first *names*, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _when(router: fleet.Router) -> str:
@@ -242,7 +244,9 @@ def _of_host(host: str, registered: str | None, hostvars: t.Mapping[str, t.Any])
     if host not in hostvars:
         raise InvalidInput(f"The host {host!r} is not in the inventory.")
     variables = hostvars[host]
-    found = variables.get(registered, {}) if registered else {"license": _fact(variables)}
+    if registered and registered not in variables:
+        return fleet.not_read(host, f"{_NOT_READ} It has no variable {registered!r} with a result.")
+    found = variables[registered] if registered else {"license": _fact(variables)}
     if not isinstance(found, t.Mapping):
         raise InvalidInput(f"registered: {registered!r} of {host!r} is not the result of a task.")
     if _is_of_fleet(found):

@@ -39,9 +39,9 @@ description:
     C(chr_hypervisor) (the node or host), C(chr_hypervisor_online), C(chr_cluster), C(chr_folder),
     C(chr_pool), C(chr_tags), C(chr_cpus), C(chr_memory) (in MiB), C(chr_networks), C(chr_addresses),
     C(chr_configured_os), C(chr_reported_os), C(chr_image) (the sha256 of the image that this
-    collection made the VM from) and C(chr_recognised_by) (the rule of O(recognise)). A variable that
-    a hypervisor does not tell is null or an empty list.
-  - B(Text of others.) Names, tags and all other words of a hypervisor are never templates.
+    collection made the VM from) and C(chr_recognised_by) (the rule of O(recognise)). Where the
+    hypervisor gives no value, a variable is null or an empty list.
+  - B(Text of others.) Names, tags and other texts of a hypervisor are never evaluated as templates.
 options:
   plugin:
     description: The name of this plugin.
@@ -67,17 +67,17 @@ options:
     description:
       - Conditions of Jinja with the variables of a host, such as C('edge' in chr_tags). Only VMs for
         which all of them are true are looked at.
-      - They see what the list of VMs tells. On backends V(proxmox) and V(libvirt), C(chr_networks) and
-        C(chr_image) need O(details).
+      - The conditions see what the list of VMs shows. On backends V(proxmox) and V(libvirt),
+        C(chr_networks) and C(chr_image) need O(details).
     type: list
     elements: str
     default: []
   recognise:
     description:
-      - What counts as a CHR, a list of rules. They are tried in order for each VM, and the first that
-        fits makes it a host.
-      - V(mark) fits a VM that this collection has imported. On backends V(proxmox) and V(libvirt) the
-        list of VMs does not tell it, and the configuration of each VM that no earlier rule has
+      - The rules that decide which VMs are CHRs. They are tried in order for each VM, and the first
+        rule that fits makes it a host.
+      - V(mark) fits a VM that this collection has imported. On backends V(proxmox) and V(libvirt), the
+        list of VMs does not show that, so the configuration of each VM that no earlier rule has
         decided is read.
       - "V(tag) fits a VM with one of the tags C(chr), C(routeros) and C(mikrotik). An entry
         C(tag: edge) or C(tag: [edge, core]) names others."
@@ -89,8 +89,8 @@ options:
         no earlier rule has decided are asked, up to 16 of a server side by side, each for at most 5
         seconds.
       - V(all) fits every VM.
-      - If it is left out, it is V(mark), V(tag), V(name) and V(os), as far as the list of VMs tells
-        them. No VM is asked about on its own then.
+      - If it is left out, the rules are V(mark), V(tag), V(name) and V(os), with only what the list of
+        VMs shows. Nothing is asked about a single VM then.
     type: raw
   agent_timeout:
     description:
@@ -100,9 +100,9 @@ options:
     default: 60
   details:
     description:
-      - Whether the configuration of each VM is read if the list of VMs lacks a part of it, one call
-        for each VM, before O(filters). This is so on backends V(proxmox) and V(libvirt), for
-        C(chr_networks), C(chr_image) and C(chr_configured_os).
+      - Whether to read the configuration of each VM, with one call for each, before O(filters).
+      - Backends V(proxmox) and V(libvirt) need this for C(chr_networks), C(chr_image) and
+        C(chr_configured_os). Other backends show them in the list of VMs and read nothing more.
     type: bool
     default: false
   addresses:
@@ -113,20 +113,20 @@ options:
     default: false
   powered_off:
     description:
-      - Whether VMs that are off are hosts. With V(group) they are, and are in the group
+      - Whether VMs that are off become hosts. V(group) makes them hosts in the group
         C(chr_powered_off).
     type: str
     choices: [include, exclude, group]
     default: include
   templates:
     description:
-      - Whether templates are hosts. With V(group) they are, and are in the group C(chr_templates).
+      - Whether templates become hosts. V(group) makes them hosts in the group C(chr_templates).
     type: str
     choices: [include, exclude, group]
     default: exclude
   offline_nodes:
     description:
-      - Whether VMs of a node that is offline are hosts. With V(group) they are, and are in the group
+      - Whether VMs of an offline node become hosts. V(group) makes them hosts in the group
         C(chr_offline).
     type: str
     choices: [include, exclude, group]
@@ -141,17 +141,17 @@ options:
     default: error
   hostnames:
     description:
-      - The name of a host, a list of expressions of Jinja with its variables. The first that gives a
-        name that Ansible takes is used.
-      - If none does, the characters that are not possible are replaced, and a warning says so.
-      - If two VMs have the same name, each gets its source or its C(chr_vm) added, and a warning says
-        so.
+      - Expressions of Jinja for the name of a host, with its variables. The first one that gives a
+        valid name is used.
+      - If none does, the characters that a name cannot have are replaced, and a warning says so.
+      - If two VMs have the same name, the source or C(chr_vm) is added to the names of both hosts, and
+        a warning says so.
     type: list
     elements: str
     default: [chr_vm_name]
 notes:
-  - The sources are asked side by side. A list needs at most three calls of the API, however many VMs
-    there are.
+  - The sources are asked at the same time. A list of VMs needs at most three API calls, however many
+    VMs there are.
   - A relative O(ca_path) begins in the folder of the file.
 extends_documentation_fragment:
   - ansible.builtin.constructed
@@ -258,8 +258,8 @@ try:
 except ImportError:  # before ansible-core 2.19, what is not marked as unsafe is trusted
     trust_as_template = str
 
-# A text without anything that Jinja could understand.
-_WORDS = re.compile(r"[\w .,:/@+=-]*")
+# A text in which nothing can be a template, also not with delimiters of its own (#jinja2: ...).
+_PLAIN = re.compile(r"[^{}#]*")
 _ENDINGS = (".chr.yml", ".chr.yaml")
 _CACHE_VERSION = 1
 _BEGINNING = 4096  # bytes of a file that are searched for the plugin's name
@@ -497,8 +497,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             one = router(vm, source, rule, listing.groups(source, vm))
             if one is None:
                 self._warn(
-                    f"{self._path}: {source.name} has the VM {vm.name!r} with an id that cannot be used ({vm.id!r}), so it is left "
-                    "out."
+                    f"{self._path}: {source.name}: The VM {vm.name!r} is left out, because its id {vm.id!r} cannot be used."
                 )
             else:
                 routers.append(one)
@@ -586,7 +585,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if any(one.name == host for one in self.inventory.groups[other].hosts):
                 self.inventory.groups[other].remove_host(self.inventory.get_host(host))
                 self._warn(
-                    f"{self._path}: {host} of {source.name} is left out of the group {other}, which is that of another source."
+                    f"{self._path}: {host} of {source.name} is left out of the group {other}, because that is the group of "
+                    "another source."
                 )
 
     def _compose(self, template: t.Any, variables: dict[str, t.Any], *args: t.Any, **more: t.Any) -> t.Any:
@@ -611,11 +611,11 @@ def _nothing(source: InventorySource, vms: list[FoundVm], wanted: list[FoundVm],
     """What to say of a source without a router: which step left no VM."""
     if filtered:
         rules = ", ".join(one.kind for one in source.rules)
-        return f"has {_vms(filtered)}, and none that the rules in recognise ({rules}) take for a CHR."
+        return f"has {_vms(filtered)}, but none is a CHR by the rules in recognise ({rules})."
     if wanted:
-        return f"has {_vms(wanted)}, and none for which all filters are true."
+        return f"has {_vms(wanted)}, but none for which all filters are true."
     if vms:
-        return f"has {_vms(vms)}, and powered_off, templates and offline_nodes leave all of them out."
+        return f"has {_vms(vms)}, but powered_off, templates and offline_nodes leave all of them out."
     if isinstance(source.options, QemuServer):
         return f"has no VM: there is nothing at sockets ({', '.join(source.options.sockets)})."
     node = getattr(source.options, "node", None)
@@ -634,11 +634,11 @@ def _is_encrypted(value: t.Any) -> bool:
 def _untrusted(value: t.Any) -> t.Any:
     """Return *value* so that Ansible never takes a text in it for a template.
 
-    A text of ordinary words stays an ordinary text: ansible-inventory would show an unsafe one in a
-    form of its own, which programs that read it do not expect.
+    A text that cannot be one stays an ordinary text: ansible-inventory would show an unsafe text in
+    a form of its own, which programs that read it do not expect.
     """
     if isinstance(value, str):
-        return trust_as_template(str(value)) if _WORDS.fullmatch(value) else wrap_var(str(value))
+        return trust_as_template(str(value)) if _PLAIN.fullmatch(value) else wrap_var(str(value))
     if isinstance(value, dict):
         return {name: _untrusted(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):

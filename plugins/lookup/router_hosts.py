@@ -17,7 +17,7 @@ description:
   - A host without C(ansible_connection) has the connection of the option C(--connection), or of
     Ansible's configuration.
   - The option C(--limit) holds. If none of the hosts is a router, the playbook ends with an error,
-    unless O(no_routers) is V(ok).
+    unless O(no_routers) is V(ok). So it does if a pattern that is given matches no host.
 options:
   _terms:
     description:
@@ -71,7 +71,10 @@ _raw:
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.router_hosts import pattern_of_routers
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.router_hosts import (
+    given_pattern,
+    pattern_of_routers,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 
 
@@ -79,9 +82,10 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         given = [one for term in terms for one in (term if isinstance(term, list) else [term]) if one]
-        if given:
-            return [",".join(map(str, given))]
+        none_is_ok = self.get_option("no_routers") == "ok"
         try:
-            return [pattern_of_routers(variables or {}, none_is_ok=self.get_option("no_routers") == "ok")]
+            if given:
+                return [given_pattern(",".join(map(str, given)), variables or {}, none_is_ok=none_is_ok)]
+            return [pattern_of_routers(variables or {}, none_is_ok=none_is_ok)]
         except InvalidInput as error:
             raise AnsibleLookupError(str(error)) from None

@@ -81,8 +81,8 @@ options:
     default: 50
   max_fail_percentage:
     description:
-      - If more than this percentage of the routers have failed or were not reached, no further
-        router is begun. Those that have begun are finished, and RV(not_begun_hosts) names the
+      - If more than this percentage of the routers have failed or were not reached, the task begins
+        no further router. It finishes those that it has begun, and RV(not_begun_hosts) names the
         others.
       - With V(0), the first failure stops the task. With V(100), nothing stops it.
     type: float
@@ -179,7 +179,7 @@ results:
     - What the module for one router returned, by the name of the host. RV(ignore:changed),
       RV(ignore:failed), RV(ignore:unreachable) and RV(ignore:msg) are among it. With
       O(read=license), there is no C(ansible_facts), which would be the license once more.
-    - Routers that were not begun have no result.
+    - Routers on which nothing was begun have no result.
   returned: success or when a router failed
   type: dict
   sample:

@@ -11,13 +11,12 @@ short_description: Report on the licenses of all routers, and raise the alarm
 version_added: 0.1.0
 description:
   - Makes a report from what M(outofband.chr.license_info) found on many routers, as HTML, JSON, CSV
-    and metrics. It has what there is to do for each router, what changed since the last report, the
-    levels, the deadlines on a timeline, what expires within 7, 30 and 60 days, system ids of more
-    than one router, wrong clocks, routers that were not read with the reason, and what higher
-    levels cost at list prices.
+    and metrics. The report says what there is to do for each router and what changed since the last
+    report. It shows the levels, the deadlines on a timeline, the licenses that expire within 7, 30
+    and 60 days, system ids of more than one router, wrong clocks, the routers that were not read
+    with the reason, and what higher levels cost at list prices.
   - Every paid license expires within 60 days, because a router renews it 30 days before its
-    deadline. So the number to look at is RV(summary.renewal_due), the routers that should have
-    renewed by now.
+    deadline. So look at RV(summary.renewal_due) first, the routers that should have renewed by now.
   - A report is compared with the last one of an earlier day in O(dest), so all reports of one day
     tell the same changes. This needs C(json) among the O(formats). Reports on different routers
     need different names.
@@ -61,32 +60,32 @@ options:
       - If a license has expired, or its deadline is at most that many days away, the task fails
         after the report is written, so that a scheduled job turns red. The message names the
         routers and what to do.
-      - It also fails if none of the routers was read, because then nothing is known. If only some
-        were not read, the task warns and names them.
+      - The task also fails if a router was not read, or if the report has no routers, because
+        nobody knows then when these licenses end. The message names those routers, too.
       - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
         days before it. When left out, the task does not fail.
     type: float
   hosts:
     description:
-      - The routers to report on, as names of the inventory. Without it, all hosts of the play,
-        those that failed included. Those that M(outofband.chr.fleet) left alone, because they are
-        not routers, are left out.
+      - The routers to report on, as names of the inventory. Without it, these are all hosts of the
+        play, also those that failed. Hosts that M(outofband.chr.fleet) left alone, because they are
+        not routers, are not reported.
     type: list
     elements: str
   registered:
     description:
-      - The variable in which a task of M(outofband.chr.fleet) or M(outofband.chr.license_info) was
-        registered on the hosts. With it, the report knows why a router was not read, and takes
-        nothing from a fact cache. A result of M(outofband.chr.license) is possible, too; it tells a
-        trial from a paid license.
+      - The variable in which the result of M(outofband.chr.fleet) or M(outofband.chr.license_info)
+        was registered on the hosts. With it, the report says why a router was not read, and takes
+        nothing from a fact cache. The result of M(outofband.chr.license) is possible, too. It shows
+        which licenses are trials.
       - Without it, the fact C(chr_license) of each host is taken. A license that was read from the
         router of another host is not reported (ansible-core 2.21 mixes the facts of all hosts up
         after a task with C(run_once) that returns facts).
     type: str
   routers:
     description:
-      - The routers themselves, instead of O(hosts), for example those that runs at several sites
-        have collected.
+      - What was read of each router, instead of O(hosts). For example, it can be collected by runs
+        at several sites.
     type: list
     elements: dict
     suboptions:
@@ -189,9 +188,10 @@ summary:
       Where the license does not tell C(routeros), it is that of the facts of
       M(outofband.chr.facts).
     - C(to_do) is C(renew) if the router should have renewed by now; C(renew, or buy before
-      2026-12-11) if it should have for two days, so that it does not reach the account server or
-      has a trial; C(buy before 2026-12-11) if M(outofband.chr.license) renewed it and it is a trial
-      all the same; C(prepaid key) if it has expired; C(reboot) if its level may not be in force;
+      2026-12-11) if it should have renewed two days ago or earlier, so that it does not reach the
+      account server or has a trial; C(buy before 2026-12-11) if M(outofband.chr.license) renewed it
+      and its dates stayed the same, so that it is a trial; C(prepaid key) if it has expired;
+      C(reboot) if its level may not be in force;
       C(new id) if it is free and shares its system id; C(set clock) if its clock is wrong by a day
       or more; and null otherwise.
     - The metrics are C(chr_licenses_routers), C(chr_licenses_renewal_due), C(chr_licenses_expired),
@@ -212,12 +212,12 @@ summary:
       type: int
       sample: 3
     renewal_due:
-      description: The routers that try to renew by themselves now, or would if they could.
+      description: The routers that should have renewed by now. They try it by themselves if they can.
       type: list
       elements: str
       sample: ["chr2"]
     to_do:
-      description: The routers for each thing that there is to do.
+      description: What there is to do, and the routers for which it is.
       type: dict
       sample: {"renew": ["chr2"], "buy": [], "prepaid_key": [], "reboot": [], "new_id": [], "set_clock": []}
     changes:
@@ -226,8 +226,8 @@ summary:
         - C(since) is its date. C(new) and C(gone) are routers that only one of the reports has,
           C(newly_due) those that were not due for renewal then. C(renewed) are those with a later
           deadline or a higher level, with the deadlines in C(from) and C(to), and C(id_changed)
-          those with another system id. A router that is not read now can only be new or gone, and
-          one that was not read then is compared with what was known before.
+          those with another system id. A router that was not read this time can only be new or gone.
+          One that was not read last time is compared with what was known before that.
       type: dict
       sample: {"since": "2026-11-16", "new": ["chr9"], "gone": [], "renewed": [], "newly_due": ["chr2"], "id_changed": []}
     levels:

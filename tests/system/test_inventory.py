@@ -21,10 +21,12 @@ import yaml
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Mark
+from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.missing import Missing
 from ansible_collections.outofband.chr.tests.lab.peers import collections
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
+from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 IMAGE = "ab" * 32
@@ -87,16 +89,20 @@ def source(host: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, str]]:
     return found, secrets
 
 
-def test_from_an_empty_folder_one_file_over_servers_of_several_kinds_runs_an_audit(tmp_path):
+def test_from_an_empty_folder_one_file_over_servers_of_several_kinds_runs_the_playbooks(tmp_path):
     """The routers are found among 1,000 other VMs. No secret is in the file, in what
-    ansible-inventory prints, or in the cache."""
+    ansible-inventory prints, or in the cache. The routers of libvirt reach no account server."""
     others = {"sockets": 250, "proxmox": 250, "vmware": 250, "xenapi": 250}
     kinds = ["sockets" if name == "qemu" else name for name, backend in BACKENDS.items() if backend.server]
     sources, secrets, missing = [], {}, {}
+    routers: dict[str, Router] = {}
+    account = {"OUTOFBAND_ACCOUNT": "me@example.com", "OUTOFBAND_ACCOUNT_PASSWORD": "pass-word-1"}
     with contextlib.ExitStack() as running:
+        accounts = running.enter_context(AccountServer())
+        accounts.add_account(*account.values())
         for kind in kinds:
             try:
-                several = hypervisor(kind, [f"chr-{kind}"], cache(), listed=others.get(kind, 0))
+                several = hypervisor(kind, [f"chr-{kind}"], cache(), routers, listed=others.get(kind, 0))
                 hosts = running.enter_context(several)
             except Missing as error:
                 missing[kind] = str(error)
@@ -114,7 +120,19 @@ def test_from_an_empty_folder_one_file_over_servers_of_several_kinds_runs_an_aud
         }
         write(tmp_path, "fleet.chr.yml", file)
         inventory = listed(tmp_path, "fleet.chr.yml", **secrets)
-        run(tmp_path, "ansible-playbook", "-i", "fleet.chr.yml", "outofband.chr.license_audit", **secrets)
+
+        def play(name: str, *arguments: str) -> str:
+            command = ("ansible-playbook", "-i", "fleet.chr.yml", f"outofband.chr.{name}", *arguments)
+            return run(tmp_path, *command, **secrets, **account)
+
+        play("license_audit")
+        for router in routers.values():
+            router.accounts = accounts
+        reached = ["--limit", ",".join(routers), "-e", "license_renew_level=p1"]
+        play("license_renew", *reached)
+        shown = play("provision", *reached, "--tags", "id,license,report")
+        assert {name for name in routers if f"{name}: " in shown} == routers.keys()
+        assert {router.license.level for router in routers.values()} == {"p1"}
     wanted = {f"chr-{kind}" for kind in kinds if kind not in missing}
     assert inventory["_meta"]["hostvars"].keys() == wanted
     assert {one["chr_source"] for one in inventory["_meta"]["hostvars"].values()} == {one["name"] for one in sources}
@@ -139,6 +157,23 @@ def pve(tmp_path):
             cluster.add(101 + number, name, f"pve{number % 2 + 1}", accepts_null_path=True)
         cluster.vms[102].config["tags"] = "edge"
         yield cluster
+
+
+def test_a_new_router_in_a_file_beside_the_source_becomes_the_same_host_when_its_vm_exists(pve, tmp_path):
+    own, secrets = source(pve.variables())
+    folder = tmp_path / "inventory"
+    folder.mkdir()
+    write(folder, "berlin.chr.yml", {"plugin": "outofband.chr.routers", **own, "name": "berlin"})
+    new = {"ansible_connection": "outofband.chr.guest_agent", "chr_backend": "proxmox", "chr_api_host": "localhost"}
+    write(folder, "new.yml", {"berlin": {"vars": new, "hosts": {"chr9": None}}})
+    before = listed(tmp_path, "inventory", **secrets)["_meta"]["hostvars"]
+    assert before.keys() == {"chr1", "chr2", "chr9"}
+    assert "chr_vm" not in before["chr9"]
+    assert before["chr9"]["chr_api_token_id"] == own["api_token_id"], "who logs in is that of the group"
+    pve.add(109, "chr9")
+    after = listed(tmp_path, "inventory", **secrets)["_meta"]["hostvars"]
+    assert after.keys() == before.keys()
+    assert after["chr9"]["chr_vm"] == "109"
 
 
 def test_community_proxmox_reads_the_same_cluster_and_its_hosts_reach_the_same_routers(pve, tmp_path):

@@ -196,6 +196,16 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     limited = json.loads((tmp_path / "audit" / "due.json").read_text())
     assert [router["name"] for router in limited["routers"]] == ["due"]
 
+    red = audit(hosts, "--limit", "gone,garbage,paid", "-e", json.dumps({"license_audit_fail_within_days": 14}))
+    said = " ".join(red.stdout.split())
+    assert red.returncode == 2, said + red.stderr
+    assert (
+        "2 of 3 routers were not read, so it is not known when their licenses end: garbage, gone (unreachable); see"
+        in said
+    )
+    assert "license expired" not in said and "licenses expired" not in said
+    assert "Routers: 3. Due for renewal: 0." in said, "the summary is shown all the same"
+
 
 def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playbook, tmp_path):
     dest = tmp_path / "new" / "folder"
@@ -253,6 +263,8 @@ def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tm
             "changed": {"fail_within_days": 14},
             "broken": {"fail_within_days": 7.5},
             "quiet": {"fail_within_days": 0},
+            "unread": {"fail_within_days": 7, "routers": [*now[:2], {"name": "chr3"}]},
+            "nobody": {"fail_within_days": 7, "routers": []},
         }.items()
     ]
     run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
@@ -274,38 +286,17 @@ def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tm
     broken = run.of("broken")
     assert broken["status"] == "failed" and "chr1" in broken["result"]["msg"] and "many0" not in broken["result"]["msg"]
     assert "cannot be read, so it is not told what changed" in broken["result"]["warnings"][0]
+    unread = run.of("unread")
+    assert unread["status"] == "failed"
+    assert unread["result"]["msg"].startswith("1 license expired, or will within 7 days: chr1 (in 5 days, ")
+    text = ". 1 of 3 routers was not read, so it is not known when its license ends: chr3; see "
+    assert text in unread["result"]["msg"]
+    assert run.of("nobody")["status"] == "failed"
+    assert run.of("nobody")["result"]["msg"].startswith(
+        "The report has no routers, so it is not known when any license"
+    )
     assert run.of("quiet")["status"] == "ok"
     assert run.of("quiet")["result"]["summary"]["changes"] is None
-
-
-def test_the_alarm_is_raised_where_no_router_was_read_and_warns_where_some_were_not(playbook, tmp_path):
-    gone = {"name": "chr2", "reason": "Nobody answers.", "unreachable": True}
-    fleets = {"none": [gone], "empty": [], "some": [gone, {"name": "chr1", "license": license_of("p1", 45)}]}
-    tasks = [
-        {
-            "name": f"{name}, {alarm}",
-            "outofband.chr.license_report": {
-                "dest": str(tmp_path / name),
-                "formats": ["json"],
-                "routers": routers,
-                **alarm,
-            },
-            "ignore_errors": True,
-        }
-        for name, routers in fleets.items()
-        for alarm in ({"fail_within_days": 14}, {})
-    ]
-    run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
-    failed = {line["task"]: line["result"]["msg"] for line in run.lines if line["status"] == "failed"}
-    assert failed == {
-        "none, {'fail_within_days': 14}": "None of the 1 routers was read, so it is not known whether a license expired, "
-        f"or will within 14 days; see {tmp_path}/none/chr-licenses.json. chr2: Nobody answers.",
-        "empty, {'fail_within_days': 14}": "None of the 0 routers was read, so it is not known whether a license expired, "
-        f"or will within 14 days; see {tmp_path}/empty/chr-licenses.json.",
-    }
-    assert run.of("some, {'fail_within_days': 14}")["result"]["warnings"] == [
-        "1 of 2 routers could not be read. Whether their licenses expire is not known: chr2."
-    ]
 
 
 CANNOT_BE: list[tuple[dict[str, t.Any], str]] = [
@@ -346,8 +337,9 @@ def test_the_facts_of_the_play_are_taken_unless_a_result_is_asked_for(lab, playb
     run = playbook(tasks, {"chr1": {"chr_socket": str(chr1.address), "chr_vm": "the VM", "renewed": trial}})
     assert run.rc == 0, run.output
     assert run.of("facts")["result"]["summary"]["levels"]["free"] == 1
+    why = "Its license was not read in this run. It has no variable 'nothing' with a result."
     (unread,) = run.of("result")["result"]["summary"]["not_read"]
-    assert unread == {"name": "chr1", "unreachable": False, "reason": "Its license was not read in this run."}
+    assert unread == {"name": "chr1", "unreachable": False, "reason": why}
     (row,) = json.loads((tmp_path / "chr-licenses.json").read_text())["routers"]
     assert {key: row[key] for key in ("to_do", "backend", "vm", "routeros")} == {
         "to_do": "buy before 2026-11-28",

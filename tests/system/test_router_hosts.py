@@ -61,6 +61,15 @@ def test_the_playbooks_of_the_fleet_touch_routers_only(inventory, playbook):
     assert (limited.rc != 0, touched(limited)) == (True, set())
     assert "There is no router to act on: none of the 1 hosts of this --limit" in " ".join(limited.output.split())
 
+    mistyped = playbook("outofband.chr.license_audit", hosts, "--extra-vars=license_audit_hosts=chr7")
+    assert (mistyped.rc != 0, touched(mistyped)) == (True, set())
+    assert "There is no router to act on: the pattern 'chr7' matches no host." in " ".join(mistyped.output.split())
+    chosen = {"license_audit_hosts": "chr2:localhost", "license_audit_dest": str(playbook.folder / "chosen")}
+    audit = playbook("outofband.chr.license_audit", hosts, f"--extra-vars={json.dumps(chosen)}")
+    assert audit.rc == 0, audit.output
+    report = json.loads((playbook.folder / "chosen" / "chr-licenses.json").read_text())
+    assert [one["name"] for one in report["routers"]] == ["chr2"]
+
 
 def test_provision_and_the_demo_touch_routers_only_and_tags_choose_steps(inventory, playbook):
     hosts, routers = inventory

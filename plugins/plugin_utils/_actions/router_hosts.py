@@ -67,12 +67,32 @@ def pattern_of_routers(variables: Mapping[str, t.Any], *, none_is_ok: bool = Fal
     if not routers and none_is_ok:
         return "!all"
     if not routers:
-        raise InvalidInput(
-            f"There is no router to act on: none of the {len(hosts)} hosts of "
-            f"{'this --limit' if context.CLIARGS.get('subset') else 'the inventory'} has the connection {TRANSPORT}. Set "
-            f"ansible_connection: {TRANSPORT} for the routers, for example in the variables of their group."
-        )
+        raise InvalidInput(f"There is no router to act on: {_why_none(len(hosts))}")
     return _exactly(routers, variables.get("groups") or {})
+
+
+def _why_none(hosts: int) -> str:
+    if not hosts:
+        return "the inventory has no hosts. If a source of it could not be read, a warning above says why."
+    limit = context.CLIARGS.get("subset")
+    return (
+        f"none of the {hosts} hosts of {'this --limit' if limit else 'the inventory'} has the connection {TRANSPORT}. "
+        f"{'Name routers in --limit, or set' if limit else 'Set'} ansible_connection: {TRANSPORT} for the routers, for "
+        "example in the variables of their group."
+    )
+
+
+def given_pattern(pattern: str, variables: Mapping[str, t.Any], *, none_is_ok: bool = False) -> str:
+    """Return the *pattern* that was given instead.
+
+    Raises InvalidInput if it matches no host and *none_is_ok* is false: Ansible would skip the
+    play, and the playbook would succeed although nothing was done.
+    """
+    inventory = getattr(variables.get("hostvars"), "_inventory", None)
+    if inventory is not None and not none_is_ok and not inventory.get_hosts(pattern):
+        within = " within this --limit" if context.CLIARGS.get("subset") else ""
+        raise InvalidInput(f"There is no router to act on: the pattern {pattern!r} matches no host{within}.")
+    return pattern
 
 
 def _connects(name: str, variables: Mapping[str, t.Any]) -> bool:

@@ -166,8 +166,8 @@ def _ask_agents(
         pass
     if late:
         warnings.append(
-            f"{source.key('agent_timeout')}: within {source.agent_timeout:g} s, {len(late)} of {len(running)} agents were not "
-            f"asked {what}, such as that of {late[0].name!r}. Set a longer time."
+            f"{source.key('agent_timeout')}: {len(late)} of {len(running)} agents were not asked {what} within "
+            f"{source.agent_timeout:g} s, for example the agent of {late[0].name!r}. Set a longer time."
         )
     return answers
 

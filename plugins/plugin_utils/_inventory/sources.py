@@ -173,7 +173,7 @@ def read_sources(file: SourceFile) -> list[InventorySource]:
     for one in sources:
         if one.name in names:
             raise InvalidInput(
-                f"{one.key('name')}: {names[one.name]} has the name {one.name!r}, too. Give each source another name."
+                f"{one.key('name')}: {names[one.name]} also has the name {one.name!r}. Give each source a name of its own."
             )
         names[one.name] = one.place
     return sources

@@ -7,15 +7,50 @@ tests/system/test_slices.py runs it.
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 
-from ansible_collections.outofband.chr.extensions.slices.slices import DONE_AFTER, Outcome, cut, outcomes
+from ansible_collections.outofband.chr.extensions.slices.slices import (
+    DONE_AFTER,
+    CannotRun,
+    Outcome,
+    cut,
+    exactly,
+    find_hosts,
+    load,
+    outcomes,
+    run,
+)
 
 ROOT = Path(__file__).parents[3]
 LAST = {"change it": ("ok", "skipped", "failed", "unreachable")}
+
+
+ODD = ["a,b", "a b", " a", "a ", "a:b", "a:22", "!a", "&a", "~a", "@a", "-a", "--limit", "a*", "a?"] + [
+    "[ab]",
+    "a[0]",
+    "a[0:1]",
+    "a'b",
+    'a"b',
+    "$(a)",
+    "a\\Z",
+    "a.b",
+    "(a|b)",
+    "^a",
+    "\u00e9",
+    "a",
+    "b",
+    "ab",
+]
+"""Names of hosts with characters that mean something in a pattern, and what these could match."""
 
 
 def start(host, task="change it"):
@@ -34,6 +69,63 @@ def test_slices_have_the_hosts_that_they_have_in_awx():
     assert cut(["h3", "h0", "h4", "h2", "h1"], 3) == [["h0", "h3"], ["h1", "h4"], ["h2"]]
     assert cut(["h0", "h1"], 5) == [["h0"], ["h1"]]
     assert sorted(sum(cut([f"h{number}" for number in range(100)], 7), [])) == sorted(f"h{n}" for n in range(100))
+
+
+def inventory(names):
+    """An inventory that has these hosts, which no file of Ansible's own kinds could name."""
+    manager = InventoryManager(DataLoader(), sources=["/dev/null"])
+    for name in names:
+        manager.add_host(name, "all")
+    manager.reconcile_inventory()
+    return manager
+
+
+@pytest.mark.parametrize("chosen", [*([name] for name in ODD), ODD[::2], ODD[1::2]])
+def test_a_slice_and_the_rest_of_a_run_have_exactly_their_hosts_whatever_their_names_are(tmp_path, chosen):
+    limits = (",".join(map(exactly, chosen)), f"@{tmp_path}/rest.txt")
+    (tmp_path / "rest.txt").write_text("".join(f"{exactly(name)}\n" for name in chosen))
+    for limit in limits:
+        manager = inventory(ODD)
+        manager.subset(limit)
+        assert {host.name for host in manager.get_hosts("all")} == set(chosen)
+    assert not limits[0].startswith("-")
+
+
+def test_the_hosts_of_a_pattern_are_found_with_their_blanks(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": dict.fromkeys((" a", "a b", "c,d", "-e"))}}))
+    assert sorted(find_hosts(tmp_path / "hosts.yml", "all", "")) == [" a", "-e", "a b", "c,d"]
+    assert find_hosts(tmp_path / "hosts.yml", "-e", "") == ["-e"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cmdline": "--limit site1"}, "--cmdline has a --limit. Give it to this program as --limit."),
+        ({"cmdline": "-v -lsite1"}, "--cmdline has a --limit."),
+        ({"file": "--forks 20 -l site1\n"}, "env/cmdline has a --limit."),
+        ({"cmdline": "'"}, "--cmdline cannot be split into arguments: No closing quotation."),
+        ({"ssh_args": '"'}, "--ssh-args cannot be split into arguments: No closing quotation."),
+    ],
+)
+def test_arguments_that_would_run_something_else_are_refused_before_anything_begins(
+    tmp_path, monkeypatch, change, said
+):
+    monkeypatch.setattr("shutil.which", lambda program: program)
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "cmdline").write_text(change.pop("file", "--forks 20"))
+    given = {"job": tmp_path, "cmdline": "", "ssh_args": "", "hosts": "all", "limit": "", "nodes": ["node1"]} | change
+    with pytest.raises(CannotRun) as caught:
+        run(argparse.Namespace(**given))
+    assert str(caught.value).startswith("Nothing was begun, because ") and said in str(caught.value)
+
+
+def test_a_folder_that_is_not_that_of_a_run_is_said(tmp_path):
+    for content in (None, "[", ""):
+        if content is not None:
+            (tmp_path / "slices.json").write_text(content)
+        with pytest.raises(CannotRun, match="is not the folder of a run"):
+            load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_agents_that_do_not_answer_cost_a_bounded_time_and_are_named(parse, clus
     assert time.monotonic() - begun < 10
     late, _nothing = parsed.warnings
     found = re.search(
-        r"agent_timeout: within 1 s, (\d+) of 20 agents were not asked whether they run RouterOS, such as", late
+        r"agent_timeout: (\d+) of 20 agents were not asked whether they run RouterOS within 1 s, for example the", late
     )
     assert 10 <= int(found[1]) < 20
 
@@ -483,7 +483,7 @@ def test_a_source_that_was_not_reached_is_asked_again_although_others_are_cached
         ({"sources": []}, "sources must be a list of sources with at least one entry."),
         ({"sources": ["x"]}, "sources[0] must be a mapping"),
         ({"sources": [{"libvirt_uri": "qemu:///system"}]}, "sources[0].libvirt_uri: backend proxmox does not have"),
-        ({"sources": [{"name": "a"}, {"name": "a"}]}, "sources[1].name: sources[0] has the name 'a', too."),
+        ({"sources": [{"name": "a"}, {"name": "a"}]}, "sources[1].name: sources[0] also has the name 'a'."),
         ({"name": "1 x"}, "name: '1 x' is not a valid name of a group"),
         ({"name": "all"}, "name: 'all' is not a valid name of a group"),
         ({"backend": "xen"}, "Unknown backend 'xen' for the list of VMs. Set it to one of qemu, libvirt, proxmox"),
@@ -550,15 +550,15 @@ def test_a_server_without_vms_and_one_without_routers_are_said(parse, cluster):
     pve.add(101, "web")
     (said,) = parse({"sources": [source(pve, name="berlin")]}).warnings
     assert said.endswith(
-        "sources[0] (berlin) has 1 VM, and none that the rules in recognise (mark, tag, name, os) take for a CHR."
+        "sources[0] (berlin) has 1 VM, but none is a CHR by the rules in recognise (mark, tag, name, os)."
     )
     (said,) = parse(source(pve, name="berlin", filters=["false"])).warnings
-    assert "has 1 VM, and none for which all filters are true" in said
+    assert "has 1 VM, but none for which all filters are true" in said
     pve.add(102, "chr2")
     for vm in pve.vms.values():
         vm.template = True
     (said,) = parse(source(pve, name="berlin")).warnings
-    assert "has 2 VMs, and powered_off, templates and offline_nodes leave all of them out." in said
+    assert "has 2 VMs, but powered_off, templates and offline_nodes leave all of them out." in said
     (said,) = parse({"backend": "qemu", "name": "bench", "sockets": [str(pve.certificate) + ".d"]}).warnings
     assert f"bench has no VM: there is nothing at sockets ({pve.certificate}.d)." in said
 

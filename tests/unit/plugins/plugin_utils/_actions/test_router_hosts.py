@@ -136,6 +136,13 @@ def test_a_job_may_have_no_router_if_a_variable_says_so(hosts):
     with pytest.raises(AnsibleLookupError, match="no router to act on"):
         matched(inventory_of({"all": hosts}), chr_no_routers="error")
     assert matched(inventory_of({"all": {**hosts, "c": ROUTER}}), chr_no_routers="ok") == ["c"]
+    assert matched(inventory_of({"all": hosts}), "nowhere", chr_no_routers="ok") == []
+
+
+def test_an_inventory_without_hosts_is_said(arguments):
+    arguments()
+    with pytest.raises(AnsibleLookupError, match="no router to act on: the inventory has no hosts. If a source of it"):
+        matched(inventory_of({}))
 
 
 def test_what_cannot_be_evaluated_is_left_alone():

@@ -73,6 +73,12 @@ def raising(error):
     return function
 
 
+def test_the_place_of_a_router_does_not_name_the_key_with_which_it_is_reached(fake, tmp_path):
+    uri = "qemu+ssh://root@kvm1/system?keyfile=/tmp/awx_7/tmpkey"
+    guest = open_guest(options_for("libvirt", "chr1", 1, "auto", tmp_path, libvirt_uri=uri))
+    assert guest.place() == ("qemu+ssh://root@kvm1/system", "u1")
+
+
 @pytest.mark.parametrize("code", [45, 79, 94])
 def test_a_login_that_the_daemon_refuses_is_not_repeated(fake, code):
     fake.library.open = raising(LibvirtError(code, "authentication unavailable: no polkit agent available"))
