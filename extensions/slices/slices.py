@@ -45,6 +45,9 @@ DONE_AFTER = {
 }
 """Tasks of outofband.chr.license_renew with the results after which it is done with a router."""
 
+DONE_FOR_ALL = ("Read the licenses of all routers",)
+"""Tasks of outofband.chr.license_audit that work on all routers of a slice at once."""
+
 # A node that goes away without a word is noticed after a minute.
 _SSH = ("-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
 # The end of the input ends the job on the node. Otherwise it would go on, unseen, after its
@@ -105,11 +108,12 @@ def outcomes(
     """
     last: dict[str, Outcome] = {}
     done: dict[str, Outcome] = {}
+    for_all: Outcome | None = None
     for event in events:
         data, kind = event.get("event_data", {}), event.get("event", "")
         host, task = data.get("host"), data.get("task") or ""
         if kind == "playbook_on_stats":
-            return {name: _counted(name, data, last.get(name)) for name in hosts}
+            return {name: _counted(name, data, last.get(name) or for_all) for name in hosts}
         if kind == "runner_on_start":
             last[host] = Outcome(UNKNOWN, task, under_way=True)
         elif kind in _RESULTS:
@@ -117,6 +121,8 @@ def outcomes(
             bad = result in ("failed", "unreachable") and not data.get("ignore_errors")
             msg = str((data.get("res") or {}).get("msg", "")) if bad else ""
             last[host] = Outcome(FAILED if bad else UNKNOWN, task, msg=msg)
+            if task in DONE_FOR_ALL and not bad:
+                for_all = Outcome(OK, task)
             if result in done_after.get(task, ()):
                 done[host] = Outcome(FAILED if bad else OK, task, msg=msg)
     return {name: done.get(name) or last.get(name) or Outcome(NOT_BEGUN) for name in hosts}
@@ -128,6 +134,8 @@ def _counted(name: str, stats: dict[str, t.Any], last: Outcome | None) -> Outcom
     counts = {word for word, numbers in stats.items() if isinstance(numbers, dict) and numbers.get(name)}
     if counts & {"failures", "dark"}:
         return Outcome(FAILED, task, msg=msg)
+    if last and last.state == OK:
+        return last
     if (stats.get("failures") or stats.get("dark")) and not counts & {"ok", "changed", "rescued", "ignored"}:
         return Outcome(NOT_BEGUN)  # the play was ended before its turn
     return Outcome(OK, task)

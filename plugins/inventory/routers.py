@@ -27,7 +27,8 @@ description:
   - B(Environment.) Options that are left out may come from the environment, as in
     P(outofband.chr.guest_agent#connection). They do not become variables of hosts then, because
     a playbook has the environment, too. Only where the server is becomes one, that is O(api_host),
-    O(api_port), O(ssh_host), and O(libvirt_uri) unless it has parameters, such as C(?keyfile=).
+    O(api_port), O(ssh_host) on backend V(qemu), and O(libvirt_uri) unless it has parameters, such as
+    C(?keyfile=).
   - B(Files.) O(ca_path), O(ssh_args) and the parameters of O(libvirt_uri) become variables only if
     the file has them as they are. From the environment or a template, they can name a file that
     exists for one job only, such as a key that AWX writes for it.

@@ -102,7 +102,9 @@ class InventorySource:
             return False
         if name in _PATHS and name not in self.literal:
             return name == "libvirt_uri" and "?" not in getattr(self.options, name)
-        return name in _WHERE or name in self.given
+        # On Proxmox VE, ssh leads to a node, and the environment may mean another machine.
+        helper = name == "ssh_host" and hasattr(self.options, "api_host")
+        return name in self.given or (name in _WHERE and not helper)
 
     def account(self) -> dict[str, t.Any]:
         """The variables of its group, which say who logs in, without a password."""

@@ -20,6 +20,7 @@ from ansible.parsing.dataloader import DataLoader
 
 from ansible_collections.outofband.chr.extensions.slices.slices import (
     DONE_AFTER,
+    DONE_FOR_ALL,
     CannotRun,
     Outcome,
     cut,
@@ -177,6 +178,24 @@ def test_of_a_job_that_came_to_its_end_the_statistics_count():
     assert known["chr1"].msg == "no"
     quiet = outcomes(["chr1", "chr2"], [stats(skipped={"chr1": 3}, failures={}, dark={})], {})
     assert {one.state for one in quiet.values()} == {"ok"}
+
+
+def test_an_audit_that_raises_its_alarm_has_read_all_routers_of_its_slice():
+    events = [
+        result("ok", "chr1", *DONE_FOR_ALL),
+        result("failed", "chr1", "Write the report", res={"msg": "2 expired"}),
+    ]
+    known = outcomes(["chr1", "chr2"], [*events, stats(ok={"chr1": 1}, failures={"chr1": 1})], {})
+    assert known == {
+        "chr1": Outcome("failed", "Write the report", msg="2 expired"),
+        "chr2": Outcome("ok", *DONE_FOR_ALL),
+    }
+    names = {
+        task["name"]
+        for play in yaml.safe_load((ROOT / "playbooks" / "license_audit.yml").read_text())
+        for task in play.get("tasks", [])
+    }
+    assert set(DONE_FOR_ALL) <= names
 
 
 def test_the_tasks_that_are_known_as_the_last_ones_exist():

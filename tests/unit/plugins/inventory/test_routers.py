@@ -305,6 +305,9 @@ def test_a_path_that_the_file_itself_has_is_a_variable(parse, one_vm, monkeypatc
     ):
         host = parse({"backend": backend, **given, **ALL}).hosts["chr1"]
         assert {name: host[f"chr_{name}"] for name in given} == given
+    monkeypatch.setenv("OUTOFBAND_SSH_HOST", "root@kvm1")
+    assert parse({"backend": "qemu", **ALL}).hosts["chr1"]["chr_ssh_host"] == "root@kvm1"
+    assert "chr_ssh_host" not in parse({"backend": "proxmox", "api_host": "pve", **ALL}).hosts["chr1"]
     monkeypatch.setenv("OUTOFBAND_LIBVIRT_URI", "qemu+ssh://kvm1/system")
     assert parse({"backend": "libvirt", **ALL}).hosts["chr1"]["chr_libvirt_uri"] == "qemu+ssh://kvm1/system"
 
