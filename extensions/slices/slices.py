@@ -67,9 +67,10 @@ class CannotRun(Exception):
 class Outcome:
     """What is known of one router.
 
-    ``state`` is OK; FAILED; UNKNOWN: the playbook began on the router, and its end was not seen; or
-    NOT_BEGUN when the last message came. ``task`` is the last task that is known of, ``under_way``
-    whether its result is missing, and ``msg`` the reason of a failure.
+    ``state`` is OK; FAILED; UNKNOWN: the playbook began on the router, and its end was not seen, or
+    what the node sent cannot be read; or NOT_BEGUN when the last message came. ``task`` is the last
+    task that is known of, ``under_way`` whether its result is missing, and ``msg`` the reason of a
+    failure.
     """
 
     state: str
@@ -154,6 +155,18 @@ class Slice:
         """Whether the job came to its end on the node: its exit status is the last that comes."""
         return (self.folder / "artifacts" / "rc").exists()
 
+    @property
+    def heard(self) -> Path:
+        """A file that is there as soon as anything came from the node, readable or not."""
+        return self.folder / "heard"
+
+    def known(self, done_after: dict[str, tuple[str, ...]]) -> dict[str, Outcome]:
+        """What is known of each host, see ``outcomes``."""
+        events = self.events()
+        if not events and not self.ended and self.heard.exists():
+            return dict.fromkeys(self.hosts, Outcome(UNKNOWN))
+        return outcomes(self.hosts, events, done_after)
+
     def events(self) -> list[dict[str, t.Any]]:
         """What came of the job's events, in their order."""
         found = []
@@ -184,9 +197,20 @@ class Job:
             self._sender = subprocess.Popen(transmit, stdin=subprocess.DEVNULL, stdout=self._writing, stderr=messages)
             self._ssh = subprocess.Popen(worker, stdin=stream, stdout=subprocess.PIPE, stderr=messages)
             process = ["ansible-runner", "process", str(slice_.folder)]
-            self._receiver = subprocess.Popen(process, stdin=self._ssh.stdout, stdout=output, stderr=messages)
-        assert self._ssh.stdout
-        self._ssh.stdout.close()
+            self._receiver = subprocess.Popen(process, stdin=subprocess.PIPE, stdout=output, stderr=messages)
+        self._heard = slice_.heard
+        self._carrier = threading.Thread(target=self._carry)
+        self._carrier.start()
+
+    def _carry(self) -> None:
+        """Give what comes from the node to the receiver, and note that something came."""
+        assert self._ssh.stdout and self._receiver.stdin
+        descriptor = self._ssh.stdout.fileno()
+        with contextlib.suppress(BrokenPipeError), self._ssh.stdout, self._receiver.stdin as receiver:
+            while part := os.read(descriptor, 1 << 16):
+                self._heard.touch()
+                receiver.write(part)
+                receiver.flush()
 
     def wait(self) -> None:
         """Return when everything was received, or nothing more can come."""
@@ -198,6 +222,7 @@ class Job:
             self._ssh.wait(_END_SECONDS)
         self._ssh.kill()
         self._ssh.wait()
+        self._carrier.join()
 
 
 def find_hosts(inventory: Path, pattern: str, limit: str) -> list[str]:
@@ -284,8 +309,7 @@ def report(folder: Path, done_after: dict[str, tuple[str, ...]]) -> int:
     """Print and write what is known of each router; return the exit status. Raises CannotRun."""
     routers: dict[str, dict[str, t.Any]] = {}
     for one in load(folder):
-        events = one.events()
-        found = outcomes(one.hosts, events, done_after)
+        events, found = one.events(), one.known(done_after)
         routers |= {name: {"node": one.node, **asdict(outcome)} for name, outcome in found.items()}
         print(f"{one.node}: {_numbers(outcome.state for outcome in found.values())}")
         if not one.ended:
@@ -294,8 +318,11 @@ def report(folder: Path, done_after: dict[str, tuple[str, ...]]) -> int:
             print(f"  Before you run it again, make sure that {one.node} is off, or that its job has ended.")
     for name, router in sorted(routers.items()):
         if router["state"] in (FAILED, UNKNOWN):
-            where = "no result of" if router["under_way"] else "last result:"
-            print(f"{name}: {router['state']}; {where} {router['task']!r} on {router['node']} {router['msg']}".rstrip())
+            where = (
+                f"{'no result of' if router['under_way'] else 'last result:'} {router['task']!r} on {router['node']}"
+            )
+            where = where if router["task"] else f"what {router['node']} sent cannot be read"
+            print(f"{name}: {router['state']}; {where} {router['msg']}".rstrip())
     untouched = sorted(name for name, router in routers.items() if router["state"] == NOT_BEGUN)
     if untouched:
         print(f"not begun: {', '.join(untouched)}")
