@@ -26,7 +26,7 @@ description:
     and O(api_token_id) in the file become variables of that group, which C(group_vars) can replace.
   - B(Environment.) Options that are left out may come from the environment, as in
     P(outofband.chr.guest_agent#connection). They do not become variables of hosts then, because
-    a playbook has the environment, too. Only where the server is becomes one, that is O(api_host),
+    a playbook has the environment, too. Only the address of the server does, that is O(api_host),
     O(api_port), O(ssh_host) on backend V(qemu), and O(libvirt_uri) unless it has parameters, such as
     C(?keyfile=).
   - B(Files.) O(ca_path), O(ssh_args) and the parameters of O(libvirt_uri) become variables only if

@@ -22,6 +22,7 @@ import yaml
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Mark
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.chr_image import build_chr_image
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.missing import Missing
 from ansible_collections.outofband.chr.tests.lab.peers import collections
@@ -160,20 +161,42 @@ def pve(tmp_path):
 
 
 def test_a_new_router_in_a_file_beside_the_source_becomes_the_same_host_when_its_vm_exists(pve, tmp_path):
+    pve.behaviour = {"accepts_null_path": True}
     own, secrets = source(pve.variables())
     folder = tmp_path / "inventory"
     folder.mkdir()
     write(folder, "berlin.chr.yml", {"plugin": "outofband.chr.routers", **own, "name": "berlin"})
-    new = {"ansible_connection": "outofband.chr.guest_agent", "chr_backend": "proxmox", "chr_api_host": "localhost"}
+    new = {f"chr_{name}": own[name] for name in ("backend", "api_host", "api_port", "api_token_id", "ca_path")}
+    new["ansible_connection"] = "outofband.chr.guest_agent"
     write(folder, "new.yml", {"berlin": {"vars": new, "hosts": {"chr9": None}}})
     before = listed(tmp_path, "inventory", **secrets)["_meta"]["hostvars"]
     assert before.keys() == {"chr1", "chr2", "chr9"}
     assert "chr_vm" not in before["chr9"]
-    assert before["chr9"]["chr_api_token_id"] == own["api_token_id"], "who logs in is that of the group"
-    pve.add(109, "chr9")
+    image = {
+        "image_import_src": str(build_chr_image(tmp_path / "chr.img")),
+        "image_import_checksum": "waived",
+        "image_import_cache": str(tmp_path / "images"),
+        "image_import_proxmox_node": "pve1",
+    }
+    write(tmp_path, "image.yml", image)
+    provision = (
+        "ansible-playbook",
+        "-i",
+        "inventory",
+        "outofband.chr.provision",
+        "--limit",
+        "chr9",
+        "-e",
+        "@image.yml",
+    )
+    said = run(tmp_path, *provision, **secrets)
+    assert "chr9: proxmox, level free" in said
     after = listed(tmp_path, "inventory", **secrets)["_meta"]["hostvars"]
     assert after.keys() == before.keys()
-    assert after["chr9"]["chr_vm"] == "109"
+    (made,) = (str(vmid) for vmid, vm in pve.vms.items() if vm.name == "chr9")
+    assert after["chr9"]["chr_vm"] == made
+    again = run(tmp_path, *provision, **secrets)
+    assert re.search(r"chr9 .* changed=0 ", again), again
 
 
 def test_community_proxmox_reads_the_same_cluster_and_its_hosts_reach_the_same_routers(pve, tmp_path):

@@ -5,7 +5,7 @@
 
 """The VMs of all sources, and which of them are routers. Servers and agents are asked side by side.
 
-Between the steps stands what only Ansible can do, the filters.
+The filters come between the two steps, in the plugin, because only Ansible can evaluate them.
 """
 
 from __future__ import annotations

@@ -119,9 +119,9 @@ class InventorySource:
         return {name: value for name, value in values.items() if value not in (None, "")}
 
     def fingerprint(self) -> str:
-        """What is different if a cached list of this source does not hold any more.
+        """A hash of everything that decides what the list of this source has.
 
-        No secret goes into it.
+        A cached list with another one is not used. No secret goes into it.
         """
         told = {
             **{
