@@ -19,6 +19,7 @@ from jinja2.exceptions import UndefinedError
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import errors
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.local_file import replacing
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.options import without_key
 from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS, ending
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fleet
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.system_ids import Foreign, own_license
@@ -175,9 +176,8 @@ def _told(host: str, variables: t.Mapping[str, t.Any]) -> tuple[fleet.RouterPlac
     if backend is None:
         return fleet.RouterPlace(), version
     hypervisor = next((found for name in _HYPERVISORS if (found := value(name))), None)
-    # As the license tells it, without the parameters of a libvirt URI.
-    hypervisor = hypervisor and hypervisor.partition("?")[0]
-    return fleet.RouterPlace(backend, hypervisor, value("chr_vm") or host), version
+    # Without the path of a key, as the license tells it.
+    return fleet.RouterPlace(backend, hypervisor and without_key(hypervisor), value("chr_vm") or host), version
 
 
 def _alarm(whole: fleet.Fleet, days: float, result: dict[str, t.Any]) -> None:
@@ -200,7 +200,7 @@ def _ending(whole: fleet.Fleet, days: float) -> str:
 
 
 def _unknown(whole: fleet.Fleet) -> str:
-    """Return a sentence without its end about the routers that were not read, or nothing."""
+    """Return sentences without the end about the routers that were not read, or nothing."""
     if not whole.routers:
         return "The report has no routers, so it is not known when any license ends"
     routers = whole.not_read
@@ -210,7 +210,7 @@ def _unknown(whole: fleet.Fleet) -> str:
     count = f"{len(routers)} of {len(whole.routers)} routers {'was' if one else 'were'} not read"
     unknown = f"it is not known when {'its license ends' if one else 'their licenses end'}"
     named = _several([f"{one.name} (unreachable)" if one.unreachable else one.name for one in routers])
-    return f"{count}, so {unknown}: {named}"
+    return f"{count}, so {unknown}: {named}. The first reason is: {str(routers[0].reason).rstrip('.')}"
 
 
 def _several(names: list[str]) -> str:

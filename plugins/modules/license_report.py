@@ -61,7 +61,8 @@ options:
         after the report is written, so that a scheduled job turns red. The message names the
         routers and what to do.
       - The task also fails if a router was not read, or if the report has no routers, because
-        nobody knows then when these licenses end. The message names those routers, too.
+        nobody knows then when these licenses end. The message names those routers, too, and gives
+        the reason of the first one.
       - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
         days before it. When left out, the task does not fail.
     type: float

@@ -200,7 +200,7 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     said = " ".join(red.stdout.split())
     assert red.returncode == 2, said + red.stderr
     assert (
-        "2 of 3 routers were not read, so it is not known when their licenses end: garbage, gone (unreachable); see"
+        "2 of 3 routers were not read, so it is not known when their licenses end: garbage, gone (unreachable). The first"
         in said
     )
     assert "license expired" not in said and "licenses expired" not in said
@@ -289,7 +289,10 @@ def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tm
     unread = run.of("unread")
     assert unread["status"] == "failed"
     assert unread["result"]["msg"].startswith("1 license expired, or will within 7 days: chr1 (in 5 days, ")
-    text = ". 1 of 3 routers was not read, so it is not known when its license ends: chr3; see "
+    text = (
+        ". 1 of 3 routers was not read, so it is not known when its license ends: chr3. The first reason is: "
+        "Its license was not read in this run; see "
+    )
     assert text in unread["result"]["msg"]
     assert run.of("nobody")["status"] == "failed"
     assert run.of("nobody")["result"]["msg"].startswith(

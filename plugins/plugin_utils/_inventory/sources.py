@@ -20,6 +20,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import HypervisorOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS, server_from_options
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.options import without_key
 
 from .names import RESERVED
 from .rules import Rule, read_rules
@@ -258,8 +259,7 @@ def _name(name: t.Any, options: HypervisorOptions, place: str) -> str:
     if name is None:
         host = getattr(options, "api_host", None) or getattr(options, "libvirt_uri", None)
         host = host or getattr(options, "ssh_host", None) or "local"
-        server = str(host).partition("?")[0]  # behind it, a URI of libvirt may name a file of this job
-        return f"{options.backend}_{_NOT_IN_A_GROUP.sub('_', server).strip('_')}"
+        return f"{options.backend}_{_NOT_IN_A_GROUP.sub('_', without_key(str(host))).strip('_')}"
     key = f"{place}.name".lstrip(".")
     if not _GROUP.fullmatch(str(name)) or name in RESERVED:
         raise InvalidInput(
