@@ -337,6 +337,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Read the file, and let Ansible set the options. Raises AnsibleParserError."""
         try:
             return self._read_config_data(path)
+        except ChrError as error:
+            raise AnsibleParserError(told(f"{path}: {error}")) from None
         except AnsibleError as error:
             text = str(error)
         try:
@@ -347,6 +349,22 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         except (ChrError, AnsibleError, AttributeError) as error:
             text = str(error) if isinstance(error, ChrError) else text
         raise AnsibleParserError(told(f"{path}: {text}"))
+
+    def set_options(self, task_keys: t.Any = None, var_options: t.Any = None, direct: t.Any = None) -> None:
+        """Resolve templates of numbers and choices first: Ansible checks them before it does that.
+
+        Raises InvalidInput.
+        """
+        resolved = {
+            name: self._convert(name, value, name)
+            for name, value in (direct or {}).items()
+            if self._is_checked(name) and self.templar.is_template(value)
+        }
+        super().set_options(task_keys, var_options, direct and {**direct, **resolved})
+
+    def _is_checked(self, name: str) -> bool:
+        definition = self._definitions().get(name, {})
+        return definition.get("type") in ("int", "float") or "choices" in definition
 
     def _definitions(self) -> dict[str, t.Any]:
         return t.cast("dict[str, t.Any]", C.config.get_configuration_definitions("inventory", self._load_name))

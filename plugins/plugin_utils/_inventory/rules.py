@@ -84,6 +84,8 @@ def _texts(value: t.Any, place: str) -> list[str]:
     texts = value if isinstance(value, list) else [value]
     if not texts or not all(isinstance(one, (str, int)) and str(one) for one in texts):
         raise InvalidInput(f"{place} must be a text or a list of texts.")
+    if templates := [one for one in texts if "{{" in str(one)]:
+        raise InvalidInput(f"{place} is {templates[0]!r}, and cannot be a template.")
     return [str(one) for one in texts]
 
 

@@ -312,6 +312,20 @@ def test_a_path_that_the_file_itself_has_is_a_variable(parse, one_vm, monkeypatc
     assert parse({"backend": "libvirt", **ALL}).hosts["chr1"]["chr_libvirt_uri"] == "qemu+ssh://kvm1/system"
 
 
+@pytest.mark.parametrize("in_entry", [False, True])
+def test_every_option_of_a_source_may_be_a_template(parse, cluster, monkeypatch, in_entry):
+    pve = cluster()
+    pve.add(101, "chr1", running=False)
+    wanted = {**source(pve), "validate_certs": "True", "agent_timeout": "7", "powered_off": "group", "details": "yes"}
+    for name, value in wanted.items():
+        monkeypatch.setenv(f"GIVEN_{name}", str(value))
+    file = {name: f"{{{{ lookup('env', 'GIVEN_{name}') }}}}" for name in wanted}
+    parsed = parse({"sources": [file]} if in_entry else file)
+    assert parsed.group("chr_powered_off") == {"chr1"}
+    assert parsed.hosts["chr1"]["chr_api_port"] == pve.port
+    assert "chr_ca_path" not in parsed.hosts["chr1"]
+
+
 def test_a_secret_comes_from_the_environment_or_a_template(parse, cluster, monkeypatch):
     pve = cluster()
     pve.add(101, "chr1")
@@ -523,6 +537,9 @@ def test_a_source_that_was_not_reached_is_asked_again_although_others_are_cached
             "sources[0].recognise[1]: 'magic' is not a rule. The rules are mark,",
         ),
         ({"recognise": []}, "recognise is empty"),
+        ({"recognise": [{"name": "{{ x }}"}]}, "recognise[0].name is '{{ x }}', and cannot be a template."),
+        ({"api_port": "{{ 'many' }}"}, ": api_port is 'many', and must be a whole number."),
+        ({"powered_off": "{{ nothing }}"}, ": powered_off is a template that cannot be resolved: "),
         ({"recognise": [{"mark": "x"}]}, "recognise[0].mark takes no value."),
         ({"recognise": [{"tag": []}]}, "recognise[0].tag must be a text or a list of texts."),
         ({"filters": ["chr_pol == 1"]}, "filters[0]: 'chr_pol == 1' cannot be decided for 'chr1': "),
