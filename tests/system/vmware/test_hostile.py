@@ -141,7 +141,7 @@ def test_pages_without_end_are_left(listed):
     began = time.monotonic()
     with pytest.raises(Unreachable, match=r"did not list its objects within 1 s: \d+ so far"):
         listed(page(token="first"), *pages, seconds=1.0)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # all pages would take longer
 
 
 def test_an_answer_of_another_shape_is_a_typed_error(listed):
