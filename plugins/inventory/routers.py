@@ -42,6 +42,7 @@ description:
     C(chr_configured_os), C(chr_reported_os), C(chr_image) (the sha256 of the image that this
     collection made the VM from) and C(chr_recognised_by) (the rule of O(recognise)). Where the
     hypervisor gives no value, a variable is null or an empty list.
+  - The group of a source has C(chr_source), too.
   - B(Text of others.) Names, tags and other texts of a hypervisor are never evaluated as templates.
 options:
   plugin:
@@ -147,6 +148,8 @@ options:
       - If none does, the characters that a name cannot have are replaced, and a warning says so.
       - If two VMs have the same name, the source or C(chr_vm) is added to the names of both hosts, and
         a warning says so.
+      - A host that is in the inventory already becomes the VM of this name only if it is in the group of
+        the source and is not another VM. Otherwise the VM gets another name in the same way.
     type: list
     elements: str
     default: [chr_vm_name]
@@ -225,6 +228,7 @@ import contextlib
 import dataclasses
 import re
 import typing as t
+from collections.abc import Sequence
 from pathlib import Path
 
 from ansible import constants as C
@@ -240,7 +244,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import forget_empty_variables
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.inventory import FoundVm
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.options import QemuServer
-from ansible_collections.outofband.chr.plugins.plugin_utils._inventory import listing, names
+from ansible_collections.outofband.chr.plugins.plugin_utils._inventory import listing, names, others
 from ansible_collections.outofband.chr.plugins.plugin_utils._inventory.hosts import (
     CONNECTION,
     RouterHost,
@@ -525,18 +529,36 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     # -- the hosts ---------------------------------------------------------------------------------
 
     def _add(self, sources: list[InventorySource], routers: list[list[RouterHost]]) -> None:
-        groups = {one.name for one in sources}
         variables = {one.name: one.variables() for one in sources}
         for source in sources:
             self.inventory.add_group(source.name)
-            for name, value in source.account().items():
+            for name, value in {others.SOURCE: source.name, **source.account()}.items():
                 self.inventory.set_variable(source.name, name, _untrusted(value))
         found = [
             (source, _untrusted({"ansible_connection": CONNECTION, **variables[source.name], **one.variables}), one)
             for source, ones in zip(sources, routers, strict=True)
             for one in ones
         ]
-        taken = groups | {str(one) for one in self.get_option("groups") or {}}
+        hosts = self._names(found)
+        for host, (source, values, one) in zip(hosts, found, strict=True):
+            self._add_host(host, source, values, one)
+        for host, own, group, other in others.leave_groups(self.inventory):
+            # Whoever may tag a VM could otherwise give it the login of another source.
+            leads = "that is" if group == other else f"its hosts are also in {other},"
+            self._warn(
+                f"{self._path}: {host} of {own} is left out of the group {group}, because {leads} the group of another source."
+            )
+        if several := [(vm, same) for vm, same in others.same_vms(self.inventory) if not set(same).isdisjoint(hosts)]:
+            vm, same = several[0]
+            more = f", and so it is for {_vms(several[1:])} more" if several[1:] else ""
+            self._warn(
+                f"{self._path}: The hosts {' and '.join(same)} are one VM, {vm}{more}. Let filters leave it out of all sources "
+                "but one."
+            )
+
+    def _names(self, found: list[tuple[InventorySource, dict[str, t.Any], RouterHost]]) -> list[str]:
+        """A name for the host of each VM. Raises AnsibleParserError."""
+        taken = {*self.inventory.groups, *(self.get_option("groups") or {})}
         changed: list[str] = []
         wanted = [self._name(values, one, taken, changed) for _source, values, one in found]
         if changed:
@@ -544,16 +566,28 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 f"{self._path}: hostnames: {len(changed)} of {len(found)} VMs do not have a name that Ansible takes, so "
                 f"their hosts have others, such as {changed[0]}."
             )
-        hosts = names.distinct(
-            [names.Named(name, source.name, one.id) for name, (source, _v, one) in zip(wanted, found, strict=True)]
-        )
-        if twice := sorted({name for name, host in zip(wanted, hosts, strict=True) if name != host}):
+
+        def is_other(place: int, name: str) -> bool:
+            return others.is_other(self.inventory, name, found[place][1])
+
+        named = [names.Named(name, source.name, one.id) for name, (source, _v, one) in zip(wanted, found, strict=True)]
+        hosts = names.distinct(named, is_other)
+        vms: dict[str, set[tuple[str, ...]]] = {}
+        for name, (_source, values, _one) in zip(wanted, found, strict=True):
+            vms.setdefault(name, set()).add(others.vm_of(name, values).key)
+        if twice := sorted(name for name, several in vms.items() if len(several) > 1):
             self._warn(
                 f"{self._path}: More than one VM has the name {', '.join(map(repr, twice))}. Each has its source or its id in the "
                 "name of its host."
             )
-        for host, (source, values, one) in zip(hosts, found, strict=True):
-            self._add_host(host, source, values, one, groups)
+        if others_have := [
+            f"{hosts[place]!r} for {name!r}" for place, name in enumerate(wanted) if is_other(place, name)
+        ]:
+            self._warn(
+                f"{self._path}: The inventory has hosts of other files with the names of {_vms(others_have)}, so their "
+                f"hosts have others, such as {others_have[0]}."
+            )
+        return hosts
 
     def _name(self, variables: dict[str, t.Any], one: RouterHost, taken: set[str], changed: list[str]) -> str:
         """The name of a host, which Ansible takes. What had to be *changed* is added there.
@@ -580,9 +614,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         changed.append(f"{name!r} for {given!r} (VM {one.id} of {variables['chr_source']}){why}")
         return name
 
-    def _add_host(
-        self, host: str, source: InventorySource, values: dict[str, t.Any], one: RouterHost, groups: set[str]
-    ) -> None:
+    def _add_host(self, host: str, source: InventorySource, values: dict[str, t.Any], one: RouterHost) -> None:
         self.inventory.add_host(host, group=source.name)
         for name, value in values.items():
             self.inventory.set_variable(host, name, value)
@@ -599,14 +631,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._add_host_to_keyed_groups(
                 self.get_option("keyed_groups"), composed, host, strict, fetch_hostvars=False
             )
-        for other in groups - {source.name}:
-            # Whoever may tag a VM could otherwise give it the login of another source.
-            if any(one.name == host for one in self.inventory.groups[other].hosts):
-                self.inventory.groups[other].remove_host(self.inventory.get_host(host))
-                self._warn(
-                    f"{self._path}: {host} of {source.name} is left out of the group {other}, because that is the group of "
-                    "another source."
-                )
+
+    def _sanitize_group_name(self, name: str) -> str:
+        """Return a name of a group that Ansible takes. ``_meta`` is not one in a list of hosts."""
+        safe = str(super()._sanitize_group_name(name))
+        if safe != "_meta":
+            return safe
+        self._warn(f"{self._path}: keyed_groups: A group cannot have the name '_meta', so its name is '_meta_'.")
+        return "_meta_"
 
     def _compose(self, template: t.Any, variables: dict[str, t.Any], *args: t.Any, **more: t.Any) -> t.Any:
         """The value of an expression. Ansible compiles it for each host, even if it is a name."""
@@ -641,7 +673,7 @@ def _nothing(source: InventorySource, vms: list[FoundVm], wanted: list[FoundVm],
     return f"has no VM that this login sees{f' on node {node}' if node else ''}. Look at the rights of the login."
 
 
-def _vms(vms: list[FoundVm]) -> str:
+def _vms(vms: Sequence[t.Any]) -> str:
     return f"{len(vms)} VM{'' if len(vms) == 1 else 's'}"
 
 

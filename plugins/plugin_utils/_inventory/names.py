@@ -3,14 +3,14 @@
 #
 # PRIVATE to the collection: may change in any release.
 
-"""The names of hosts: which ones Ansible takes, and two VMs of one name."""
+"""The names of hosts: which ones Ansible takes, and names that more than one host would have."""
 
 from __future__ import annotations
 
 import collections
 import re
 import typing as t
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 # Ansible's patterns give a meaning to spaces and , : [ ] * ? and to ! & ~ @ at the beginning. A
 # name is also a file below host_vars, and a word in somebody's shell.
@@ -44,8 +44,10 @@ class Named(t.NamedTuple):
     id: str
 
 
-def distinct(vms: Sequence[Named]) -> list[str]:
+def distinct(vms: Sequence[Named], taken: Callable[[int, str], bool] = lambda place, name: False) -> list[str]:
     """Return a name for each of *vms*, in their order, so that no two have the same one.
+
+    *taken* tells whether the VM at a place in *vms* cannot have a name, because a host has it.
 
     All VMs of one name get another one, with their source or their id in it. So it does not depend
     on the order of the list which of them keeps the name, and a new VM cannot take it over.
@@ -60,23 +62,27 @@ def distinct(vms: Sequence[Named]) -> list[str]:
         places: dict[str, list[int]] = collections.defaultdict(list)
         for place, name in enumerate(names):
             places[name].append(place)
-        if not (twice := [group for group in places.values() if len(group) > 1]):
+        twice = [
+            group for name, group in places.items() if len(group) > 1 or any(taken(place, name) for place in group)
+        ]
+        if not twice:
             break
         for group in twice:
             made = [make(vms[place]) for place in group]
-            if len(set(made)) == len(made) and not set(made) & places.keys() or make is longer[-1]:
+            free = len(set(made)) == len(made) and not set(made) & places.keys() and not any(map(taken, group, made))
+            if free or make is longer[-1]:
                 for place, name in zip(group, made, strict=True):
                     names[place] = name
-    return _numbered(names)
+    return _numbered(names, taken)
 
 
-def _numbered(names: list[str]) -> list[str]:
+def _numbered(names: list[str], taken: Callable[[int, str], bool]) -> list[str]:
     """Number what is still the same, which needs two ids that differ only in odd characters."""
     seen: set[str] = set()
     result = []
-    for name in names:
+    for place, name in enumerate(names):
         unique, number = name, 2
-        while unique in seen:
+        while unique in seen or taken(place, unique):
             unique, number = f"{name}_{number}", number + 1
         seen.add(unique)
         result.append(unique)

@@ -72,10 +72,13 @@ class Parsed:
 
 @pytest.fixture
 def parse(tmp_path, monkeypatch, plugin):
-    """Read a file of the plugin: ``parse({"backend": "qemu", ...})``, or text."""
+    """Read a file of the plugin: ``parse({"backend": "qemu", ...})``, or text.
+
+    *into*: the inventory that other files have been read into.
+    """
     monkeypatch.setattr(C, "ANSIBLE_HOME", str(tmp_path / "home"))
 
-    def run(content, name: str = "fleet.chr.yml", cache: bool = True) -> Parsed:
+    def run(content, name: str = "fleet.chr.yml", cache: bool = True, into: InventoryData | None = None) -> Parsed:
         path = Path(tmp_path / name)
         if isinstance(content, dict):
             content = yaml.safe_dump({"plugin": NAME, **content}, sort_keys=False)
@@ -83,7 +86,7 @@ def parse(tmp_path, monkeypatch, plugin):
         plugin._options.clear()
         warnings: list[str] = []
         monkeypatch.setattr(plugin.display, "warning", lambda text, *args, **more: warnings.append(text))
-        data = InventoryData()
+        data = InventoryData() if into is None else into
         data.current_source = str(path)
         assert plugin.verify_file(str(path)), warnings
         plugin.parse(data, DataLoader(), str(path), cache=cache)

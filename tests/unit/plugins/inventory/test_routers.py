@@ -11,6 +11,7 @@ import time
 import pytest
 import yaml
 from ansible.errors import AnsibleError
+from ansible.inventory.data import InventoryData
 
 from ansible_collections.outofband.chr.plugins.inventory import routers
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
@@ -247,7 +248,7 @@ def test_group_vars_may_replace_who_logs_in(parse, cluster):
     pve = cluster()
     pve.add(101, "chr1")
     parsed = parse(source(pve, name="berlin"))
-    assert parsed.data.groups["berlin"].get_vars() == {"chr_api_token_id": "root@pam!chr"}
+    assert parsed.data.groups["berlin"].get_vars() == {"chr_source": "berlin", "chr_api_token_id": "root@pam!chr"}
     assert "chr_api_token_id" not in parsed.data.hosts["chr1"].get_vars()
 
 
@@ -385,6 +386,139 @@ def test_a_tag_does_not_bring_a_vm_into_the_group_of_another_source(parse, clust
     )
     assert parsed.group("berlin") == {"chr1"}
     assert "chr2 of paris is left out of the group berlin" in parsed.warnings[0]
+
+
+# -- several files ---------------------------------------------------------------------------------
+
+
+def static(**groups):
+    """An inventory with *groups*, from a file that was read before: the hosts of each."""
+    data = InventoryData()
+    for group, hosts in groups.items():
+        data.add_group(group)
+        for host in hosts:
+            data.add_host(host, group)
+    return data
+
+
+def test_two_vms_of_one_name_in_two_files_get_two_hosts(parse, cluster):
+    one, two = cluster(), cluster()
+    one.add(101, "chr1")
+    two.add(101, "chr1")
+    first = parse(source(one, name="berlin"), "berlin.chr.yml")
+    parsed = parse(source(two, name="paris"), "paris.chr.yml", into=first.data)
+    assert parsed.group("berlin") == {"chr1"}
+    assert parsed.group("paris") == {"chr1_paris"}
+    assert {name: host["chr_api_port"] for name, host in parsed.hosts.items()} == {
+        "chr1": one.port,
+        "chr1_paris": two.port,
+    }
+    (warning,) = parsed.warnings
+    assert "The inventory has hosts of other files with the names of 1 VM" in warning
+    assert "such as 'chr1_paris' for 'chr1'." in warning
+
+
+def test_two_files_whose_sources_have_one_name_keep_the_vms_of_two_servers_apart(parse, cluster):
+    one, two = cluster(), cluster()
+    one.add(101, "chr1")
+    two.add(101, "chr1")
+    first = parse(source(one, name="berlin"), "a.chr.yml")
+    hosts = parse(source(two, name="berlin"), "b.chr.yml", into=first.data).hosts
+    assert {name: host["chr_api_port"] for name, host in hosts.items()} == {
+        "chr1": one.port,
+        "chr1_berlin": two.port,
+    }
+
+
+def test_the_same_file_read_twice_gives_the_same_hosts(parse, cluster):
+    pve = cluster()
+    pve.add(101, "chr1")
+    first = parse(source(pve, name="berlin"))
+    again = parse(source(pve, name="berlin"), into=first.data)
+    assert again.hosts.keys() == {"chr1"}
+    assert again.warnings == []
+
+
+def test_a_vm_does_not_become_a_host_or_group_of_another_file(parse, cluster):
+    pve = cluster()
+    pve.add(101, "kvm1")
+    pve.add(102, "hypervisors")
+    parsed = parse(source(pve, name="berlin", **ALL), into=static(hypervisors=["kvm1"]))
+    assert parsed.data.hosts["kvm1"].vars.keys() == {"inventory_file", "inventory_dir"}
+    assert parsed.group("hypervisors") == {"kvm1"}
+    assert parsed.group("berlin") == {"kvm1_berlin", "hypervisors_102"}
+
+
+@pytest.mark.parametrize("group", ["berlin", "edge"])
+def test_a_new_router_that_another_file_has_in_the_group_of_the_source_becomes_its_vm(parse, cluster, group):
+    pve = cluster()
+    pve.add(101, "chr9")
+    before = static(**{"berlin": [], group: ["chr9"]})
+    if group != "berlin":
+        before.add_child("berlin", group)
+    parsed = parse(source(pve, name="berlin"), into=before)
+    assert parsed.hosts.keys() == {"chr9"}
+    assert parsed.hosts["chr9"]["chr_vm"] == "101"
+    assert parsed.warnings == []
+
+
+TAGS = {"keyed_groups": [{"key": "chr_tags", "separator": ""}]}
+
+
+@pytest.mark.parametrize("order", [("berlin", "paris"), ("paris", "berlin")])
+def test_a_tag_does_not_bring_a_vm_into_the_group_of_a_source_in_another_file(parse, cluster, order):
+    """Also if that source has no router now."""
+    pve, empty = cluster(), cluster()
+    pve.add(101, "chr2").config["tags"] = "berlin"
+    files = {"berlin": source(empty, name="berlin"), "paris": source(pve, name="paris", **TAGS)}
+    data, warnings = InventoryData(), []
+    for name in order:
+        parsed = parse(files[name], f"{name}.chr.yml", into=data)
+        warnings += parsed.warnings
+    assert parsed.group("berlin") == set()
+    assert parsed.group("paris") == {"chr2"}
+    assert [one for one in warnings if "chr2 of paris is left out of the group berlin" in one]
+
+
+def test_a_tag_does_not_bring_a_vm_into_a_child_of_the_group_of_another_source(parse, cluster):
+    one, two = cluster(), cluster()
+    one.add(101, "chr1").config["tags"] = "berlin_edge"
+    two.add(201, "chr2").config["tags"] = "berlin_edge;red"
+    before = static(berlin=["new"], berlin_edge=[])
+    before.add_child("berlin", "berlin_edge")
+    before.set_variable("berlin", "chr_api_password", "of-berlin")
+    parsed = parse(
+        {"sources": [source(one, name="berlin"), source(two, name="paris")], **TAGS},
+        into=before,
+    )
+    assert parsed.group("berlin") == {"new", "chr1"}
+    assert parsed.group("berlin_edge") == {"chr1"}
+    assert parsed.group("red") == parsed.group("paris") == {"chr2"}
+    assert "chr_api_password" not in parsed.hosts["chr2"]
+    (warning,) = parsed.warnings
+    assert "chr2 of paris is left out of the group berlin_edge, because its hosts are also in berlin" in warning
+
+
+def test_two_sources_that_list_one_vm_are_told_that_it_is_one(parse, cluster):
+    pve = cluster()
+    pve.add(101, "chr1")
+    parsed = parse({"sources": [source(pve, name="berlin"), source(pve, name="again")]})
+    (warning,) = parsed.warnings
+    assert f"The hosts chr1_berlin and chr1_again are one VM, 101 of localhost:{pve.port} (backend proxmox)." in warning
+    hostnames = ["chr_source ~ chr_vm_name"]
+    first = parse(source(pve, name="berlin", hostnames=hostnames), "a.chr.yml")
+    (warning,) = parse(source(pve, name="again", hostnames=hostnames), "b.chr.yml", into=first.data).warnings
+    assert "The hosts berlinchr1 and againchr1 are one VM" in warning
+
+
+def test_a_group_that_would_be_named_as_the_variables_of_a_list_has_another_name(parse, cluster):
+    pve = cluster()
+    pve.add(101, "chr1").config["tags"] = "meta"
+    parsed = parse(source(pve, keyed_groups=[{"key": "chr_tags"}]))
+    assert "_meta" not in parsed.data.groups
+    assert parsed.group("_meta_") == {"chr1"}
+    (warning,) = parsed.warnings
+    assert "fleet.chr.yml: keyed_groups: A group cannot have the name '_meta', so its name is '_meta_'." in warning
 
 
 # -- several sources -------------------------------------------------------------------------------
