@@ -420,14 +420,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         kept = self._kept(key) if caching and cache else {}
         found = {one.name: kept[one.fingerprint()] for one in sources if one.fingerprint() in kept}
         missing = [one for one in sources if one.name not in found]
-        found |= self._listed(missing)
+        asked, whole = self._listed(missing)
+        whole |= found.keys()
+        found |= asked
         if caching and missing:
             self._cache[key] = {
                 "version": _CACHE_VERSION,
                 "sources": {
                     one.fingerprint(): [dataclasses.asdict(router) for router in found[one.name]]
                     for one in sources
-                    if one.name in found
+                    if one.name in whole
                 },
             }
         return [found.get(one.name, []) for one in sources]
@@ -451,28 +453,28 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._warn(f"{self._path}: cache: The cached list of routers cannot be used, and is replaced: {reason}.")
         return {}
 
-    def _listed(self, sources: list[InventorySource]) -> dict[str, list[RouterHost]]:
+    def _listed(self, sources: list[InventorySource]) -> tuple[dict[str, list[RouterHost]], set[str]]:
         """List the VMs of *sources*, and return the routers of each that was reached.
 
-        Raises ChrError.
+        Also returns the names of the sources whose lists are whole. Raises ChrError.
         """
-        reached = self._reached(sources, listing.for_each(sources, listing.listed))
-        wanted = {one.name: listing.wanted(one, vms) for one, vms in reached}
-        filtered = {one.name: self._filtered(one, wanted[one.name]) for one, _vms in reached}
-        answers = listing.for_each(
-            [one for one, _vms in reached], lambda source: listing.recognised(source, filtered[source.name])
-        )
-        found = {}
-        for source, answer in self._reached([one for one, _vms in reached], answers):
+        lists = self._reached(sources, listing.for_each(sources, listing.listed))
+        reached = [one for one, _list in lists]
+        vms = {one.name: answer.value for one, answer in lists}
+        wanted = {one.name: listing.wanted(one, vms[one.name]) for one in reached}
+        filtered = {one.name: self._filtered(one, wanted[one.name]) for one in reached}
+        answers = listing.for_each(reached, lambda source: listing.recognised(source, filtered[source.name]))
+        recognised = self._reached(reached, answers)
+        for _source, answer in [*lists, *recognised]:
             for text in answer.warnings:
                 self._warn(f"{self._path}: {text}")
+        found = {}
+        for source, answer in recognised:
             found[source.name] = self._as_routers(source, answer.value)
             if not found[source.name]:
-                vms = next(vms for one, vms in reached if one is source)
-                self._warn(
-                    f"{self._path}: {source.label} {_nothing(source, vms, wanted[source.name], filtered[source.name])}"
-                )
-        return found
+                nothing = _nothing(source, vms[source.name], wanted[source.name], filtered[source.name])
+                self._warn(f"{self._path}: {source.label} {nothing}")
+        return found, found.keys() - {one.name for one, answer in [*lists, *recognised] if not answer.whole}
 
     def _reached(
         self, sources: list[InventorySource], answers: list[_T | ChrError]
@@ -499,7 +501,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Those of *vms* for which all filters are true. Raises InvalidInput."""
         if not source.filters:
             return vms
-        found = []
+        found, undecided = [], []
         for vm in vms:
             variables = _untrusted({**source.variables(), **facts(vm, source), "chr_vm": vm.id, **vm.variables})
             for number, condition in enumerate(source.filters):
@@ -507,11 +509,22 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     if not self._compose(condition, variables):
                         break
                 except Exception as error:
-                    raise InvalidInput(
-                        f"{source.key('filters')}[{number}]: {condition!r} cannot be decided for {vm.name!r}: {error}"
-                    ) from None
+                    text = (
+                        f"{source.key('filters')}[{number}]: {condition!r} cannot be decided for "
+                        f"{listing.called(vm)}: {error}"
+                    )
+                    if vm.node_online:
+                        raise InvalidInput(text) from None
+                    undecided.append(text)
+                    break
             else:
                 found.append(vm)
+        if undecided:
+            # Most variables of a VM are null while its node is offline.
+            self._warn(
+                f"{self._path}: {source.label} is listed without {_vms(undecided)} of offline nodes, because "
+                f"{undecided[0].rstrip('.')}."
+            )
         return found
 
     def _as_routers(self, source: InventorySource, found: list[listing.Recognised]) -> list[RouterHost]:

@@ -44,6 +44,8 @@ class Answer(t.NamedTuple, t.Generic[_T]):
 
     value: _T
     warnings: list[str]
+    whole: bool = True
+    """Whether nothing is missing that may be there the next time, so that it can be cached."""
 
 
 def for_each(sources: Sequence[InventorySource], ask: Callable[[InventorySource], _T]) -> list[_T | ChrError]:
@@ -62,13 +64,31 @@ def for_each(sources: Sequence[InventorySource], ask: Callable[[InventorySource]
     return in_order(sources, one, _SERVERS)
 
 
-def listed(source: InventorySource) -> list[FoundVm]:
+def listed(source: InventorySource) -> Answer[list[FoundVm]]:
     """All VMs of *source*. Details are read of those that are ``wanted``. Raises ChrError."""
     vms = list_vms(source.options, Deadline(source.options.connect_timeout))
     if not source.details:
-        return vms
+        return Answer(vms, [])
     others = [one for one in vms if _left_out(source, one)]
-    return [*details(source.options, wanted(source, vms), Deadline(_DETAILS)), *others]
+    known = details(source.options, wanted(source, vms), Deadline(_DETAILS))
+    unread = _unread(source, known)
+    return Answer([*known, *others], unread, not unread)
+
+
+def _unread(source: InventorySource, vms: Sequence[FoundVm]) -> list[str]:
+    """A warning if there are *vms* whose configurations were asked for and not read."""
+    partial = [one for one in vms if one.partial]
+    if not partial:
+        return []
+    return [
+        f"{source.label}: {len(partial)} of {len(vms)} configurations of VMs were not read, for example that of "
+        f"{called(partial[0])}. Such VMs may be missing, or lack variables. The list is not cached."
+    ]
+
+
+def called(vm: FoundVm) -> str:
+    """A VM, for messages."""
+    return repr(vm.name) if vm.name else f"VM {vm.id}"
 
 
 def wanted(source: InventorySource, vms: Sequence[FoundVm]) -> list[FoundVm]:
@@ -103,12 +123,15 @@ def recognised(source: InventorySource, vms: Sequence[FoundVm]) -> Answer[list[R
     decided: dict[int, Recognised] = {}
     known = dict(enumerate(vms))
     warnings: list[str] = []
+    unread: list[str] = []
     for rule in source.rules:
         open_ = [place for place in known if place not in decided]
         if not open_:
             break
         if rule.kind == "mark" and rule.asks:
-            known |= zip(open_, details(source.options, [known[one] for one in open_], Deadline(_DETAILS)), strict=True)
+            read = details(source.options, [known[one] for one in open_], Deadline(_DETAILS))
+            known |= zip(open_, read, strict=True)
+            unread = [] if source.details else _unread(source, read)  # listed() has said it
         if rule.kind == "agent":
             routers = _with_routeros(source, [known[place] for place in open_], warnings)
             fits = [place for place in open_ if known[place].id in routers]
@@ -116,9 +139,15 @@ def recognised(source: InventorySource, vms: Sequence[FoundVm]) -> Answer[list[R
             fits = [place for place in open_ if rule.matches(known[place])]
         decided |= {place: (known[place], rule.kind) for place in fits}
     found = [decided[place] for place in sorted(decided)]
+    if nameless := [vm for place, vm in known.items() if place not in decided and not vm.name and not vm.node_online]:
+        warnings.append(
+            f"{source.label}: {len(nameless)} VM{'' if len(nameless) == 1 else 's'} of offline nodes cannot be recognised, "
+            f"because their names and configurations are not known, for example {called(nameless[0])} of the node "
+            f"{nameless[0].node}. Routers among them are missing."
+        )
     if source.addresses:
         found = _with_addresses(source, found, warnings)
-    return Answer(found, warnings)
+    return Answer(found, [*unread, *warnings], not unread)
 
 
 def _with_routeros(source: InventorySource, vms: Sequence[FoundVm], warnings: list[str]) -> set[str]:

@@ -134,6 +134,40 @@ def test_vms_that_are_off_templates_and_vms_of_offline_nodes_are_chosen(parse, c
     assert found == ({"chr_powered_off": {"chr2"}, "chr_templates": {"chr3"}, "chr_offline": {"104"}} if groups else {})
 
 
+def test_vms_of_an_offline_node_that_no_default_rule_can_recognise_are_said(parse, cluster):
+    pve = cluster()
+    pve.add(101, "chr1")
+    for number in (102, 103):
+        pve.add(number, f"chr{number}", "pve2")
+    assert len(parse(source(pve)).hosts) == 3
+    pve.offline = {"pve2"}
+    parsed = parse(source(pve, name="berlin"))
+    assert parsed.hosts.keys() == {"chr1"}
+    (warning,) = parsed.warnings
+    assert (
+        "berlin: 2 VMs of offline nodes cannot be recognised, because their names and configurations are not known, for "
+        "example VM 102 of the node pve2." in warning
+    )
+    assert parse(source(pve, offline_nodes="exclude")).warnings == []
+
+
+def test_a_filter_that_an_offline_node_leaves_undecided_leaves_its_vm_out_and_not_the_file(parse, cluster):
+    pve = cluster()
+    pve.add(101, "chr1")
+    pve.add(102, "chr2", "pve2")
+    file = source(pve, name="berlin", filters=["chr_cpus > 0"], **ALL)
+    assert parse(file).hosts.keys() == {"chr1", "chr2"}
+    pve.offline = {"pve2"}
+    parsed = parse(file)
+    assert parsed.hosts.keys() == {"chr1"}
+    (warning,) = parsed.warnings
+    assert (
+        "berlin is listed without 1 VM of offline nodes, because filters[0]: 'chr_cpus > 0' cannot be decided for VM "
+        "102: " in warning
+    )
+    assert parse({**file, "filters": ["(chr_cpus or 0) >= 0"]}).hosts.keys() == {"chr1", "102"}
+
+
 def test_templates_are_left_out_by_default_and_the_rest_is_there(parse, cluster):
     pve = cluster()
     pve.add(101, "chr1", running=False)
@@ -169,6 +203,26 @@ def test_details_are_read_only_for_the_vms_that_are_not_decided(parse, cluster):
     assert len(parse(source(pve, recognise=["name", "mark"])).hosts) == 10
     assert [path for _method, path, _values in pve.log if path.endswith("/config")] == ["/nodes/pve1/qemu/100/config"]
     assert parse(source(pve, recognise=["name", "mark"])).hosts["gate"]["chr_image"] == IMAGE
+
+
+@pytest.mark.parametrize("more", [{"recognise": ["mark"]}, {"details": True, "filters": ["chr_image"], **ALL}])
+def test_a_configuration_that_cannot_be_read_is_said_and_read_again_despite_a_cache(parse, cluster, cached, more):
+    pve = cluster()
+    for number in (101, 102):
+        mark(pve.add(number, f"edge{number}"))
+    pve.faults["/qemu/102/config"] = "500 broken"
+    file = source(pve, name="berlin", **more, **cached)
+    parsed = parse(file)
+    assert parsed.hosts.keys() == {"edge101"}
+    (warning,) = parsed.warnings
+    assert "berlin: 1 of 2 configurations of VMs were not read, for example that of 'edge102'. " in warning
+    pve.faults.clear()
+    pve.log.clear()
+    for _again in range(2):
+        parsed = parse(file)
+        assert parsed.hosts.keys() == {"edge101", "edge102"}
+        assert parsed.warnings == []
+    assert len([path for _method, path, _values in pve.log if "102/config" in path]) == 1
 
 
 def test_filters_decide_before_any_rule(parse, cluster):
@@ -682,7 +736,7 @@ def test_a_source_that_was_not_reached_is_asked_again_although_others_are_cached
         ({"api_host": "{{ nothing }}"}, "api_host is a template that cannot be resolved: "),
         ({"api_token_secret": "t0ken-wrong"}, "does not accept the API token 'root@pam!chr' (401)"),
         ({"ca_path": "missing.pem"}, "missing.pem"),
-        ({"ca_path": None}, "certificate"),
+        ({"ca_path": None}, "is not trusted: self-signed certificate. Give ca_path the "),
         ({"hostnames": ["chr_vm_nam"], "strict": True}, "hostnames[0]: 'chr_vm_nam' cannot be used for 'chr1': "),
     ],
 )
