@@ -339,3 +339,28 @@ def test_domains_of_libvirt_are_listed_beside_community_libvirt(libvirtd, tmp_pa
     finally:
         for name in ("chr-a", "edge7", "web"):
             libvirtd.virsh("undefine", name)
+
+
+def test_a_list_of_libvirt_takes_two_calls_however_many_domains_there_are(libvirtd, tmp_path):
+    """Counted in what libvirt's own client says that it sends, without opening and closing."""
+    own = {"plugin": "outofband.chr.routers", "backend": "libvirt", "libvirt_uri": libvirtd.uri}
+    write(tmp_path, "fleet.chr.yml", own)
+    # REMOTE_PROC_CONNECT_OPEN, _CLOSE, _SUPPORTS_FEATURE and REMOTE_PROC_AUTH_LIST of libvirt's protocol
+    around = {"1", "2", "60", "66"}
+    names = [f"chr-{number}" for number in range(20)]
+    calls = {}
+    try:
+        for count in (1, 20):
+            for name in names[len(calls) : count]:
+                libvirtd.define(name)
+            log = tmp_path / f"log{count}"
+            says = {"LIBVIRT_LOG_FILTERS": "1:rpc", "LIBVIRT_LOG_OUTPUTS": f"1:file:{log}"}
+            found = listed(tmp_path, "fleet.chr.yml", **says)["_meta"]["hostvars"]
+            assert found.keys() == set(names[:count])
+            sent = re.findall(r"RPC_CLIENT_MSG_TX_QUEUE:.* proc=(\d+) ", log.read_text())
+            calls[count] = [one for one in sent if one not in around]
+    finally:
+        for name in libvirtd.virsh("list", "--all", "--name").split():
+            libvirtd.virsh("undefine", name)
+    assert calls[1] == calls[20]
+    assert len(calls[20]) == 2

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 
@@ -127,3 +128,19 @@ def test_memory_is_in_mib(text, memory):
 
 def test_a_comma_in_a_path_is_written_twice():
     assert CommandLine.parse(["-chardev", "socket,id=a,path=/run/a,,b.sock,server=on"]).sockets == {"/run/a,b.sock"}
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_one_command_lists_the_vms_however_many_there_are(tmp_path, monkeypatch, count):
+    folder, commands = tmp_path / "s", tmp_path / "commands"
+    folder.mkdir()
+    for number in range(count):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(f"{folder}/chr{number}.sock")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sh").write_text(f'#!/bin/sh\necho run >>{commands}\nexec /bin/sh "$@"\n')
+    (programs / "sh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    assert len(vms(tmp_path, str(folder))) == count
+    assert commands.read_text().splitlines() == ["run"]
