@@ -95,7 +95,9 @@ class ActionModule(ActionBase):
                 header = {"before_header": str(path), "after_header": str(path)}
                 result["diff"] = {**header, "before": before, "after": content}
         if arguments["fail_within_days"] is not None:
-            _alarm(whole, arguments["fail_within_days"], result)
+            # Without a new file to compare with, a router that was removed would be gone for ever.
+            gone = _gone(whole) if "json" in arguments["formats"] else ""
+            _alarm(whole, arguments["fail_within_days"], gone, result)
 
     def _compared(self, whole: fleet.Fleet, path: Path, result: dict[str, t.Any]) -> fleet.Fleet:
         """Return *whole*, compared with the last report; what hinders that is only a warning."""
@@ -180,9 +182,12 @@ def _told(host: str, variables: t.Mapping[str, t.Any]) -> tuple[fleet.RouterPlac
     return fleet.RouterPlace(backend, hypervisor and without_key(hypervisor), value("chr_vm") or host), version
 
 
-def _alarm(whole: fleet.Fleet, days: float, result: dict[str, t.Any]) -> None:
-    """Let the task fail if a license has expired or expires within *days*, or may do so unseen."""
-    found = [sentence for sentence in (_ending(whole, days), _unknown(whole)) if sentence]
+def _alarm(whole: fleet.Fleet, days: float, gone: str, result: dict[str, t.Any]) -> None:
+    """Let the task fail if a license has expired or expires within *days*, or may do so unseen.
+
+    *gone* is a sentence about the routers that are missing.
+    """
+    found = [sentence for sentence in (_ending(whole, days), _unknown(whole), gone) if sentence]
     if found:
         files = ", ".join(result["paths"].values())
         result |= {"failed": True, "msg": f"{'. '.join(found)}; see {files}."}
@@ -211,6 +216,17 @@ def _unknown(whole: fleet.Fleet) -> str:
     unknown = f"it is not known when {'its license ends' if one else 'their licenses end'}"
     named = _several([f"{one.name} (unreachable)" if one.unreachable else one.name for one in routers])
     return f"{count}, so {unknown}: {named}. The first reason is: {str(routers[0].reason).rstrip('.')}"
+
+
+def _gone(whole: fleet.Fleet) -> str:
+    """Return sentences without the end about routers that only the last report has, or nothing."""
+    changes = whole.changes
+    if changes is None or not changes.gone:
+        return ""
+    one = len(changes.gone) == 1
+    count = f"{len(changes.gone)} router{'' if one else 's'} of the report of {changes.since}"
+    hint = f"If {'it was' if one else 'they were'} removed, the report of another day has no such alarm"
+    return f"{count} {'is' if one else 'are'} missing: {_several(list(changes.gone))}. {hint}"
 
 
 def _several(names: list[str]) -> str:

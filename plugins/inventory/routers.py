@@ -136,8 +136,13 @@ options:
   on_unreachable:
     description:
       - What happens if the VMs of a source cannot be listed, because its server is not reached or
-        refuses the login, for example. With V(error), the inventory fails. With V(warn), the routers
-        of the other sources stay, and those of this one are missing.
+        refuses the login, for example.
+      - With V(error), the file gives no routers. Ansible then goes on with the other files, and fails
+        only if no file can be read and C(ANSIBLE_INVENTORY_UNPARSED_FAILED=true) is set, or with
+        C(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true) in any case.
+      - With V(warn), the routers of the other sources stay, and those of this one are missing. A playbook
+        cannot see that. So do not use it for an audit that raises an alarm, nor in AWX, which then
+        deletes these hosts if the source has C(overwrite).
     type: str
     choices: [error, warn]
     default: error

@@ -63,6 +63,10 @@ options:
       - The task also fails if a router was not read, or if the report has no routers, because
         nobody knows then when these licenses end. The message names those routers, too, and gives
         the reason of the first one.
+      - The task also fails if the last report of an earlier day in O(dest) has a router that this one
+        does not have, because a whole hypervisor may be missing in the inventory. If the router was
+        removed on purpose, this holds for the reports of one day only. It needs V(json) in
+        O(formats), and a O(name) of its own for a run with C(--limit).
       - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
         days before it. When left out, the task does not fail.
     type: float

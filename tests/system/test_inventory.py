@@ -345,7 +345,7 @@ def test_a_list_of_libvirt_takes_two_calls_however_many_domains_there_are(libvir
     """Counted in what libvirt's own client says that it sends, without opening and closing."""
     own = {"plugin": "outofband.chr.routers", "backend": "libvirt", "libvirt_uri": libvirtd.uri}
     write(tmp_path, "fleet.chr.yml", own)
-    # REMOTE_PROC_CONNECT_OPEN, _CLOSE, _SUPPORTS_FEATURE and REMOTE_PROC_AUTH_LIST of libvirt's protocol
+    # In libvirt's protocol: REMOTE_PROC_CONNECT_OPEN, _CLOSE and _SUPPORTS_FEATURE, and _AUTH_LIST.
     around = {"1", "2", "60", "66"}
     names = [f"chr-{number}" for number in range(20)]
     calls = {}

@@ -236,6 +236,33 @@ def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playb
     assert {stat.S_IMODE(one.stat().st_mode) for one in dest.iterdir()} == {0o600}
 
 
+def test_a_router_that_is_missing_since_the_last_report_raises_the_alarm_for_the_reports_of_one_day(playbook, tmp_path):
+    def reading(name, ago=0, days=55):
+        time = {"router_time": (NOON - timedelta(days=ago)).isoformat()} if ago else {}
+        return {"name": name, "license": license_of("p1", days, f"{name:A<11}", **time)}
+
+    def report(name, routers, **more):
+        given = {"dest": str(tmp_path), "formats": ["json"], "routers": routers, "fail_within_days": 7, **more}
+        return {"name": name, "outofband.chr.license_report": given, "ignore_errors": True}
+
+    tasks = [
+        report("before", [reading("chr1", 8), reading("chr2", 8), reading("chr3", 8)]),
+        report("missing", [reading("chr1", 7)]),
+        report("again", [reading("chr1", 7)]),
+        report("quiet", [reading("chr1", 7)], fail_within_days=None),
+        report("page", [reading("chr1", 7)], formats=["html"]),
+        report("next day", [reading("chr1", 6)]),
+    ]
+    run = playbook(tasks, {"localhost": {"ansible_connection": "local"}})
+    status = {task["name"]: run.of(task["name"])["status"] for task in tasks}
+    wanted = {"missing": "failed", "again": "failed"}
+    assert status == {**dict.fromkeys(status, "ok"), **wanted}
+    assert run.of("missing")["result"]["msg"] == (
+        "2 routers of the report of 2026-11-15 are missing: chr2, chr3. If they were removed, the report of another day "
+        f"has no such alarm; see {tmp_path}/chr-licenses.json."
+    )
+
+
 def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tmp_path):
     """The routers of the last report had another clone and one router less; then one whose file is
     broken, and one without an alarm."""
