@@ -42,7 +42,7 @@ options:
     default: chr-licenses
   formats:
     description:
-      - Which files to write.
+      - Which files to write, at least one.
       - V(openmetrics) is a file for the textfile collector of a Prometheus node exporter, which
         reads files that end in C(.prom). It is replaced as a whole and has no timestamps. The node
         exporter must be allowed to read it, for example with O(mode=0644).
@@ -63,8 +63,8 @@ options:
       - The task also fails if a router was not read, or if the report has no routers, because
         nobody knows then when these licenses end. The message names those routers, too, and gives
         the reason of the first one.
-      - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
-        days before it. When left out, the task does not fail.
+      - It must be a number from 0. Use less than 30, because every paid license has a deadline
+        within 60 days and is renewed 30 days before it. When left out, the task does not fail.
     type: float
   hosts:
     description:
