@@ -379,15 +379,41 @@ def test_the_templates_that_change_routers_run_with_what_the_credentials_inject(
     assert "account-s3cret" not in output and "t0ken-secret" not in output
 
 
+def provision(folder: Path) -> dict[str, t.Any]:
+    """What a launch of the template that provisions needs, in check mode."""
+    (folder / "chr.img").write_bytes(bytes(1 << 20))
+    plan = {"image_import_platform": "proxmox", "image_import_src": str(folder / "chr.img")}
+    plan |= {"image_import_proxmox_node": "pve1", "image_import_cache": str(folder / "cache")}
+    return {
+        "host": plan,
+        "extra": {"image_import_version": "7.22", "image_import_checksum": "waived"},
+        "cmdline": "--check",
+    }
+
+
 def test_the_template_that_provisions_plans_with_the_answers_of_its_survey(configured, pve, tmp_path):
-    (tmp_path / "chr.img").write_bytes(bytes(1 << 20))
-    plan = {"image_import_platform": "proxmox", "image_import_src": str(tmp_path / "chr.img")}
-    plan |= {"image_import_proxmox_node": "pve1", "image_import_cache": str(tmp_path / "cache")}
-    answers = {"image_import_version": "7.22", "image_import_checksum": "waived"}
-    more = {"host": plan, "extra": answers, "cmdline": "--check"}
-    rc, output, _unused = launch(configured, "CHR provision", pve, tmp_path, 31, "chr9", **more)
+    rc, output, _unused = launch(configured, "CHR provision", pve, tmp_path, 31, "chr9", **provision(tmp_path))
     assert rc == 0, output
     assert "check mode downloads nothing, so the platform is not asked" in " ".join(output.split())
+
+
+def test_every_question_that_is_left_empty_counts_as_not_set(configured, pve, tmp_path):
+    """Also numbers and choices, of which AWX itself may refuse an empty text."""
+    given = {
+        "CHR provision": provision(tmp_path),
+        "CHR license merge": {"extra": {"license_slice_1": {"chr1": {"msg": "It is off."}}}},
+    }
+    for job, template in enumerate(configured.items["job_templates"], 81):
+        optional = [one for one in configured.survey(template) if not one["required"]]
+        empty = {one["variable"]: [] if one["type"] == "multiselect" else "" for one in optional}
+        more = given.get(template["name"], {})
+        more = {**more, "extra": empty | more.get("extra", {})}
+        rc, output, _unused = launch(configured, template["name"], pve, tmp_path, job, "chr1", **more)
+        assert rc == 0, (template["name"], output)
+        if "license_audit_formats" in empty:
+            files = sorted(path.name for path in (tmp_path / "r").iterdir())
+            assert files == ["chr-licenses.csv", "chr-licenses.html", "chr-licenses.json"]
+            shutil.rmtree(tmp_path / "r")
 
 
 def lab_source(pve: LabProxmox) -> dict[str, t.Any]:
