@@ -397,6 +397,25 @@ def test_the_template_that_provisions_plans_with_the_answers_of_its_survey(confi
     assert "check mode downloads nothing, so the platform is not asked" in " ".join(output.split())
 
 
+def test_a_number_of_the_command_line_is_the_default_of_a_survey_as_a_number(playbook):
+    """AWX refuses a text, and that is what -e NAME=VALUE gives."""
+    (play,) = yaml.safe_load((EXTENSION / "configure.yml").read_text())
+    (build,) = [task for task in play["tasks"] if "awx.awx.job_template" in task]
+    show = {"name": "show", "ansible.builtin.debug": {"msg": build["awx.awx.job_template"]["survey_spec"]}}
+    shown = [{**show, "loop": build["loop"], "vars": build["vars"], "when": "item.survey != []"}]
+    variables = {"vars_files": [str(EXTENSION / "variables.yml")], "connection": "local"}
+    for given, wanted in (("14", 14), ("0", 0), ("", "")):
+        run = playbook(shown, {"localhost": {}}, "-e", f"awx_fail_within_days={given}", **variables)
+        assert run.rc == 0, run.output
+        specs = [one["msg"] for one in run.of("show")["result"]["results"] if "msg" in one]
+        for spec in specs:
+            rules.survey(spec)
+        defaults = {one["variable"]: one.get("default") for spec in specs for one in spec["spec"]}
+        assert defaults["license_audit_fail_within_days"] == wanted
+        assert type(defaults["license_audit_fail_within_days"]) is type(wanted)
+        assert (defaults["license_renew_before"], defaults["license_audit_name"]) == (14, "chr-licenses")
+
+
 def test_every_question_that_is_left_empty_counts_as_not_set(configured, pve, tmp_path):
     """Also numbers and choices, of which AWX itself may refuse an empty text."""
     given = {
