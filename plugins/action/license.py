@@ -16,7 +16,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.license imp
     as_result,
     lines,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import (
+    Deadline,
+    days_from_zero,
+    positive_seconds,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     InvalidInput,
@@ -72,6 +76,8 @@ class ActionModule(LicenseAction):
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         timeout = positive_seconds("timeout", arguments["timeout"])
+        if arguments["renew_before"] is not None:
+            days_from_zero("renew_before", arguments["renew_before"])
         account, password = _credentials(arguments)
         protect(quote(password)[1:-1])  # a script has it in this form, and an agent can show the script in base64
         wanted, renewed = arguments["level"], arguments["state"] == "renewed"

@@ -18,6 +18,7 @@ from jinja2.exceptions import UndefinedError
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import errors
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.local_file import replacing
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import days_from_zero
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.options import without_key
 from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS, ending
@@ -72,11 +73,15 @@ class ActionModule(ActionBase):
     def _report(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], result: dict[str, t.Any]) -> None:
         """Write the files, and put the outcome into *result*. Raises ChrError, AnsibleError."""
         mode = _mode(arguments["mode"])
+        if arguments["fail_within_days"] is not None:
+            days_from_zero("fail_within_days", arguments["fail_within_days"])
         folder = Path(self._loader.path_dwim(arguments["dest"]))
         if arguments["name"] in ("", ".", "..") or "/" in arguments["name"]:
             raise InvalidInput(
                 f"name {arguments['name']!r} is not a valid file name: the folder must be given as dest."
             )
+        if not arguments["formats"]:
+            raise InvalidInput("formats is empty, so no file would be written: it must name at least one format.")
         routers = self._routers(arguments, task_vars)
         if arguments["routers"] is None:
             routers = _located(routers, task_vars)

@@ -15,10 +15,13 @@ description:
     side in one process, so 1,000 routers take seconds, and there is one login for each server of a
     hypervisor.
   - The result has what that module returns for each router, under RV(results). A router that
-    fails or is not reached does not leave the play. It is named in RV(failed_hosts) or
+    fails or is not reached does not stop the work on the others. It is named in RV(failed_hosts) or
     RV(unreachable_hosts).
-  - The task fails at its end if a router failed or was not reached. With C(failed_when) the play
-    decides otherwise.
+  - The task fails at its end if a router failed or was not reached. It is one task for all hosts of
+    the play, so Ansible then ends the play for all of them, also for the routers that are done. A
+    C(rescue) runs on the first host only, and C(ignore_unreachable) makes no difference.
+  - To go on with the other routers, set C(failed_when) or C(ignore_errors). Then no router leaves
+    the play, and a second task fails for those that failed. The examples show it.
   - Each router has the connection options that Ansible finds for it, wherever they are set. Hosts
     of the play that have another connection are left alone and named in RV(other_hosts).
 options:
@@ -149,18 +152,19 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
 
-- name: Give each router its address, and stop if this fails on one router in twenty
+- name: Give each router its address, and begin no further one if more than one in twenty fails
   outofband.chr.fleet:
     source: /ip address add address={{ router_address }} interface=ether1
     unless: '[:len [/ip address find address="{{ router_address }}"]] > 0'
     concurrency: 20
     max_fail_percentage: 5
   register: fleet
+  failed_when: fleet.results is not defined # a mistake in the task itself
 
-- name: Show what became of each router
-  ansible.builtin.debug:
-    msg: "{{ fleet.results[inventory_hostname].msg | default('done') }}"
-  when: inventory_hostname in fleet.results
+- name: Fail for the routers that failed, so that only the others go on
+  ansible.builtin.fail:
+    msg: "{{ fleet.results[inventory_hostname].msg | default('It was not begun.') }}"
+  when: inventory_hostname in fleet.failed_hosts + fleet.unreachable_hosts + fleet.not_begun_hosts
 
 - name: Read the basic facts
   outofband.chr.fleet:

@@ -48,7 +48,7 @@ options:
     choices: [present, renewed]
   renew_before:
     description:
-      - A number of days. The license is renewed when the deadline is nearer than that or has
+      - A number of days from 0. The license is renewed when the deadline is nearer than that or has
         passed, when the router's own date for the renewal has passed, or when upgrades are limited.
       - A license that was renewed and ends within these days all the same gives a warning, see
         RV(ends_soon). The end of a trial cannot be moved.

@@ -42,7 +42,7 @@ options:
     default: chr-licenses
   formats:
     description:
-      - Which files to write.
+      - Which files to write, at least one.
       - V(openmetrics) is a file for the textfile collector of a Prometheus node exporter, which
         reads files that end in C(.prom). It is replaced as a whole and has no timestamps. The node
         exporter must be allowed to read it, for example with O(mode=0644).
@@ -66,9 +66,9 @@ options:
       - The task also fails if the last report of an earlier day in O(dest) has a router that this one
         does not have, because a whole hypervisor may be missing in the inventory. If the router was
         removed on purpose, this holds for the reports of one day only. It needs V(json) in
-        O(formats), and a O(name) of its own for a run with C(--limit).
-      - Use less than 30, because every paid license has a deadline within 60 days and is renewed 30
-        days before it. When left out, the task does not fail.
+        O(formats). A run with C(--limit) does not look for such routers.
+      - It must be a number from 0. Use less than 30, because every paid license has a deadline
+        within 60 days and is renewed 30 days before it. When left out, the task does not fail.
     type: float
   hosts:
     description:

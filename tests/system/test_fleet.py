@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
+import textwrap
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
+from ansible_collections.outofband.chr.plugins.modules import fleet as fleet_module
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 FLEET = "outofband.chr.fleet"
+ROOT = Path(__file__).parents[2]
 
 # Both return the options of connections as they arrive: of the task's own host, as Ansible sets
 # them, and of all hosts, as the fleet resolves them.
@@ -369,3 +375,68 @@ def test_a_report_has_every_batch_and_says_which_routers_were_not_begun(playbook
     why = "Its license was not read, because too many other routers had failed or were not reached."
     assert reasons["r2"] == (False, why)
     assert summary["total"] == 4
+
+
+@pytest.fixture
+def three_and_a_silent_one(lab, tmp_path):
+    """Variables of three routers, and of one whose agent says nothing, which is the second."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent.sock"))
+        silent.listen()
+        hosts = {name: {"chr_socket": lab(name).address} for name in ("r1", "r3", "r4")}
+        hosts["r2"] = {"chr_socket": f"{tmp_path}/silent.sock", "chr_connect_timeout": 1}
+        yield {name: {**hosts[name], "router_address": f"10.0.0.{name[1:]}/24"} for name in sorted(hosts)}
+
+
+def test_a_router_that_fails_ends_the_play_for_all_and_a_rescue_runs_on_the_first_only(
+    playbook, three_and_a_silent_one
+):
+    """As the module's page says it."""
+    fleet = {"name": "read", FLEET: {"read": "license"}}
+    after = {"name": "after", "ansible.builtin.debug": None}
+    run = playbook([fleet, after], three_and_a_silent_one, ignore_unreachable=True)
+    assert run.rc == 2, run.output
+    assert {line["task"] for line in run.lines} == {"read"}
+
+    rescue = {"name": "rescue", "ansible.builtin.debug": None}
+    run = playbook([{"block": [fleet, after], "rescue": [rescue]}], three_and_a_silent_one)
+    assert [(line["task"], line["host"]) for line in run.lines] == [("read", "r1"), ("rescue", "r1")]
+
+
+def test_with_the_example_only_the_routers_that_failed_leave_the_play(playbook, three_and_a_silent_one):
+    """It is the same one in the module's page and in the guide."""
+    examples = fleet_module.EXAMPLES.strip().split("\n\n")
+    (second,) = [number for number, example in enumerate(examples) if "ansible.builtin.fail" in example]
+    shown = "\n\n".join(examples[second - 1 : second + 1])
+    assert textwrap.indent(shown, "  ") in (ROOT / "docs/docsite/rst/connection_guide.rst").read_text()
+    first, leave = yaml.safe_load(shown)
+    after = {"name": "after", "ansible.builtin.debug": None}
+    run = playbook([first, leave, after], three_and_a_silent_one)
+    assert run.rc == 2, run.output
+    assert {line["host"] for line in run.lines if line["task"] == "after"} == {"r1", "r3", "r4"}
+    failed = run.of(leave["name"], "r2")
+    assert failed["status"] == "failed"
+    assert failed["result"]["msg"] == run.of(first["name"])["result"]["results"]["r2"]["msg"]
+
+    run = playbook([{**first, FLEET: {**first[FLEET], "concurrency": 1}}, leave, after], three_and_a_silent_one)
+    assert {line["host"] for line in run.lines if line["task"] == "after"} == {"r1"}
+    assert run.of(leave["name"], "r3")["result"]["msg"] == "It was not begun."
+
+    mistake = {**first, FLEET: {**first[FLEET], "concurrency": 0}}
+    run = playbook([mistake, leave, after], three_and_a_silent_one)
+    assert run.rc == 2
+    assert {line["task"] for line in run.lines} == {first["name"]}
+    assert "concurrency 0 must be at least 1" in run.output
+
+
+def test_a_fleet_that_takes_long_shows_its_progress_on_the_terminal(playbook, lab):
+    """With how many failed, and without the hosts that are not routers."""
+    hosts = {f"r{number}": {"chr_socket": lab(f"r{number}").address} for number in range(1, 4)}
+    hosts["web"] = {"ansible_connection": "local"}
+    slow = (
+        ":delay {{ 4 if inventory_hostname == 'r3' else 0 }}; {{ ':error no' if inventory_hostname == 'r2' else '' }}"
+    )
+    run = playbook([{"name": "slow", FLEET: {"source": slow}, "failed_when": False}], hosts)
+    assert run.rc == 0, run.output
+    shown = [line for line in run.output.splitlines() if line.startswith("fleet: ")]
+    assert re.fullmatch(r"fleet: 3 of 3 routers, 1 failed, 0 unreachable, [0-9] a second", shown[-1])

@@ -94,6 +94,7 @@ CANNOT_BE_RIGHT = [
     ({"level": "p5"}, "level 'p5' cannot be requested"),
     ({"level": "free"}, "never downgraded to free"),
     ({"level": None}, "level and renew_before are missing"),
+    ({"renew_before": "nan"}, "renew_before is nan: it must be a number of days from 0."),
     ({"timeout": 0}, "timeout"),
 ]
 

@@ -207,6 +207,17 @@ def test_an_audit_reports_clones_garbage_and_routers_that_are_not_there_and_fail
     assert "Routers: 3. Due for renewal: 0." in said, "the summary is shown all the same"
 
 
+def test_metrics_that_cannot_be_written_cost_neither_the_report_nor_its_summary(lab, audit, tmp_path):
+    (tmp_path / "file").touch()
+    given = {"license_audit_metrics_dest": str(tmp_path / "file" / "metrics")}
+    run = audit({"chr1": {"chr_socket": lab("chr1").address}}, "-e", json.dumps(given))
+    said = " ".join(run.stdout.split())
+    assert run.returncode == 2, said + run.stderr
+    assert "chr-licenses.prom' cannot be written" in said
+    assert json.loads((tmp_path / "audit" / "chr-licenses.json").read_text())["total"] == 1
+    assert "Routers: 1. Due for renewal: 0." in said
+
+
 def test_files_are_written_once_with_their_mode_and_check_mode_writes_none(playbook, tmp_path):
     dest = tmp_path / "new" / "folder"
     routers = list(some_fleet(12, HOSTILE))
@@ -333,7 +344,10 @@ CANNOT_BE: list[tuple[dict[str, t.Any], str]] = [
     ({"mode": "rw-r--r--"}, "is not a valid file mode"),
     ({"name": "../x"}, "is not a valid file name"),
     ({"formats": ["pdf"]}, "value of formats must be one or more of: html, json, csv, openmetrics"),
+    ({"formats": []}, "formats is empty, so no file would be written: it must name at least one format."),
     ({"fail_within_days": "soon"}, "fail_within_days"),
+    ({"fail_within_days": "nan"}, "fail_within_days is nan: it must be a number of days from 0."),
+    ({"fail_within_days": -1}, "fail_within_days is -1: it must be a number of days from 0."),
     ({"dest": "/dev/null/x"}, "cannot be written"),
     ({"routers": [{"name": "a"}, {"name": "a"}]}, "has 'a' twice"),
     ({"routers": None, "hosts": ["nobody"]}, "'nobody' is not in the inventory"),

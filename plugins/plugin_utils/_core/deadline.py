@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from .errors import InvalidInput
@@ -21,6 +22,16 @@ def positive_seconds(name: str, value: float) -> float:
     """
     if not 0 < value <= _YEAR:
         raise InvalidInput(f"{name} is {value:g}: it must be a number of seconds above 0 and at most a year.")
+    return value
+
+
+def days_from_zero(name: str, value: float) -> float:
+    """Check that *value* is a usable number of days, which may be 0, and return it.
+
+    Raises InvalidInput, which names the option *name*.
+    """
+    if not 0 <= value < math.inf:
+        raise InvalidInput(f"{name} is {value:g}: it must be a number of days from 0.")
     return value
 
 

@@ -379,15 +379,60 @@ def test_the_templates_that_change_routers_run_with_what_the_credentials_inject(
     assert "account-s3cret" not in output and "t0ken-secret" not in output
 
 
+def provision(folder: Path) -> dict[str, t.Any]:
+    """What a launch of the template that provisions needs, in check mode."""
+    (folder / "chr.img").write_bytes(bytes(1 << 20))
+    plan = {"image_import_platform": "proxmox", "image_import_src": str(folder / "chr.img")}
+    plan |= {"image_import_proxmox_node": "pve1", "image_import_cache": str(folder / "cache")}
+    return {
+        "host": plan,
+        "extra": {"image_import_version": "7.22", "image_import_checksum": "waived"},
+        "cmdline": "--check",
+    }
+
+
 def test_the_template_that_provisions_plans_with_the_answers_of_its_survey(configured, pve, tmp_path):
-    (tmp_path / "chr.img").write_bytes(bytes(1 << 20))
-    plan = {"image_import_platform": "proxmox", "image_import_src": str(tmp_path / "chr.img")}
-    plan |= {"image_import_proxmox_node": "pve1", "image_import_cache": str(tmp_path / "cache")}
-    answers = {"image_import_version": "7.22", "image_import_checksum": "waived"}
-    more = {"host": plan, "extra": answers, "cmdline": "--check"}
-    rc, output, _unused = launch(configured, "CHR provision", pve, tmp_path, 31, "chr9", **more)
+    rc, output, _unused = launch(configured, "CHR provision", pve, tmp_path, 31, "chr9", **provision(tmp_path))
     assert rc == 0, output
     assert "check mode downloads nothing, so the platform is not asked" in " ".join(output.split())
+
+
+def test_a_number_of_the_command_line_is_the_default_of_a_survey_as_a_number(playbook):
+    """AWX refuses a text, and that is what -e NAME=VALUE gives."""
+    (play,) = yaml.safe_load((EXTENSION / "configure.yml").read_text())
+    (build,) = [task for task in play["tasks"] if "awx.awx.job_template" in task]
+    show = {"name": "show", "ansible.builtin.debug": {"msg": build["awx.awx.job_template"]["survey_spec"]}}
+    shown = [{**show, "loop": build["loop"], "vars": build["vars"], "when": "item.survey != []"}]
+    variables = {"vars_files": [str(EXTENSION / "variables.yml")], "connection": "local"}
+    for given, wanted in (("14", 14), ("0", 0), ("", "")):
+        run = playbook(shown, {"localhost": {}}, "-e", f"awx_fail_within_days={given}", **variables)
+        assert run.rc == 0, run.output
+        specs = [one["msg"] for one in run.of("show")["result"]["results"] if "msg" in one]
+        for spec in specs:
+            rules.survey(spec)
+        defaults = {one["variable"]: one.get("default") for spec in specs for one in spec["spec"]}
+        assert defaults["license_audit_fail_within_days"] == wanted
+        assert type(defaults["license_audit_fail_within_days"]) is type(wanted)
+        assert (defaults["license_renew_before"], defaults["license_audit_name"]) == (14, "chr-licenses")
+
+
+def test_every_question_that_is_left_empty_counts_as_not_set(configured, pve, tmp_path):
+    """Also numbers and choices, of which AWX itself may refuse an empty text."""
+    given = {
+        "CHR provision": provision(tmp_path),
+        "CHR license merge": {"extra": {"license_slice_1": {"chr1": {"msg": "It is off."}}}},
+    }
+    for job, template in enumerate(configured.items["job_templates"], 81):
+        optional = [one for one in configured.survey(template) if not one["required"]]
+        empty = {one["variable"]: [] if one["type"] == "multiselect" else "" for one in optional}
+        more = given.get(template["name"], {})
+        more = {**more, "extra": empty | more.get("extra", {})}
+        rc, output, _unused = launch(configured, template["name"], pve, tmp_path, job, "chr1", **more)
+        assert rc == 0, (template["name"], output)
+        if "license_audit_formats" in empty:
+            files = sorted(path.name for path in (tmp_path / "r").iterdir())
+            assert files == ["chr-licenses.csv", "chr-licenses.html", "chr-licenses.json"]
+            shutil.rmtree(tmp_path / "r")
 
 
 def lab_source(pve: LabProxmox) -> dict[str, t.Any]:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import poll_interval, positive_seconds
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import (
+    days_from_zero,
+    poll_interval,
+    positive_seconds,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 
 EXCHANGE = 0.0005
@@ -42,3 +46,10 @@ def test_the_first_look_comes_at_once():
 def test_a_time_without_end_or_sense_is_refused(value):
     with pytest.raises(InvalidInput, match="chr_connect_timeout is"):
         positive_seconds("chr_connect_timeout", value)
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), float("-inf")])
+def test_a_number_of_days_is_finite_and_at_least_0(value):
+    with pytest.raises(InvalidInput, match=r"fail_within_days is .*: it must be a number of days from 0\."):
+        days_from_zero("fail_within_days", value)
+    assert days_from_zero("fail_within_days", 0) == 0
