@@ -126,8 +126,11 @@ def docs(session: nox.Session) -> None:
 
 @core_session
 def sanity(session: nox.Session) -> None:
-    """Run every ansible-test sanity check; no file and no check is excepted."""
-    ansible_test(session, "sanity")
+    """Run every ansible-test sanity check; no file and no check is excepted.
+
+    ``make test`` compiles and imports the files with this Python only, ``make test-all`` with each.
+    """
+    ansible_test(session, "sanity", *(("--python", python_version(session)) if quick() else ()))
 
 
 @core_session
@@ -200,6 +203,11 @@ def molecule(session: nox.Session) -> None:
     run_and_check_scripts(session, "molecule", "test", *(session.posargs or ["--all"]), dialects=("qga",))
 
 
+def quick() -> bool:
+    """Whether this is ``make test`` and not ``make test-all``."""
+    return bool(os.environ.get(toolchain.QUICK))
+
+
 def lab_cache() -> Path:
     return Path(os.environ["OUTOFBAND_LAB_CACHE"])
 
@@ -221,8 +229,7 @@ def run_pytest(session: nox.Session, *tests: str, dialects: tuple[str, ...] = ()
     with contextlib.suppress(Missing):  # here, because there is pip; the tests that need it say what is missing
         collections(lab_cache(), "awx.awx")
     session.chdir(stage(session))
-    quick = ("-m", "not slow") if os.environ.get(toolchain.QUICK) else ()
-    arguments = session.posargs or (*quick, *tests)
+    arguments = session.posargs or (*(("-m", "not slow") if quick() else ()), *tests)
     run_and_check_scripts(session, "pytest", "-p", "no:cacheprovider", *arguments, dialects=dialects)
 
 
