@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from jinja2.exceptions import UndefinedError
@@ -101,7 +102,8 @@ class ActionModule(ActionBase):
                 result["diff"] = {**header, "before": before, "after": content}
         if arguments["fail_within_days"] is not None:
             # Without a new file to compare with, a router that was removed would be gone for ever.
-            gone = _gone(whole) if "json" in arguments["formats"] else ""
+            whole_fleet = "json" in arguments["formats"] and not context.CLIARGS.get("subset")
+            gone = _gone(whole) if whole_fleet else ""
             _alarm(whole, arguments["fail_within_days"], gone, result)
 
     def _compared(self, whole: fleet.Fleet, path: Path, result: dict[str, t.Any]) -> fleet.Fleet:

@@ -272,6 +272,8 @@ def test_a_router_that_is_missing_since_the_last_report_raises_the_alarm_for_the
         "2 routers of the report of 2026-11-15 are missing: chr2, chr3. If they were removed, the report of another day "
         f"has no such alarm; see {tmp_path}/chr-licenses.json."
     )
+    some = playbook(tasks[:2], {"localhost": {"ansible_connection": "local"}}, "--limit=localhost")
+    assert some.rc == 0, some.output
 
 
 def test_the_report_tells_what_changed_and_the_alarm_comes_after_it(playbook, tmp_path):
