@@ -90,7 +90,7 @@ def cut(hosts: list[str], count: int) -> list[list[str]]:
 
 
 def exactly(host: str) -> str:
-    """Return a pattern of Ansible that matches this host and no other one.
+    """Return a pattern of Ansible that matches this host and no other one, see check_names.
 
     Ansible splits patterns at commas, colons and blanks, and gives other characters a meaning, too.
     """
@@ -228,11 +228,31 @@ class Job:
 def find_hosts(inventory: Path, pattern: str, limit: str) -> list[str]:
     """The hosts of a pattern, as ansible lists them. Raises CannotRun."""
     command = ["ansible", "--inventory", str(inventory), "--list-hosts", f"--limit={limit or 'all'}", "--", pattern]
+    return _told(command, r"^ {4}(.+)$", "hosts")
+
+
+def check_names(inventory: Path, hosts: list[str]) -> None:
+    """Refuse a host that no pattern can name without a group of the same name. Raises CannotRun.
+
+    A plain name is that of the host for Ansible. A name with other characters is matched by an
+    expression, which Ansible compares with the names of groups, too.
+    """
+    odd = [name for name in hosts if not _PLAIN.fullmatch(name)]
+    groups = _told(["ansible-inventory", "--inventory", str(inventory), "--graph"], r"@(.+):$", "groups") if odd else ()
+    if both := sorted(set(odd).intersection(groups)):
+        raise CannotRun(
+            f"Nothing was begun, because {both[0]!r} is the name of a host and of a group, so a slice would have all hosts of "
+            "the group. Rename one of them."
+        )
+
+
+def _told(command: list[str], expression: str, what: str) -> list[str]:
+    """Return what a program of Ansible tells of the inventory. Raises CannotRun."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    hosts = re.findall(r"^ {4}(.+)$", done.stdout, re.MULTILINE)
-    if done.returncode or not hosts:
-        raise CannotRun(f"Nothing was begun, because {shlex.join(command)} gave no hosts. {done.stderr.strip()}")
-    return hosts
+    found: list[str] = re.findall(expression, done.stdout, re.MULTILINE)
+    if done.returncode or not found:
+        raise CannotRun(f"Nothing was begun, because {shlex.join(command)} gave no {what}. {done.stderr.strip()}")
+    return found
 
 
 def split(text: str, option: str) -> list[str]:
@@ -263,6 +283,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_cmdline(arguments)
     ssh_args = split(arguments.ssh_args, "--ssh-args")
     hosts = find_hosts(arguments.job / "inventory", arguments.hosts, arguments.limit)
+    check_names(arguments.job / "inventory", hosts)
     parts = cut(hosts, len(arguments.nodes))
     limits = [",".join(map(exactly, part)) for part in parts]
     if max(map(len, limits)) > _LONGEST_ARGUMENT:

@@ -23,6 +23,7 @@ from ansible_collections.outofband.chr.extensions.slices.slices import (
     DONE_FOR_ALL,
     CannotRun,
     Outcome,
+    check_names,
     cut,
     exactly,
     find_hosts,
@@ -97,6 +98,20 @@ def test_the_hosts_of_a_pattern_are_found_with_their_blanks(tmp_path, monkeypatc
     (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": dict.fromkeys((" a", "a b", "c,d", "-e"))}}))
     assert sorted(find_hosts(tmp_path / "hosts.yml", "all", "")) == [" a", "-e", "a b", "c,d"]
     assert find_hosts(tmp_path / "hosts.yml", "-e", "") == ["-e"]
+
+
+def test_a_host_that_no_pattern_can_name_without_a_group_is_refused_before_anything_begins(tmp_path, monkeypatch):
+    """The job has a slice for "a" and one for "edge+1", which would bring "a" once more."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    hosts = dict.fromkeys(("a", "edge+1", "edge+2", "edge"))
+    groups = {"edge+1": {"hosts": {"a": None}}, "edge": {"hosts": {"a": None}}}
+    (tmp_path / "inventory").mkdir()
+    content = {"all": {"hosts": hosts, "children": groups}}
+    (tmp_path / "inventory" / "hosts.yml").write_text(json.dumps(content))
+    given = {"job": tmp_path, "cmdline": "", "ssh_args": "", "hosts": "all", "limit": "", "nodes": ["node1", "node2"]}
+    with pytest.raises(CannotRun, match="'edge\\+1' is the name of a host and of a group"):
+        run(argparse.Namespace(**given))
+    check_names(tmp_path / "inventory", ["a", "edge", "edge+2"])
 
 
 @pytest.mark.parametrize(
