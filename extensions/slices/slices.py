@@ -228,7 +228,7 @@ class Job:
 def find_hosts(inventory: Path, pattern: str, limit: str) -> list[str]:
     """The hosts of a pattern, as ansible lists them. Raises CannotRun."""
     command = ["ansible", "--inventory", str(inventory), "--list-hosts", f"--limit={limit or 'all'}", "--", pattern]
-    return _told(command, r"^ {4}(.+)$", "hosts")
+    return _told(command, r"^ {4}(.+)$", "gave no hosts")
 
 
 def check_names(inventory: Path, hosts: list[str]) -> None:
@@ -238,7 +238,8 @@ def check_names(inventory: Path, hosts: list[str]) -> None:
     expression, which Ansible compares with the names of groups, too.
     """
     odd = [name for name in hosts if not _PLAIN.fullmatch(name)]
-    groups = _told(["ansible-inventory", "--inventory", str(inventory), "--graph"], r"@(.+):$", "groups") if odd else ()
+    graph = ["ansible-inventory", "--inventory", str(inventory), "--graph"]
+    groups = _told(graph, r"@(.+):$", "gave no groups") if odd else []
     if both := sorted(set(odd).intersection(groups)):
         raise CannotRun(
             f"Nothing was begun, because {both[0]!r} is the name of a host and of a group, so a slice would have all hosts of "
@@ -246,12 +247,15 @@ def check_names(inventory: Path, hosts: list[str]) -> None:
         )
 
 
-def _told(command: list[str], expression: str, what: str) -> list[str]:
-    """Return what a program of Ansible tells of the inventory. Raises CannotRun."""
+def _told(command: list[str], expression: str, nothing: str) -> list[str]:
+    """Return what a program of Ansible tells of the inventory.
+
+    Raises CannotRun, which says that it did *nothing* if it failed.
+    """
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     found: list[str] = re.findall(expression, done.stdout, re.MULTILINE)
     if done.returncode or not found:
-        raise CannotRun(f"Nothing was begun, because {shlex.join(command)} gave no {what}. {done.stderr.strip()}")
+        raise CannotRun(f"Nothing was begun, because {shlex.join(command)} {nothing}. {done.stderr.strip()}")
     return found
 
 
