@@ -57,7 +57,11 @@ class Host:
 
     def hosts(self, **variables: t.Any) -> dict[str, dict[str, t.Any]]:
         """Modules run by way of the interpreter, so it puts them where they belong."""
-        here = {"ansible_connection": "local", "ansible_python_interpreter": str(self._python), "ansible_pipelining": True}
+        here = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": str(self._python),
+            "ansible_pipelining": True,
+        }
         return {"hypervisor": {**here, **{f"host_network_{key}": value for key, value in variables.items()}}}
 
     def run(self, *command: str) -> str:
