@@ -204,10 +204,10 @@ class Job:
 
     def _carry(self) -> None:
         """Give what comes from the node to the receiver, and note that something came."""
-        assert self._ssh.stdout and self._receiver.stdin
-        descriptor = self._ssh.stdout.fileno()
-        with contextlib.suppress(BrokenPipeError), self._ssh.stdout, self._receiver.stdin as receiver:
-            while part := os.read(descriptor, 1 << 16):
+        node, receiver = self._ssh.stdout, self._receiver.stdin
+        assert node and receiver
+        with contextlib.suppress(BrokenPipeError), contextlib.closing(node), contextlib.closing(receiver):
+            while part := os.read(node.fileno(), 1 << 16):
                 self._heard.touch()
                 receiver.write(part)
                 receiver.flush()

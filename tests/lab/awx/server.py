@@ -182,7 +182,7 @@ class LabAwx:
             raise Refused(f"The lab has no objects with a number as their name, asked by {name}.")
         if name == "page_size":
             return True
-        key, _, rest = name.partition("__")
+        key, _mark, rest = name.partition("__")
         if rest and key in _REFERENCES:
             return any(self._fits(one, rest, text) for one in self.items[_REFERENCES[key]] if one["id"] == item[key])
         if name not in item and item["type"] not in map(_TYPES.get, _UNIFIED):
