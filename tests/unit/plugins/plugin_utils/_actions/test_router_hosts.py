@@ -15,6 +15,8 @@ from ansible.errors import AnsibleLookupError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.context_objects import CLIArgs
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
 
 from ansible_collections.outofband.chr.plugins.lookup.router_hosts import DOCUMENTATION, LookupModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.router_hosts import CONNECTIONS
@@ -136,7 +138,17 @@ def test_a_job_may_have_no_router_if_a_variable_says_so(hosts):
     with pytest.raises(AnsibleLookupError, match="no router to act on"):
         matched(inventory_of({"all": hosts}), chr_no_routers="error")
     assert matched(inventory_of({"all": {**hosts, "c": ROUTER}}), chr_no_routers="ok") == ["c"]
-    assert matched(inventory_of({"all": hosts}), "nowhere", chr_no_routers="ok") == []
+
+
+def test_a_pattern_that_matches_no_host_is_an_error_unless_a_job_may_have_no_router(arguments, monkeypatch):
+    arguments()
+    monkeypatch.setattr(C, "HOST_PATTERN_MISMATCH", "warning")  # ansible-test sets it to "error"
+    inventory = inventory_of({"all": {"a": ROUTER}})
+    hostvars = HostVars(inventory, VariableManager(DataLoader(), inventory), DataLoader())
+    variables = {"ansible_play_hosts_all": ["a"], "groups": {}, "hostvars": hostvars}
+    with pytest.raises(AnsibleLookupError, match="no router to act on: the pattern 'nowhere' matches no host"):
+        patterns(["nowhere"], variables)
+    assert patterns(["nowhere"], {**variables, "chr_no_routers": "ok"}) == ["nowhere"]
 
 
 def test_an_inventory_without_hosts_is_said(arguments):
