@@ -102,6 +102,7 @@ def test_the_hosts_of_a_pattern_are_found_with_their_blanks(tmp_path, monkeypatc
 
 def test_a_host_that_no_pattern_can_name_without_a_group_is_refused_before_anything_begins(tmp_path, monkeypatch):
     """The job has a slice for "a" and one for "edge+1", which would bring "a" once more."""
+    monkeypatch.setattr("shutil.which", lambda program: program)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     hosts = dict.fromkeys(("a", "edge+1", "edge+2", "edge"))
     groups = {"edge+1": {"hosts": {"a": None}}, "edge": {"hosts": {"a": None}}}
