@@ -11,6 +11,9 @@ import queue
 import threading
 import typing as t
 
+# Seconds after which the caller looks again. A signal that comes just before a wait without an end
+# would be noticed only after it.
+_LOOK = 1.0
 _ItemT = t.TypeVar("_ItemT")
 _ResultT = t.TypeVar("_ResultT")
 
@@ -56,7 +59,10 @@ def side_by_side(
                 todo.put((item,))
             if not running:
                 return
-            item, result, error = done.get()
+            try:
+                item, result, error = done.get(timeout=_LOOK)
+            except queue.Empty:
+                continue
             running -= 1
             if error is not None:
                 raise error

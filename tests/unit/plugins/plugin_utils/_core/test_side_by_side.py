@@ -105,11 +105,20 @@ def test_threads_end_with_the_work():
     assert threading.active_count() <= before  # those of other tests may end meanwhile
 
 
-def test_a_process_that_is_interrupted_does_not_wait_for_the_work():
+@pytest.mark.parametrize("main_thread", ["sig.SIG_UNBLOCK", "sig.SIG_BLOCK"])
+def test_a_process_that_is_interrupted_does_not_wait_for_the_work(main_thread):
+    """Also when its main thread begins to wait without having noticed the signal.
+
+    This is so if another thread gets the signal.
+    """
     code = (
-        "import time\n"
+        "import signal as sig, time\n"
         "from ansible_collections.outofband.chr.plugins.plugin_utils._core.side_by_side import side_by_side\n"
-        "def work(number):\n    print(number, flush=True)\n    time.sleep(60)\n"
+        "def work(number):\n"
+        "    sig.pthread_sigmask(sig.SIG_UNBLOCK, [sig.SIGINT])\n"
+        "    print(number, flush=True)\n"
+        "    time.sleep(60)\n"
+        f"sig.pthread_sigmask({main_thread}, [sig.SIGINT])\n"
         "list(side_by_side(range(9), work, 1))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
