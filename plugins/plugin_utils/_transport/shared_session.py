@@ -17,7 +17,6 @@ import secrets
 import threading
 import time
 import typing as t
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class _Answer:
     found: list[t.Any] = field(default_factory=list)
 
 
-_answers: defaultdict[str, _Answer] | None = None
+_answers: dict[str, _Answer] | None = None
 """The answers that the routers of this task share; None if the task works on one router."""
 
 
@@ -52,7 +51,7 @@ _answers: defaultdict[str, _Answer] | None = None
 def one_task() -> t.Iterator[None]:
     """Let the routers of a task that works on many at once share answers, see ``once``."""
     global _answers
-    _answers = defaultdict(_Answer)
+    _answers = {}
     try:
         yield
     finally:
@@ -155,7 +154,7 @@ class SharedSession:
         """
         if _answers is None:
             return ask()
-        answer = _answers[f"{self._file.path}:{key}"]
+        answer = _answers.setdefault(f"{self._file.path}:{key}", _Answer())  # one for all threads
         with answer.lock:
             if not answer.found:
                 answer.found.append(ask())
