@@ -24,7 +24,8 @@ LAYERS = {
     "_image": {"_core", "_routeros", "_transport"},
     "_hypervisors": {"_core", "_routeros", "_transport", "_image"},
     "_inventory": {"_core", "_hypervisors"},
-    "_actions": {"_core", "_routeros", "_transport", "_image", "_hypervisors"},
+    "_bridge": {"_core", "_routeros", "_transport", "_hypervisors"},
+    "_actions": {"_core", "_routeros", "_transport", "_image", "_hypervisors", "_bridge"},
 }
 # What a hypervisor may import of other packages: the QEMU guest agent's users, and who writes into
 # Xen's vm-data.

@@ -18,11 +18,13 @@ from __future__ import annotations
 import atexit
 import functools
 import multiprocessing
+import os
 from pathlib import Path
 
 from ansible import constants as C
 from ansible.plugins.loader import connection_loader
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._bridge import client
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import preload_backends, sessions
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport import runs
 
@@ -47,4 +49,11 @@ def session_run() -> None:
     """Begin the run of this process, at whose end its sessions with hypervisors are ended."""
     # The workers end without the handlers of atexit, so this is called at the end of the run.
     home = Path(str(C.config.get_config_value("ANSIBLE_HOME"))).expanduser()
-    atexit.register(runs.end, runs.begin(), home / "cp", sessions())
+    atexit.register(_end, runs.begin(), home / "cp")
+
+
+def _end(run: runs.Run, directory: Path) -> None:
+    """End what *run* has started, and then its sessions. Does nothing in another process."""
+    if os.getpid() == run.pid:
+        client.end(run, directory)
+        runs.end(run, directory, sessions())

@@ -12,6 +12,7 @@ for each property, so no value can be mistaken for something else.
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -20,7 +21,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import ex
 
 _KEY = re.compile(rb"([^ \r\n@][^ \r\n]*) (\d+):")
 # What follows a value: the end, or a line that begins a property or a record.
-_NEXT = re.compile(rb"(?:\r?\n)+(?:@\r?\n|[a-z.][a-z0-9.-]* \d+:|\Z)|\r?\Z")
+_NEXT = re.compile(rb"(?:\r?\n)+(?:@\r?\n|[a-z.][a-z0-9.,-]* \d+:|\Z)|\r?\Z")
+_RecordT = t.TypeVar("_RecordT")
 _DIGITS = 12  # of a length; no output is that long
 
 # [print as-value] returns an array of arrays for a menu of items.
@@ -61,22 +63,42 @@ def items(
 ) -> list[dict[str, str]] | None:
     """Read the first items of the menu *command* with *run*. Returns None if *run* returns None.
 
-    *page* is the largest number of items for one script; fewer are read if *run* raises Cut.
-    Without it, all items are read with one script if that is possible.
     *limit* is the largest number of items to return; one more is returned if there are more.
-    *encoding* is that of ``readable``. Raises Cut when a single item is too long.
+    *encoding* is that of ``readable``. *page*, and what is raised, are those of ``in_pages``.
+    """
+
+    def some(output: bytes, most: int | None) -> list[dict[str, str]]:
+        return parse(output, lenient=True, limit=most, encoding=encoding)
+
+    return in_pages(functools.partial(listing, command), run, some, page, limit)
+
+
+def in_pages(
+    script: t.Callable[[int, int | None], str],
+    run: t.Callable[[str], bytes | None],
+    parsed: t.Callable[[bytes, int | None], list[_RecordT]],
+    page: int | None = None,
+    limit: int | None = None,
+) -> list[_RecordT] | None:
+    """Read records with *run*, in as many scripts as their size needs.
+
+    *script* makes the one for the items from the first number to before the second one, or to the
+    end. *parsed* takes the output and the largest number of records to return.
+    *page* is the largest number of items for one script; fewer are read if *run* raises Cut.
+    Without it, all items are read with one script if that is possible. Raises Cut when a single
+    item is too long.
     """
     most = None if limit is None else limit + 1
-    found: list[dict[str, str]] = []
+    found: list[_RecordT] = []
     while most is None or len(found) < most:
         step = page if most is None or page is None else min(page, most - len(found))
         end = most if step is None else len(found) + step
         try:
-            output = run(listing(command, len(found), end))
+            output = run(script(len(found), end))
         except Cut as error:
             if most is not None:
                 need = most - len(found)
-                some = parse(error.output, lenient=True, limit=need + 1, encoding=encoding)
+                some = parsed(error.output, need + 1)
                 if len(some) > need:  # where one more begins, these are whole
                     return found + some[:need]
             if step == 1 or (step is None and most is None):
@@ -85,7 +107,7 @@ def items(
             continue
         if output is None:
             return None
-        some = parse(output, lenient=True, limit=None if most is None else most - len(found), encoding=encoding)
+        some = parsed(output, None if most is None else most - len(found))
         found += some
         if step is None or len(some) < step:
             break
@@ -117,7 +139,15 @@ def parse(
     *lenient*, a value whose length does not fit ends before the next line that begins a property or
     a record, and a line that is neither is left out. *encoding* is that of ``readable``.
     """
-    records: list[dict[str, str]] = []
+    return [
+        {readable(key): readable(value, encoding) for key, value in one.items()}
+        for one in parse_bytes(output, lenient=lenient, limit=limit)
+    ]
+
+
+def parse_bytes(output: bytes, *, lenient: bool = False, limit: int | None = None) -> list[dict[bytes, bytes]]:
+    """Parse records as ``parse`` does, and keep every byte of their values."""
+    records: list[dict[bytes, bytes]] = []
     position = 0
     while position < len(output):
         if output[position : position + 1] in (b"\r", b"\n"):
@@ -128,12 +158,14 @@ def parse(
             records.append({})
             position += 1
         elif (match := _KEY.match(output, position)) and records:
-            end = match.end() + int(match.group(2)[:_DIGITS])
+            length = int(match.group(2)[:_DIGITS])
+            end = match.end() + length
             if lenient:
                 end = _end(output, match.end(), end)
             elif output[end : end + 1] not in (b"\r", b"\n"):
                 raise ValueError(f"the value of {match.group(1)!r} does not end where it should")
-            records[-1][readable(match.group(1))] = readable(output[match.end() : end], encoding)
+            value = output[match.end() : end]
+            records[-1][match.group(1)] = value if len(value) == length else value.replace(b"\r\n", b"\n")
             position = end
         elif lenient:
             position = output.find(b"\n", position) + 1 or len(output)

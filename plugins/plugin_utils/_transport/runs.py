@@ -73,8 +73,13 @@ _begun: list[Run] = []
 def begin() -> Run:
     """Begin the run of this process and of all that it forks."""
     run = Run(secrets.token_hex(8), os.getpid(), socket.gethostname())
-    _begun[:] = [run]
+    join(run)
     return run
+
+
+def join(run: Run) -> None:
+    """Make this process a part of *run*, which another one has begun."""
+    _begun[:] = [run]
 
 
 def current() -> Run | None:

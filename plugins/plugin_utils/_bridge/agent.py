@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""Commands of the API on a router, through its guest agent."""
+
+from __future__ import annotations
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, OutcomeUnknown, Unreachable
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.masking import protect
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import GuestOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import ScriptResult
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api import trap
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.command import Command
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script import Acting, Reading, Sentence, plan
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records import in_pages
+
+_PAGE = 3  # items of a menu in one script, if the size of its output is limited
+_BACKGROUND = ':execute script=":delay 2s; {command}"\n'
+GONE = b"!fatal"
+
+
+class Agent:
+    """A router. It is used by one thread at a time. *timeout*: the seconds for one script."""
+
+    def __init__(self, options: GuestOptions, timeout: float) -> None:
+        self._options = options
+        self.timeout = timeout
+        self._guest: Guest | None = None
+
+    def answer(self, command: Command) -> list[Sentence]:
+        """Carry out *command* and return the sentences of its answer. Raises Trap."""
+        protect(*(value.decode("utf-8", "surrogateescape") for value in command.secrets))
+        try:
+            if self._guest is None:
+                self._guest = open_guest(self._options)
+            planned = plan(command)
+            if isinstance(planned, Reading):
+                return self._read(self._guest, planned)
+            return self._act(self._guest, planned, command)
+        except ChrError as error:
+            if isinstance(error, Unreachable):
+                self._guest = None
+            raise trap.Trap(str(error)) from error
+        except ValueError as error:
+            raise trap.Trap(f"The answer of {self._options.vm!r} cannot be read: {error}") from error
+
+    def _read(self, guest: Guest, reading: Reading) -> list[Sentence]:
+        def run(source: str) -> bytes:
+            return guest.repeated(
+                lambda: self._output(guest, guest.run(source.encode(), self.timeout), source, "print")
+            )
+
+        page = _PAGE if guest.capabilities.max_output else None
+        with guest.exchange():
+            items = in_pages(reading.source, run, reading.records, page)
+        return reading.answer(items or [])
+
+    def _act(self, guest: Guest, acting: Acting, command: Command) -> list[Sentence]:
+        source = acting.source
+        if acting.goes_down and guest.capabilities.may_run_again_at_boot:
+            source = _BACKGROUND.format(command=source.strip())
+        run = guest.run_secret if command.secrets else guest.run
+        try:
+            result = run(source.encode(), self.timeout)
+        except OutcomeUnknown:
+            if acting.goes_down:  # a router that goes down need not answer
+                return [[GONE, b"=message=session terminated: the router goes down"]]
+            raise
+        return acting.answer(self._output(guest, result, source, command.name))
+
+    def _output(self, guest: Guest, result: ScriptResult, source: str, name: str) -> bytes:
+        """Return the output of a script that succeeded. Raises Trap, ChrError."""
+        if result.rc == -1:
+            raise trap.from_output(result.output, source, name)
+        return guest.checked(result, self.timeout).output

@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The life of the process: what it is asked to do, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport import runs
+
+from .bridge import Bridge, Endpoint
+
+_LOOK = 1.0  # seconds between two looks for endpoints that nobody uses, and for the controlling process
+_FIRST = 60.0  # seconds for the first request
+_THREADS = 64
+_REQUEST = 1024 * 1024  # bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Orders:
+    """What the process is started for."""
+
+    socket: Path
+    """Where it takes requests."""
+    pid: int
+    """The controlling process, with which it ends."""
+    run: runs.Run | None
+    """The run of Ansible to which its sessions with hypervisors belong."""
+
+
+class Server:
+    """Serves requests: lines of JSON, each with one line as the answer."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._bridges: dict[str, Bridge] = {}
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="router")
+        self._changing = asyncio.Lock()
+        self._ended = asyncio.Event()
+        self._asked = False
+
+    async def run(self, ready: t.Callable[[], None]) -> None:
+        """Serve until the end, and call *ready* when requests are taken. Raises OSError."""
+        before = os.umask(0o177)
+        try:
+            control = await asyncio.start_unix_server(self._accept, str(self._orders.socket), limit=_REQUEST)
+        finally:
+            os.umask(before)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._ended.set)
+        try:
+            ready()
+            await self._watch()
+        finally:
+            self._ended.set()
+            control.close()
+            self._orders.socket.unlink(missing_ok=True)
+            async with self._changing:
+                await self._close(list(self._bridges))
+
+    async def _watch(self) -> None:
+        """Return when the controlling process has ended, or when nobody needs this one any more."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with contextlib.ExitStack() as held:
+            try:
+                process = os.pidfd_open(self._orders.pid)
+            except ProcessLookupError:
+                return
+            except (AttributeError, OSError):  # another system, or an old kernel
+                process = None
+            if process is not None:
+                held.callback(os.close, process)
+                loop.add_reader(process, self._ended.set)
+                held.callback(loop.remove_reader, process)
+            while not self._ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), _LOOK)
+                async with self._changing:
+                    await self._close([name for name, bridge in self._bridges.items() if bridge.idle])
+                    if not self._bridges and (self._asked or loop.time() - begun > _FIRST):
+                        return
+                if process is None and not _runs(self._orders.pid):
+                    return
+
+    async def _close(self, names: list[str]) -> None:
+        await asyncio.gather(*(self._bridges.pop(name).close() for name in names))
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            request = json.loads(await reader.readline())
+            async with self._changing:
+                answer = await self._answer(request)
+            if answer is not None:
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, request: dict[str, t.Any]) -> dict[str, t.Any] | None:
+        """Return the answer to *request*, or None if the process is about to end."""
+        if self._ended.is_set():
+            return None
+        try:
+            if request["do"] == "start":
+                return dataclasses.asdict(await self._start(request))
+            if request["do"] == "stop":
+                known = request["router"] in self._bridges
+                await self._close([request["router"]] if known else [])
+                return {"stopped": known}
+            self._ended.set()
+            return {}
+        except (ChrError, OSError) as error:
+            return {"error": str(error)}
+
+    async def _start(self, request: dict[str, t.Any]) -> Endpoint:
+        """Return the endpoint of a router, which is opened if there is none. Raises ChrError."""
+        values = request["options"]
+        options = from_options({**values, "runtime_directory": Path(values["runtime_directory"])})
+        name, times = request["router"], (request["timeout"], request["idle_timeout"])
+        bridge = self._bridges.get(name)
+        if bridge is not None and bridge.options != options:
+            await self._close([name])
+            bridge = None
+        if bridge is None or bridge.endpoint is None:
+            bridge = Bridge(options, *times, self._threads)
+            endpoint = await bridge.open()
+            self._bridges[name] = bridge
+        else:
+            endpoint = bridge.endpoint
+            bridge.use(*times)
+        self._asked = True
+        return endpoint
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def serve(orders: Orders, ready: t.Callable[[], None]) -> None:
+    """Be the process: serve until the end. Raises OSError."""
+    if orders.run is not None:
+        runs.join(orders.run)
+    asyncio.run(Server(orders).run(ready))

@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The RouterOS scripts for commands of the API, and the answers in what they print.
+
+A script prints the records of ``records.py``, with the type of each value in its key. What comes
+from the client is a name that has been checked, or is quoted.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records import parse_bytes
+
+from . import query
+from .command import Command
+from .trap import ARGUMENT, MISSING, Trap
+from .value import Record, Value, record
+
+Sentence = list[bytes]
+
+# One property: k is its name, v its value.
+_PROPERTY = """\
+:local y [:typeof $v]
+:local t ""
+:if ($y = "array") do={ :foreach e in=$v do={ :set t ($t . "," . [:tostr $e]) } } else={ :set t [:tostr $v] }
+:put ($k . "," . $y . " " . [:len $t] . ":" . $t)
+"""
+
+# The settings of a menu without items are one array of names and values: they are put into a list.
+_RECORDS = """\
+:local r [{command} as-value]
+:if (([:len $r] > 0) && ([:typeof ($r->0)] != "array")) do={{
+:local s $r
+:set r [:toarray ""]
+:set ($r->0) $s
+}}
+{prepare}:foreach n,i in={chosen} do={{
+:put "@"
+{complete}:foreach k,v in=$i do={{
+{property}}}
+}}
+"""
+
+# It is not known whether every version shows the flags of an item (disabled, dynamic, running)
+# as-value. The command get shows them. If it adds nothing to the first item, the others are not
+# asked.
+_MORE = ":local more true\n"
+_FLAGS = """\
+:if ($more) do={{
+:local added false
+:do {{
+:foreach k,v in=[{menu} get ($i->".id")] do={{
+:if (([:typeof $v] = "bool") && ([:typeof ($i->$k)] = "nothing")) do={{
+:set ($i->$k) $v
+:set added true
+}}
+}}
+}} on-error={{}}
+:if ($n = 0) do={{ :set more $added }}
+}}
+"""
+_WANTED = """\
+:if ([:typeof [:find $p ",$k,"]] != "nil") do={{
+{property}}}
+"""
+
+_VALUE = """\
+:put "@"
+:local k "ret"
+:local v [{command}]
+{property}"""
+
+_ITEM = re.compile(rb"\*[0-9A-Fa-f]{1,8}(?:,\*[0-9A-Fa-f]{1,8})*\Z")
+_KEY = re.compile(rb"[a-z0-9.-]+\Z")
+_NUMBERS = (".id", "numbers", "number")
+"""Arguments that name the items of a command. In a script they stand without a name."""
+_PLACES = ("destination", "place-before", "copy-from")
+"""Other arguments whose value is an item."""
+_LITERAL = ("value-name",)
+"""Arguments whose value is the name of a property, which is not written in quotes."""
+_SWITCHES = ("once", "detail", "stats")
+"""Arguments that have no value."""
+_OF_SCRIPTS = ("as-value", "without-paging")
+_RETURNING = ("add", "find", "get")
+_WITH_RECORDS = (
+    ("console", "inspect"),
+    ("file", "head"),
+    ("file", "read"),
+    ("file", "tail"),
+    ("system", "package", "update", "check-for-updates"),
+)
+"""Commands that end by themselves, and whose answer is records."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The command ``print``, which changes nothing."""
+
+    command: Command
+
+    def __post_init__(self) -> None:
+        """Raise Trap for an argument that print does not have."""
+        for name, value in self.command.attributes.items():
+            if value and name not in (".proplist", "from", *_NUMBERS):
+                raise Trap(f"unknown parameter {name}", ARGUMENT)
+
+    def source(self, start: int, end: int | None) -> str:
+        """Return the script for the items *start* to *end*."""
+        switches = "".join(
+            f" {name}"
+            for name, value in self.command.attributes.items()
+            if not value and name not in (".proplist", "count-only", *_OF_SCRIPTS)
+        )
+        needed = self._needed()
+        return _RECORDS.format(
+            command=f"{_line(*self.command.menu, 'print')}{switches}",
+            prepare=_MORE + ("" if needed is None else f":local p {quote(b',%s,' % b','.join(sorted(needed)))}\n"),
+            chosen="$r" if end is None else f"[:pick $r {start} {end}]",
+            complete=_FLAGS.format(menu=_line(*self.command.menu)),
+            property=_PROPERTY if needed is None else _WANTED.format(property=_PROPERTY),
+        )
+
+    def records(self, output: bytes, limit: int | None) -> list[Record]:
+        """Return the items in *output*, at most *limit* of them, also those that are not wanted."""
+        return [record(self.command.menu, one) for one in parse_bytes(output, lenient=True, limit=limit)]
+
+    def answer(self, items: list[Record]) -> list[Sentence]:
+        """Return the sentences of the answer."""
+        named = [value for name, value in self.command.attributes.items() if name in ("from", *_NUMBERS) and value]
+        found = [
+            one for one in items if query.wanted(self.command.queries, one) and all(_is(one, names) for names in named)
+        ]
+        if "count-only" in self.command.attributes:
+            return [[b"!done", b"=ret=%d" % len(found)]]
+        chosen = self._chosen()
+        return [*(_section(one, chosen) for one in found), [b"!done"]]
+
+    def _chosen(self) -> set[bytes] | None:
+        """Return the names of the properties that the client wants; None for all."""
+        wanted = self.command.attributes.get(".proplist")
+        return {one.strip() for one in wanted.split(b",")} if wanted else None
+
+    def _needed(self) -> set[bytes] | None:
+        """Return the names of the properties that are read; None for all."""
+        chosen = set() if "count-only" in self.command.attributes else self._chosen()
+        return None if chosen is None else {*chosen, *query.names(self.command.queries), b".id", b"name"}
+
+
+@dataclass(frozen=True)
+class Acting:
+    """Any other command: its script, and what its output is in the API."""
+
+    source: str
+    answer: t.Callable[[bytes], list[Sentence]]
+    goes_down: bool = False
+    """Whether the router restarts or ends, and may not answer any more."""
+
+
+def plan(command: Command) -> Reading | Acting:
+    """Return how *command* is carried out. Raises Trap."""
+    if command.name in ("print", "getall"):
+        return Reading(command)
+    if command.queries:
+        raise Trap("query words are for print only", ARGUMENT)
+    before, arguments = _arguments(command)
+    whole = (*command.menu, command.name)
+    line = f"{_line(*whole)}{arguments}"
+
+    def returned(output: bytes) -> list[Sentence]:
+        value = _records(command, output)[0].get(b"ret")
+        return [[b"!done"] if value is None else [b"!done", _word(b"ret", value)]]
+
+    def sections(output: bytes) -> list[Sentence]:
+        return [*(_section(one, None) for one in _records(command, output)), [b"!done"]]
+
+    if command.name in _RETURNING:
+        return Acting(before + _VALUE.format(command=line, property=_PROPERTY), returned)
+    if command.bounded or whole in _WITH_RECORDS:
+        source = _RECORDS.format(command=line, prepare="", chosen="$r", complete="", property=_PROPERTY)
+        return Acting(before + source, sections)
+    goes_down = whole in (("system", "reboot"), ("system", "shutdown"))
+    return Acting(f"{before}{line}\n", lambda _output: [[b"!done"]], goes_down)
+
+
+def _line(*words: str) -> str:
+    return f"/{' '.join(words)}"
+
+
+def _records(command: Command, output: bytes) -> list[Record]:
+    """Return the records that the script of *command* printed. Raises ValueError."""
+    # What the command itself printed stands before them.
+    begin = re.search(rb"^@\r?$", output, re.MULTILINE)
+    return [record(command.menu, one) for one in parse_bytes(output[begin.start() :] if begin else b"", lenient=True)]
+
+
+def _arguments(command: Command) -> tuple[str, str]:
+    """Return what comes before the line of *command*, and the arguments in it. Raises Trap."""
+    before, items, written = "", "", ""
+    for name, value in command.attributes.items():
+        if name in _NUMBERS or name in _PLACES:
+            variable = name.strip(".").replace("-", "")
+            looked_up, found = _items(command, value, variable)
+            before += looked_up
+            if name in _PLACES:
+                written += f" {name}={found}"
+            else:
+                items = f" {found}"
+        elif name.startswith("!"):
+            written += f" {name}"
+        elif name.startswith("."):
+            raise Trap(f"unknown parameter {name}", ARGUMENT)
+        elif name in _LITERAL:
+            if not _KEY.match(value):
+                raise Trap(f"input does not match any value of {name}", ARGUMENT)
+            written += f" {name}={value.decode()}"
+        elif name in _SWITCHES and not value:
+            written += f" {name}"
+        elif name not in _OF_SCRIPTS:
+            written += f" {name}={quote(value)}"
+    return before, items + written
+
+
+def _items(command: Command, value: bytes, variable: str) -> tuple[str, str]:
+    """Return a script that finds the items that *value* names, and how they are written then.
+
+    RouterOS would take a number in a script for the place of an item in the list. The API has no
+    such numbers. Raises Trap.
+    """
+    if _ITEM.match(value):
+        return "", value.decode()
+    names = value.split(b",")
+    if any(not name or name.isdigit() for name in names):
+        raise Trap("no such item", MISSING)
+    condition = " or ".join(f"name={quote(name)}" for name in names)
+    return (
+        f":local {variable} [{_line(*command.menu)} find where {condition}]\n"
+        f':if ([:len ${variable}] != {len(names)}) do={{ :error "no such item" }}\n'
+    ), f"${variable}"
+
+
+def _is(one: Record, names: bytes) -> bool:
+    """Whether *names* has the id or the name of an item."""
+    values = (one.get(b".id"), one.get(b"name"))
+    return any(value is not None and value.text in names.split(b",") for value in values)
+
+
+def _section(one: Record, chosen: set[bytes] | None) -> Sentence:
+    return [b"!re", *(_word(name, value) for name, value in one.items() if chosen is None or name in chosen)]
+
+
+def _word(name: bytes, value: Value) -> bytes:
+    return b"=" + name + b"=" + value.text
