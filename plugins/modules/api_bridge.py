@@ -76,35 +76,31 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Configure routers that have no address yet
-  hosts: routers
-  gather_facts: false
-  tasks:
-    - name: Open a way to the API of the router
-      outofband.chr.api_bridge:
-      register: bridge
+- name: Open a way to the API of the router, which may have no address yet
+  outofband.chr.api_bridge:
+  register: bridge
 
-    - name: Bring the firewall into this form
-      community.routeros.api_modify:
-        hostname: "{{ bridge.hostname }}"
-        port: "{{ bridge.port }}"
-        username: "{{ bridge.username }}"
-        password: "{{ bridge.password }}"
-        tls: "{{ bridge.tls }}"
-        path: ip firewall filter
-        ensure_order: true
-        handle_absent_entries: remove
-        data:
-          - {chain: input, action: accept, connection-state: "established,related"}
-          - {chain: input, action: drop, in-interface: ether1}
-      delegate_to: localhost
-      vars:
-        ansible_connection: local
-        ansible_python_interpreter: "{{ ansible_playbook_python }}"
+- name: Bring the firewall into this form
+  community.routeros.api_modify:
+    hostname: "{{ bridge.hostname }}"
+    port: "{{ bridge.port }}"
+    username: "{{ bridge.username }}"
+    password: "{{ bridge.password }}"
+    tls: "{{ bridge.tls }}"
+    path: ip firewall filter
+    ensure_order: true
+    handle_absent_entries: remove
+    data:
+      - {chain: input, action: accept, connection-state: "established,related"}
+      - {chain: input, action: drop, in-interface: ether1}
+  delegate_to: localhost
+  vars:
+    ansible_connection: local
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
 
-    - name: Close it before the end of the run
-      outofband.chr.api_bridge:
-        state: stopped
+- name: Close it before the end of the run
+  outofband.chr.api_bridge:
+    state: stopped
 """
 
 RETURN = r"""

@@ -7,5 +7,5 @@
 
 One process serves all routers of a run of Ansible, and ends with it. ``client.py`` is what actions
 use. ``process.py`` is the program, ``server.py`` its life, ``bridge.py`` the endpoint of one
-router, ``session.py`` one client at it, and ``agent.py`` the way to the router.
+router, ``session.py`` one client at it, and ``router.py`` the way to the router.
 """

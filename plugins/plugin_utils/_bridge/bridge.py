@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import secrets
+import socket
 import time
 import typing as t
 from concurrent.futures import Executor
@@ -21,7 +22,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.comman
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script import Sentence
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.trap import GENERAL, Trap
 
-from .agent import Agent
+from .router import ApiRouter
 from .session import Session
 
 _LOOPBACK = "127.0.0.1"
@@ -29,7 +30,7 @@ _MOST_CLIENTS = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class Endpoint:
+class Access:
     """Where a client finds a router, and its login."""
 
     hostname: str
@@ -39,11 +40,11 @@ class Endpoint:
 
 
 class Bridge:
-    """The endpoint of the router that *options* name. Times are in seconds."""
+    """The endpoint of the router that *options* name. Times are in seconds. Raises OSError."""
 
     def __init__(self, options: GuestOptions, timeout: float, idle_timeout: float, threads: Executor) -> None:
         self.options = options
-        self._agent = Agent(options, timeout)
+        self._router = ApiRouter(options, timeout)
         self._idle_timeout = idle_timeout
         self._threads = threads
         self._one_at_a_time = asyncio.Lock()
@@ -51,19 +52,17 @@ class Bridge:
         self._commands = 0
         self._used = time.monotonic()
         self._server: asyncio.Server | None = None
-        self.endpoint: Endpoint | None = None
+        self._listener = socket.create_server((_LOOPBACK, 0))
+        self.access = Access(_LOOPBACK, self._listener.getsockname()[1], "bridge", secrets.token_urlsafe(24))
+        protect(self.access.password)
 
-    async def open(self) -> Endpoint:
-        """Begin to listen. Raises OSError."""
-        self._server = await asyncio.start_server(self._accept, _LOOPBACK, 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.endpoint = Endpoint(_LOOPBACK, port, "bridge", secrets.token_urlsafe(24))
-        protect(self.endpoint.password)
-        return self.endpoint
+    async def open(self) -> None:
+        """Begin to serve clients."""
+        self._server = await asyncio.start_server(self._accept, sock=self._listener)
 
     def use(self, timeout: float, idle_timeout: float) -> None:
         """Take the times of a task that uses the endpoint again."""
-        self._agent.timeout, self._idle_timeout = timeout, idle_timeout
+        self._router.timeout, self._idle_timeout = timeout, idle_timeout
         self._used = time.monotonic()
 
     @property
@@ -82,7 +81,6 @@ class Bridge:
             pass
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert self.endpoint is not None
         if len(self._clients) >= _MOST_CLIENTS:
             writer.close()
             return
@@ -91,7 +89,7 @@ class Bridge:
         try:
             with contextlib.suppress(asyncio.CancelledError):
                 session = Session(reader, writer, self._perform)
-                await session.serve(self.endpoint.username, self.endpoint.password)
+                await session.serve(self.access.username, self.access.password)
         finally:
             self._clients.discard(client)
 
@@ -110,7 +108,7 @@ class Bridge:
 
     async def _run(self, command: Command) -> list[Sentence]:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._agent.answer, command)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._router.answer, command)
         except Trap:
             raise
         except Exception as error:  # a fault of the collection, or of a library that it uses

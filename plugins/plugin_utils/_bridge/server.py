@@ -21,7 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport import runs
 
-from .bridge import Bridge, Endpoint
+from .bridge import Access, Bridge
 
 _LOOK = 1.0  # seconds between two looks for endpoints that nobody uses, and for the controlling process
 _FIRST = 60.0  # seconds for the first request
@@ -125,7 +125,7 @@ class Server:
         except (ChrError, OSError) as error:
             return {"error": str(error)}
 
-    async def _start(self, request: dict[str, t.Any]) -> Endpoint:
+    async def _start(self, request: dict[str, t.Any]) -> Access:
         """Return the endpoint of a router, which is opened if there is none. Raises ChrError."""
         values = request["options"]
         options = from_options({**values, "runtime_directory": Path(values["runtime_directory"])})
@@ -134,15 +134,13 @@ class Server:
         if bridge is not None and bridge.options != options:
             await self._close([name])
             bridge = None
-        if bridge is None or bridge.endpoint is None:
-            bridge = Bridge(options, *times, self._threads)
-            endpoint = await bridge.open()
-            self._bridges[name] = bridge
+        if bridge is None:
+            bridge = self._bridges[name] = Bridge(options, *times, self._threads)
+            await bridge.open()
         else:
-            endpoint = bridge.endpoint
             bridge.use(*times)
         self._asked = True
-        return endpoint
+        return bridge.access
 
 
 def _runs(pid: int) -> bool:

@@ -18,7 +18,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.comman
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script import Sentence
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.trap import INTERRUPTED, OF_API, Trap
 
-from .agent import GONE
+from .router import GONE
 
 _LOGIN = 10.0  # seconds for the login
 _WHOLE = 30.0  # seconds for the rest of a sentence that has begun

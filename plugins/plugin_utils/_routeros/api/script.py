@@ -100,7 +100,7 @@ _WITH_RECORDS = (
 
 
 @dataclass(frozen=True)
-class Reading:
+class Print:
     """The command ``print``, which changes nothing."""
 
     command: Command
@@ -154,7 +154,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Acting:
+class Order:
     """Any other command: its script, and what its output is in the API."""
 
     source: str
@@ -163,10 +163,10 @@ class Acting:
     """Whether the router restarts or ends, and may not answer any more."""
 
 
-def plan(command: Command) -> Reading | Acting:
+def plan(command: Command) -> Print | Order:
     """Return how *command* is carried out. Raises Trap."""
     if command.name in ("print", "getall"):
-        return Reading(command)
+        return Print(command)
     if command.queries:
         raise Trap("query words are for print only", ARGUMENT)
     before, arguments = _arguments(command)
@@ -181,12 +181,12 @@ def plan(command: Command) -> Reading | Acting:
         return [*(_section(one, None) for one in _records(command, output)), [b"!done"]]
 
     if command.name in _RETURNING:
-        return Acting(before + _VALUE.format(command=line, property=_PROPERTY), returned)
+        return Order(before + _VALUE.format(command=line, property=_PROPERTY), returned)
     if command.bounded or whole in _WITH_RECORDS:
         source = _RECORDS.format(command=line, prepare="", chosen="$r", complete="", property=_PROPERTY)
-        return Acting(before + source, sections)
+        return Order(before + source, sections)
     goes_down = whole in (("system", "reboot"), ("system", "shutdown"))
-    return Acting(f"{before}{line}\n", lambda _output: [[b"!done"]], goes_down)
+    return Order(f"{before}{line}\n", lambda _output: [[b"!done"]], goes_down)
 
 
 def _line(*words: str) -> str:

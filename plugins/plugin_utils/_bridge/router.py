@@ -15,7 +15,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest i
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api import trap
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.command import Command
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script import Acting, Reading, Sentence, plan
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script import Order, Print, Sentence, plan
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records import in_pages
 
 _PAGE = 3  # items of a menu in one script, if the size of its output is limited
@@ -23,7 +23,7 @@ _BACKGROUND = ':execute script=":delay 2s; {command}"\n'
 GONE = b"!fatal"
 
 
-class Agent:
+class ApiRouter:
     """A router. It is used by one thread at a time. *timeout*: the seconds for one script."""
 
     def __init__(self, options: GuestOptions, timeout: float) -> None:
@@ -38,7 +38,7 @@ class Agent:
             if self._guest is None:
                 self._guest = open_guest(self._options)
             planned = plan(command)
-            if isinstance(planned, Reading):
+            if isinstance(planned, Print):
                 return self._read(self._guest, planned)
             return self._act(self._guest, planned, command)
         except ChrError as error:
@@ -48,7 +48,7 @@ class Agent:
         except ValueError as error:
             raise trap.Trap(f"The answer of {self._options.vm!r} cannot be read: {error}") from error
 
-    def _read(self, guest: Guest, reading: Reading) -> list[Sentence]:
+    def _read(self, guest: Guest, printing: Print) -> list[Sentence]:
         def run(source: str) -> bytes:
             return guest.repeated(
                 lambda: self._output(guest, guest.run(source.encode(), self.timeout), source, "print")
@@ -56,21 +56,21 @@ class Agent:
 
         page = _PAGE if guest.capabilities.max_output else None
         with guest.exchange():
-            items = in_pages(reading.source, run, reading.records, page)
-        return reading.answer(items or [])
+            items = in_pages(printing.source, run, printing.records, page)
+        return printing.answer(items or [])
 
-    def _act(self, guest: Guest, acting: Acting, command: Command) -> list[Sentence]:
-        source = acting.source
-        if acting.goes_down and guest.capabilities.may_run_again_at_boot:
+    def _act(self, guest: Guest, order: Order, command: Command) -> list[Sentence]:
+        source = order.source
+        if order.goes_down and guest.capabilities.may_run_again_at_boot:
             source = _BACKGROUND.format(command=source.strip())
         run = guest.run_secret if command.secrets else guest.run
         try:
             result = run(source.encode(), self.timeout)
         except OutcomeUnknown:
-            if acting.goes_down:  # a router that goes down need not answer
+            if order.goes_down:  # a router that goes down need not answer
                 return [[GONE, b"=message=session terminated: the router goes down"]]
             raise
-        return acting.answer(self._output(guest, result, source, command.name))
+        return order.answer(self._output(guest, result, source, command.name))
 
     def _output(self, guest: Guest, result: ScriptResult, source: str, name: str) -> bytes:
         """Return the output of a script that succeeded. Raises Trap, ChrError."""
