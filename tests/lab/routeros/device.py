@@ -161,12 +161,13 @@ class Router:
             output.line("failure: maximum recursion depth reached")
         except PowerEvent as event:
             power = event.action
-        self._changed()
+        self.changed()
         if power and self.on_power is not None:
             self.on_power(power)
         return Outcome(code, bytes(output.data))
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Tell ``on_change`` that the state may be another one."""
         if self.on_change is not None:
             self.on_change()
 
@@ -262,7 +263,7 @@ class Router:
             if file.directory:
                 raise ScriptError("failure: can not write to a directory")
             file.data, file.modified = data, self.clock.now()
-        self._changed()
+        self.changed()
 
     def add_log(self, topics: str, message: str) -> None:
         """Adds a line to the log; the oldest ones go."""
