@@ -110,6 +110,8 @@ class Router:
         """``/import`` ends without an error and without its words of success when a line fails."""
         self.export_errors: tuple[str, ...] = ()
         """Lines such as ``#error exporting /ip socks`` that ``/export`` has instead of menus."""
+        self.as_value_flags = True
+        """``print as-value`` has the properties that are flags: disabled, dynamic, invalid, running."""
         self.values_with_crlf = False
         """A line end inside a value is printed as two characters."""
         self.machine = os.urandom(8).hex()
@@ -182,7 +184,7 @@ class Router:
             self.globals.clear()
             self.log.clear()
             self.license.reboot()
-            for path in ("ip address",):
+            for path in ("ip address", "ip arp"):
                 table = self.tables[path]
                 table.items[:] = [item for item in table.items if not item.dynamic]
                 self.behaviour(path).setup(self)
