@@ -61,8 +61,8 @@ class Kind:
 class Prop:
     """One property of a menu.
 
-    ``flag`` is the letter that ``print`` shows while the property is true. A ``counter`` is shown in
-    text by ``print stats`` only.
+    ``flag`` is the letter that ``print`` shows while the property is true. A ``counter`` is in the
+    text of ``print stats`` only.
     """
 
     name: str

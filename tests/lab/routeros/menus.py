@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 NEVER = (99,)
 """The version from which on there is what no version has."""
 COUNTERS = frozenset(
-    "bytes packets rx-byte tx-byte rx-packet tx-packet rx-drop tx-drop tx-queue-drop rx-error tx-error".split()
+    ("bytes", "packets", "tx-queue-drop")
+    + tuple(f"{way}-{what}" for way in ("rx", "tx") for what in ("byte", "packet", "drop", "error"))
 )
 _PRINT_SETTINGS = (*params("flag", "as-value", "without-paging"), Param("file", "text"))
 _PRINT_ITEMS = (

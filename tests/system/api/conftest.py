@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
-from ansible_collections.outofband.chr.tests.lab.routeros.api import ApiService
+from ansible_collections.outofband.chr.tests.lab.routeros.api import ApiService, ApiSwitches
 
 USER, PASSWORD = "api", "p4ss word"
 IDENTITY = "chr-a"
@@ -33,7 +33,7 @@ class Endpoint:
 def direct() -> t.Iterator[Endpoint]:
     """The router's own service."""
     router = new_router()
-    with ApiService(router) as service:
+    with ApiService(router, ApiSwitches(login_seconds=1.0)) as service:
         yield Endpoint("127.0.0.1", service.port, USER, PASSWORD, router)
 
 
