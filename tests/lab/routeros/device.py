@@ -110,6 +110,8 @@ class Router:
         """``/import`` ends without an error and without its words of success when a line fails."""
         self.export_errors: tuple[str, ...] = ()
         """Lines such as ``#error exporting /ip socks`` that ``/export`` has instead of menus."""
+        self.as_value_flags = True
+        """``print as-value`` has the properties that are flags: disabled, dynamic, invalid, running."""
         self.values_with_crlf = False
         """A line end inside a value is printed as two characters."""
         self.machine = os.urandom(8).hex()
@@ -161,12 +163,13 @@ class Router:
             output.line("failure: maximum recursion depth reached")
         except PowerEvent as event:
             power = event.action
-        self._changed()
+        self.changed()
         if power and self.on_power is not None:
             self.on_power(power)
         return Outcome(code, bytes(output.data))
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Tell ``on_change`` that the state may be another one."""
         if self.on_change is not None:
             self.on_change()
 
@@ -181,7 +184,7 @@ class Router:
             self.globals.clear()
             self.log.clear()
             self.license.reboot()
-            for path in ("ip address",):
+            for path in ("ip address", "ip arp"):
                 table = self.tables[path]
                 table.items[:] = [item for item in table.items if not item.dynamic]
                 self.behaviour(path).setup(self)
@@ -262,7 +265,7 @@ class Router:
             if file.directory:
                 raise ScriptError("failure: can not write to a directory")
             file.data, file.modified = data, self.clock.now()
-        self._changed()
+        self.changed()
 
     def add_log(self, topics: str, message: str) -> None:
         """Adds a line to the log; the oldest ones go."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import ScriptError
-from .kinds import ADDRESS, ADDRESS6, BOOL, INTERFACE, IP, MAC, STRING, Prop, enum, number, reference
-from .menus import BaseMenu, Item, ItemMenu, Table
+from .kinds import ADDRESS, ADDRESS6, BOOL, INTERFACE, IP, MAC, STRING, VALUE, Prop, enum, number, reference
+from .menus import COUNTERS, RESET_COUNTERS, BaseMenu, Item, ItemMenu, Table
 from .values import Ip, Value, text
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ COMMENT = Prop("comment", STRING)
 DISABLED = Prop("disabled", BOOL, default=False, flag="X")
 MTU = number(68, 65535)
 _RUNNING = Prop("running", BOOL, read_only=True, flag="R")
+DYNAMIC = Prop("dynamic", BOOL, read_only=True, flag="D")
+INVALID = Prop("invalid", BOOL, default=False, read_only=True, flag="I")
 _NAME = Prop("name", STRING, required=True, unique=True)
 
 
@@ -35,8 +37,8 @@ def mac_address(seed: str) -> str:
 class InterfaceMenu(ItemMenu):
     """The interfaces of one type, or all of them; numbers are the same in every view."""
 
-    def __init__(self, path: str, *properties: Prop, type_name: str = "", without: str = "", columns: str) -> None:
-        super().__init__(path, *properties, without=without, columns=columns, exported=bool(type_name))
+    def __init__(self, path: str, *properties: Prop, type_name: str = "", **settings: Any) -> None:
+        super().__init__(path, *properties, exported=bool(type_name), **settings)
         self.type_name = type_name
 
     def table(self, router: Router) -> Table:
@@ -54,6 +56,9 @@ class InterfaceMenu(ItemMenu):
             raise ScriptError("failure: name can not be empty")
         values.setdefault("type", self.type_name)
         values.setdefault("mtu", 1500)
+        values["actual-mtu"] = values["mtu"]
+        for counter in _COUNTERS:
+            values.setdefault(counter, 0)
         values.setdefault("mac-address", mac_address(router.system_id + text(values["name"])))
         values["running"] = values["type"] != "lo" and values.get("disabled") is not True or values["type"] == "lo"
         if any(row.number != item.number and row.value("name") == values["name"] for row in self.table(router).items):
@@ -78,12 +83,21 @@ class EthernetMenu(InterfaceMenu):
             self.check(router, Item(0, values))
             table.new(values, built_in=True)
         if router.number_version >= (7, 14):
-            table.new({"name": "lo", "type": "loopback", "mtu": 65536, "running": True, "disabled": False}, True, True)
+            values = {"name": "lo", "type": "loopback", "mtu": 65536, "running": True, "disabled": False}
+            values.update({"actual-mtu": 65536, **dict.fromkeys(_COUNTERS, 0)})
+            table.new(values, True, True)
             table.items[-1].values["mac-address"] = "00:00:00:00:00:00"
 
 
 class AddressMenu(ItemMenu):
     """``/ip address``: the network follows from the address."""
+
+    def rows(self, router: Router) -> list[Item]:
+        rows = super().rows(router)
+        interfaces = {item.value("name") for item in router.items("interface")}
+        for item in rows:
+            item.values["invalid"] = item.value("interface") not in interfaces
+        return rows
 
     def check(self, router: Router, item: Item) -> None:
         values = item.values
@@ -121,8 +135,8 @@ class Address6Menu(ItemMenu):
 class MemberMenu(ItemMenu):
     """Items that tie one interface to one group (bridge or list); a pair may exist once."""
 
-    def __init__(self, path: str, *properties: Prop, pair: tuple[str, ...]) -> None:
-        super().__init__(path, *properties, key=".id", columns="interface bridge list")
+    def __init__(self, path: str, *properties: Prop, pair: tuple[str, ...], **settings: Any) -> None:
+        super().__init__(path, *properties, key=".id", columns="interface bridge list", **settings)
         self.pair = pair
 
     def check(self, router: Router, item: Item) -> None:
@@ -132,6 +146,7 @@ class MemberMenu(ItemMenu):
                 raise ScriptError("failure: device already added as " + self.path.split()[-1])
 
 
+_COUNTERS = sorted(COUNTERS - {"bytes", "packets"})
 _ARP = enum("enabled", "disabled", "local-proxy-arp", "proxy-arp", "reply-only")
 _COMMON = (
     Prop("mtu", MTU, default=1500),
@@ -148,12 +163,16 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("default-name", STRING, read_only=True),
         Prop("type", STRING, read_only=True),
         Prop("mtu", MTU),
+        Prop("actual-mtu", MTU, read_only=True),
         Prop("mac-address", MAC, read_only=True),
+        *(Prop(name, VALUE, read_only=True, counter=True) for name in _COUNTERS),
         _RUNNING,
         DISABLED,
+        DYNAMIC,
         COMMENT,
         without="add remove",
         columns="name type mtu mac-address",
+        more=(RESET_COUNTERS,),
     ),
     EthernetMenu(
         "interface ethernet",
@@ -166,6 +185,8 @@ MENUS: tuple[BaseMenu, ...] = (
         DISABLED,
         COMMENT,
         type_name="ether",
+        unset=(0,),
+        more=(RESET_COUNTERS,),
         without="add remove",
         columns="name mtu mac-address arp",
     ),
@@ -173,11 +194,13 @@ MENUS: tuple[BaseMenu, ...] = (
         "interface bridge",
         _NAME,
         *_COMMON,
+        DYNAMIC,
         Prop("arp", _ARP, default="enabled"),
         Prop("protocol-mode", enum("none", "rstp", "stp", "mstp"), default="rstp"),
         Prop("vlan-filtering", BOOL, default=False),
         Prop("igmp-snooping", BOOL, default=False),
         type_name="bridge",
+        unset=(7, 24),
         columns="name mtu mac-address protocol-mode",
     ),
     InterfaceMenu(
@@ -196,14 +219,17 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("pvid", number(1, 4094), default=1),
         Prop("hw", BOOL, default=True),
         DISABLED,
+        DYNAMIC,
         COMMENT,
         pair=("interface",),
+        unset=(7, 14),
     ),
     ItemMenu(
         "interface list",
         _NAME,
         Prop("include", STRING),
         Prop("exclude", STRING),
+        DYNAMIC,
         COMMENT,
         start=({"name": "all"}, {"name": "none"}, {"name": "dynamic"}, {"name": "static"}),
     ),
@@ -212,6 +238,7 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("list", reference("interface list"), required=True),
         Prop("interface", INTERFACE, required=True),
         DISABLED,
+        DYNAMIC,
         COMMENT,
         pair=("list", "interface"),
     ),
@@ -222,6 +249,8 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("interface", INTERFACE, required=True),
         Prop("actual-interface", STRING, read_only=True),
         DISABLED,
+        INVALID,
+        DYNAMIC,
         COMMENT,
         key=".id",
         columns="address network interface",
@@ -233,6 +262,8 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("advertise", BOOL, default=True),
         Prop("eui-64", BOOL, default=False),
         DISABLED,
+        INVALID,
+        DYNAMIC,
         COMMENT,
         key=".id",
         columns="address interface advertise",

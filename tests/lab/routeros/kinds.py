@@ -61,7 +61,8 @@ class Kind:
 class Prop:
     """One property of a menu.
 
-    ``flag`` is the letter that ``print`` shows while the property is true.
+    ``flag`` is the letter that ``print`` shows while the property is true. A ``counter`` is in the
+    text of ``print stats`` only.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Prop:
     write_only: bool = False
     hidden: bool = False
     flag: str = ""
+    counter: bool = False
     since: tuple[int, ...] = (0,)
     until: tuple[int, ...] = field(default=(99,))
 

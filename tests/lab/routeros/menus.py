@@ -24,6 +24,12 @@ from .values import Array, ItemId, Value, equal, is_void, parse_id, parse_number
 if TYPE_CHECKING:
     from .device import Router
 
+NEVER = (99,)
+"""The version from which on there is what no version has."""
+COUNTERS = frozenset(
+    ("bytes", "packets", "tx-queue-drop")
+    + tuple(f"{way}-{what}" for way in ("rx", "tx") for what in ("byte", "packet", "drop", "error"))
+)
 _PRINT_SETTINGS = (*params("flag", "as-value", "without-paging"), Param("file", "text"))
 _PRINT_ITEMS = (
     *_PRINT_SETTINGS,
@@ -46,6 +52,8 @@ class Item:
 
     def value(self, name: str) -> Value:
         """A property, *nothing* when it has no value; ``.id`` is the item's number."""
+        if name == "dynamic":
+            return self.dynamic
         return ItemId(self.number) if name == ".id" else self.values.get(name)
 
 
@@ -130,6 +138,7 @@ class ItemMenu(BaseMenu):
     """A list of items.
 
     ``without`` names commands, and arguments of ``print`` and ``add``, that it does not have.
+    ``unset`` is the first version with that command.
     """
 
     def __init__(
@@ -141,6 +150,7 @@ class ItemMenu(BaseMenu):
         ordered: bool = False,
         columns: str = "",
         exported: bool = True,
+        unset: tuple[int, ...] = NEVER,
         more: tuple[CommandSpec, ...] = (),
         start: tuple[dict[str, Value], ...] = (),
     ) -> None:
@@ -148,6 +158,7 @@ class ItemMenu(BaseMenu):
         self.key = key
         self.ordered = ordered
         self.columns = columns.split()
+        self.unset = unset
         self.start = start
 
     # -- what subclasses change --------------------------------------------------------------------
@@ -237,7 +248,9 @@ class ItemMenu(BaseMenu):
         numbers = Param("numbers", "text")
         place = (Param("place-before", "text"),) if self.ordered else ()
         origin = () if "copy-from" in self.without else (Param("copy-from", "text"),)
-        shown = tuple(param for param in _PRINT_ITEMS if param.name not in self.without)
+        found_properties = self.for_version(version).values()
+        stats = params("flag", "stats") if any(prop.counter for prop in found_properties) else ()
+        shown = tuple(param for param in _PRINT_ITEMS if param.name not in self.without) + stats
         found = [
             CommandSpec("add", _add, writable + place + origin),
             CommandSpec("set", _set, (numbers, *writable), ("numbers",), ("numbers",)),
@@ -246,7 +259,7 @@ class ItemMenu(BaseMenu):
             CommandSpec("get", _get, (Param("number", "text"), Param("value-name", "key")), ("number", "value-name")),
             CommandSpec("print", _print, shown, where="word"),
         ]
-        names = [prop.name for prop in self.for_version(version).values() if not prop.read_only]
+        names = [prop.name for prop in found_properties if not prop.read_only]
         if "disabled" in names:
             found += [CommandSpec(name, _toggle(name), (numbers,), ("numbers",)) for name in ("enable", "disable")]
         if "comment" in names:
@@ -255,6 +268,9 @@ class ItemMenu(BaseMenu):
         if self.ordered:
             both = (numbers, Param("destination", "text"))
             found.append(CommandSpec("move", _move, both, ("numbers", "destination"), ("numbers",)))
+        both = (numbers, Param("value-name", "key"))
+        names_of_both = ("numbers", "value-name")
+        found.append(CommandSpec("unset", _unset, both, names_of_both, names_of_both, since=self.unset))
         return tuple(spec for spec in found if spec.name not in self.without) + self.more
 
 
@@ -361,6 +377,25 @@ def _place(rows: list[Item], moved: list[Item], before: Item | None) -> None:
     rows[index:index] = [item for item in moved if item is not before]
 
 
+def _unset(call: Call) -> Value:
+    menu, name = _items(call), text(call.args["value-name"])
+    prop = menu.properties(call.router).get(name)
+    if prop is None or prop.read_only or prop.required or not is_void(prop.default):
+        raise ScriptError("input does not match any value of value-name")
+    for item in menu.select(call.router, call.args["numbers"]):
+        menu.change(call.router, item, {name: None})
+    return None
+
+
+def _reset_counters(call: Call) -> Value:
+    for item in _items(call).select(call.router, call.get("numbers")):
+        item.values.update({name: 0 for name in item.values if name in COUNTERS})
+    return None
+
+
+RESET_COUNTERS = CommandSpec("reset-counters", _reset_counters, params("text", "numbers"), ("numbers",))
+
+
 def _find(call: Call) -> Value:
     return Array([ItemId(item.number) for item in _items(call).rows(call.router) if call.test(item)])
 
@@ -375,12 +410,12 @@ def _get(call: Call) -> Value:
     return as_array(menu, call.router, items[0], with_id=True)
 
 
-def as_array(menu: BaseMenu, router: Router, item: Item, with_id: bool) -> Array:
+def as_array(menu: BaseMenu, router: Router, item: Item, with_id: bool, with_flags: bool = True) -> Array:
     """All properties of an item that have a value."""
     result = Array([], {".id": item.value(".id")} if with_id else {})
     for prop in menu.visible(router):
         value = item.value(prop.name)
-        if not is_void(value):
+        if not is_void(value) and (with_flags or not prop.flag):
             result.keyed[prop.name] = value
     return result
 
@@ -395,8 +430,11 @@ def _print(call: Call) -> Value:
             _emit(call, [str(len(numbered))])
         return len(numbered)
     if "as-value" in call.args:
-        return Array([_chosen(call, as_array(menu, call.router, item, with_id=True)) for _unused, item in numbered])
+        flags = call.router.as_value_flags
+        arrays = [as_array(menu, call.router, item, with_id=True, with_flags=flags) for _unused, item in numbered]
+        return Array([_chosen(call, array) for array in arrays])
     columns = [prop for prop in menu.visible(call.router) if _wanted(call, prop.name)]
+    columns = [prop for prop in columns if "stats" in call.args or not prop.counter]
     style = next((name for name in ("detail", "terse", "brief", "value-list") if name in call.args), "")
     _emit(call, print_items(menu, columns, numbered, style or ("proplist" if "proplist" in call.args else "")))
     return None

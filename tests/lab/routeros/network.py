@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from .interfaces import COMMENT, DISABLED
+from typing import TYPE_CHECKING
+
+from .interfaces import COMMENT, DISABLED, DYNAMIC, INVALID
 from .kinds import (
     BOOL,
     INTERFACE,
@@ -14,6 +16,7 @@ from .kinds import (
     NETWORK6,
     STRING,
     TIME,
+    VALUE,
     Prop,
     either,
     enum,
@@ -21,23 +24,30 @@ from .kinds import (
     reference,
     several,
 )
-from .menus import BaseMenu, ItemMenu, SettingsMenu
-from .values import Array, Time, Value, parse_prefix
+from .menus import RESET_COUNTERS, BaseMenu, Item, ItemMenu, SettingsMenu
+from .values import Array, Time, Value, parse_ip, parse_prefix
+
+if TYPE_CHECKING:
+    from .device import Router
 
 _PORT = number(1, 65535)
 _NAME = Prop("name", STRING, required=True, unique=True)
 _ANY_IP = either(IP, NETWORK)
+_GATEWAY = parse_ip("10.0.2.2")
 
 _MATCHERS = (
     *("protocol", "src-address", "dst-address", "src-address-list", "dst-address-list", "src-port", "dst-port", "port"),
     *("in-interface", "out-interface", "in-interface-list", "out-interface-list", "connection-mark"),
     *("packet-mark", "routing-mark", "icmp-options", "limit"),
     *("dst-limit", "src-address-type", "dst-address-type", "ipsec-policy", "layer7-protocol", "content"),
-    *("packet-size", "time", "nth", "random", "ttl", "dscp", "hotspot"),
+    *("packet-size", "time", "nth", "random", "ttl", "dscp", "hotspot", "connection-bytes", "connection-limit"),
+    *("connection-rate", "connection-type", "fragment", "in-bridge-port", "in-bridge-port-list"),
+    *("out-bridge-port", "out-bridge-port-list", "ingress-priority", "ipv4-options", "priority", "psd", "realm"),
+    *("per-connection-classifier", "src-mac-address", "tcp-mss"),
 )
-_ACTION_PARTS = ("address-list", "address-list-timeout", "jump-target", "log-prefix")
-_OF_FILTER = ("connection-state", "connection-nat-state", "tcp-flags", "reject-with")
-_OF_NAT = ("to-addresses", "to-ports")
+_ACTION_PARTS = ("address-list", "address-list-timeout", "jump-target")
+_OF_FILTER = ("connection-state", "connection-nat-state", "tcp-flags", "reject-with", "p2p", "tls-host")
+_OF_NAT = ("to-addresses", "to-ports", "same-not-by-dst")
 
 
 def _rules(path: str, actions: tuple[str, ...], own: tuple[str, ...]) -> ItemMenu:
@@ -47,13 +57,38 @@ def _rules(path: str, actions: tuple[str, ...], own: tuple[str, ...]) -> ItemMen
         Prop("action", enum(*actions), default="accept"),
         *(Prop(name, STRING) for name in (*_MATCHERS, *_ACTION_PARTS, *own)),
         Prop("log", BOOL, default=False),
+        Prop("log-prefix", STRING, default=""),
+        *(Prop(name, VALUE, default=0, read_only=True, counter=True) for name in ("bytes", "packets")),
         DISABLED,
+        INVALID,
+        DYNAMIC,
         COMMENT,
         key=".id",
         ordered=True,
         without="brief",
+        unset=(0,),
+        more=(RESET_COUNTERS,),
         columns="chain action protocol src-address dst-address dst-port in-interface",
     )
+
+
+class AddressListMenu(ItemMenu):
+    """``/ip firewall address-list``."""
+
+    def check(self, router: Router, item: Item) -> None:
+        item.values.setdefault("creation-time", router.date_time(router.clock.now()))
+
+
+class ArpMenu(ItemMenu):
+    """``/ip arp``: what the router has heard is dynamic, and forgotten at a reboot."""
+
+    def setup(self, router: Router) -> None:
+        if router.first_address and router.hardware:
+            values = {"address": _GATEWAY, "mac-address": "52:55:0A:00:02:02", "interface": router.hardware[0]}
+            self.table(router).new({**self.defaults(router), **values, "complete": True}, dynamic=True)
+
+    def check(self, router: Router, item: Item) -> None:
+        item.values["complete"] = "mac-address" in item.values
 
 
 def _services() -> tuple[dict[str, Value], ...]:
@@ -84,8 +119,10 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("target-scope", number(0, 255), default=10),
         Prop("blackhole", BOOL),
         DISABLED,
+        DYNAMIC,
         COMMENT,
         key=".id",
+        unset=(0,),
         columns="dst-address gateway distance routing-table",
     ),
     ItemMenu(
@@ -94,8 +131,10 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("gateway", STRING),
         Prop("distance", number(1, 255), default=1),
         DISABLED,
+        DYNAMIC,
         COMMENT,
         key=".id",
+        unset=(0,),
         columns="dst-address gateway distance",
     ),
     SettingsMenu(
@@ -108,6 +147,16 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("max-udp-packet-size", number(50, 65507), default=4096),
         Prop("cache-size", number(64, 2**32), default=2048),
         Prop("cache-max-ttl", TIME, default=Time.of(604800)),
+        Prop("cache-used", VALUE, default=40, read_only=True),
+        Prop("max-concurrent-queries", number(1, 65535), default=100),
+        Prop("max-concurrent-tcp-sessions", number(1, 65535), default=20),
+        Prop("query-server-timeout", TIME, default=Time.of(2)),
+        Prop("query-total-timeout", TIME, default=Time.of(10)),
+        Prop("doh-max-concurrent-queries", number(1, 65535), default=50, since=(7, 8)),
+        Prop("doh-max-server-connections", number(1, 65535), default=5, since=(7, 8)),
+        Prop("doh-timeout", TIME, default=Time.of(5), since=(7, 8)),
+        Prop("mdns-repeat-ifaces", several(INTERFACE), default=Array(), since=(7, 16)),
+        Prop("vrf", enum("main"), default="main", since=(7, 16)),
     ),
     ItemMenu(
         "ip dns static",
@@ -119,6 +168,7 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("text", STRING),
         Prop("ttl", TIME, default=Time.of(86400)),
         DISABLED,
+        DYNAMIC,
         COMMENT,
     ),
     ItemMenu(
@@ -128,17 +178,21 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("address", STRING, default=""),
         Prop("certificate", STRING, default="none"),
         DISABLED,
+        INVALID,
+        DYNAMIC,
         without="add remove",
         start=_services(),
     ),
     _rules("ip firewall filter", tuple(_FILTER_ACTIONS.split()), _OF_FILTER),
     _rules("ip firewall nat", tuple(_NAT_ACTIONS.split()), _OF_NAT),
-    ItemMenu(
+    AddressListMenu(
         "ip firewall address-list",
         Prop("list", STRING, required=True),
         Prop("address", STRING, required=True),
         Prop("timeout", TIME),
+        Prop("creation-time", STRING, read_only=True),
         DISABLED,
+        DYNAMIC,
         COMMENT,
         key=".id",
         columns="list address timeout",
@@ -152,8 +206,11 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("use-peer-ntp", BOOL, default=True),
         Prop("status", STRING, read_only=True),
         DISABLED,
+        INVALID,
+        DYNAMIC,
         COMMENT,
         key=".id",
+        unset=(0,),
         columns="interface use-peer-dns add-default-route status",
     ),
     ItemMenu(
@@ -163,6 +220,8 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("address-pool", reference("ip pool", "name", "static-only"), default="static-only"),
         Prop("lease-time", TIME, default=Time.of(1800)),
         DISABLED,
+        INVALID,
+        DYNAMIC,
         COMMENT,
         columns="name interface address-pool lease-time",
     ),
@@ -172,8 +231,10 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("gateway", several(IP)),
         Prop("dns-server", several(IP)),
         Prop("domain", STRING),
+        DYNAMIC,
         COMMENT,
         key=".id",
+        unset=(0,),
     ),
     ItemMenu(
         "ip dhcp-server lease",
@@ -181,8 +242,24 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("mac-address", MAC),
         Prop("server", reference("ip dhcp-server", "name", "all"), default="all"),
         DISABLED,
+        DYNAMIC,
         COMMENT,
         key=".id",
+        unset=(0,),
+    ),
+    ArpMenu(
+        "ip arp",
+        Prop("address", IP, required=True),
+        Prop("mac-address", MAC),
+        Prop("interface", INTERFACE, required=True),
+        Prop("published", BOOL, default=False),
+        Prop("complete", BOOL, read_only=True, flag="C"),
+        DISABLED,
+        INVALID,
+        DYNAMIC,
+        COMMENT,
+        key=".id",
+        columns="address mac-address interface",
     ),
     ItemMenu(
         "ip neighbor",

@@ -12,14 +12,13 @@ from .values import is_void, quote
 if TYPE_CHECKING:
     from .menus import Item, ItemMenu
 
-_FLAG_NAMES = {"X": "DISABLED", "D": "DYNAMIC", "R": "RUNNING", "I": "INVALID"}
+_FLAG_NAMES = {"X": "DISABLED", "D": "DYNAMIC", "R": "RUNNING", "I": "INVALID", "C": "COMPLETE"}
 Numbered = list[tuple[int, "Item"]]
 
 
 def flags(columns: list[Prop], item: Item) -> str:
     """The letters of an item, such as ``XD``."""
-    letters = [prop.flag for prop in columns if prop.flag and item.value(prop.name) is True]
-    return "".join(letters) + ("D" if item.dynamic else "")
+    return "".join(prop.flag for prop in columns if prop.flag and item.value(prop.name) is True)
 
 
 def print_settings(columns: list[Prop], item: Item) -> list[str]:
