@@ -26,7 +26,7 @@ from .router import ApiRouter
 from .session import Session
 
 _LOOPBACK = "127.0.0.1"
-_MOST_CLIENTS = 32
+_MOST_CLIENTS = 256
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,13 +20,18 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.trap i
 
 from .router import GONE
 
-_LOGIN = 10.0  # seconds for the login
-_WHOLE = 30.0  # seconds for the rest of a sentence that has begun
+_LOGIN = 5.0  # seconds for the login
+_WHOLE = 5.0  # seconds for the rest of a sentence that has begun
 _TAKEN = 60.0  # seconds for the client to take an answer
 _MOST_WORDS = 4096  # of a sentence
 _LARGEST = 1024 * 1024  # bytes of a sentence
 _QUEUE = 64  # commands that wait
 _LOGIN_WORD = b"/login"
+_INTERRUPTED = [Trap("interrupted", INTERRUPTED).words(), [b"!done"]]
+_INTERRUPTED_ON_THE_ROUTER = [
+    Trap("interrupted: if it had begun on the router, it goes on there, and its answer is lost", INTERRUPTED).words(),
+    [b"!done"],
+]
 
 Perform = t.Callable[[Command], t.Awaitable[list[Sentence]]]
 
@@ -46,7 +51,7 @@ class Session:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._running: list[bytes] | None = None
+        self._running: tuple[list[bytes], asyncio.Task[list[Sentence]]] | None = None
 
     async def serve(self, username: str, password: str) -> None:
         """Serve the client until it leaves, or until it is cancelled."""
@@ -109,11 +114,21 @@ class Session:
         while True:
             await self._arrived.wait()
             while self._waiting:
-                self._running = self._waiting.popleft()
+                words = self._waiting.popleft()
                 self._room.set()
-                answer = await self._answer(self._running)
-                self._send(answer, tag_of(self._running))
+                self._running = words, asyncio.create_task(self._answer(words))
+                try:
+                    answer = await self._running[1]
+                except asyncio.CancelledError:
+                    if (
+                        not self._running[1].cancelled()
+                        or t.cast("asyncio.Task[None]", asyncio.current_task()).cancelling()
+                    ):
+                        self._running[1].cancel()
+                        raise
+                    answer = _INTERRUPTED_ON_THE_ROUTER
                 self._running = None
+                self._send(answer, tag_of(words))
                 if answer[-1][0] == GONE:
                     self._reader.feed_eof()
                     return
@@ -126,15 +141,15 @@ class Session:
             return [trap.words(), [b"!done"]]
 
     def _cancel(self, words: list[bytes]) -> None:
-        """Take back the commands that wait: those with the tag that is named, or all."""
+        """Take back the commands with the tag that is named, or all."""
         tag = next((word.removeprefix(b"=tag=") for word in words if word.startswith(b"=tag=")), None)
         for one in [one for one in self._waiting if tag in (None, tag_of(one))]:
             self._waiting.remove(one)
-            self._send([Trap("interrupted", INTERRUPTED).words(), [b"!done"]], tag_of(one))
+            self._send(_INTERRUPTED, tag_of(one))
         self._room.set()
-        runs = self._running is not None and tag in (None, tag_of(self._running))
-        refused = [Trap("The command runs on the router and ends there; its answer follows").words()] if runs else []
-        self._send([*refused, [b"!done"]], tag_of(words))
+        if self._running and tag in (None, tag_of(self._running[0])):
+            self._running[1].cancel()
+        self._send([[b"!done"]], tag_of(words))
 
     async def _sentence(self, first: bytes, first_word: bytes | None = None) -> list[bytes]:
         """Return the words of the sentence that begins with the byte *first*.

@@ -6,13 +6,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import typing as t
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._bridge import client
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport import runs
+from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.routeros.api import ApiService, ApiSwitches
+from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
+from ansible_collections.outofband.chr.tests.lab.switches import Switches
+from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 
 USER, PASSWORD = "api", "p4ss word"
 IDENTITY = "chr-a"
@@ -54,11 +62,40 @@ add list=other address=10.1.1.3 timeout=1d02:03:04
     return router
 
 
-ENDPOINTS = {"direct": direct}
+@pytest.fixture(scope="session")
+def bridges() -> t.Iterator[Path]:
+    """The folder of a run, whose process of the bridge serves all tests."""
+    with temporary_folder() as folder:
+        run = runs.begin()
+        # The process ends when it has no router any more.
+        client.start(
+            "keep", options_for("qemu", vm="keep", socket=str(folder / "none"), runtime_directory=folder), 30, 600
+        )
+        yield folder
+        client.end(run, folder)
+        assert not list(folder.glob("bridge-*"))
 
 
-@pytest.fixture(params=sorted(ENDPOINTS))
+@contextlib.contextmanager
+def bridge(folder: Path) -> t.Iterator[Endpoint]:
+    """The bridge to it, over QEMU's guest agent."""
+    router = new_router()
+    name = f"router{next(_NUMBERS)}"
+    options = options_for("qemu", vm=name, socket=str(folder / name), runtime_directory=folder, connect_timeout=5)
+    with contextlib.ExitStack() as running:
+        agent = LabRouter(router, f"unix:{folder / name}", Switches()).start()
+        running.callback(agent.stop)
+        access = client.start(name, options, 30.0, 600.0)
+        running.callback(client.stop, name, folder)
+        yield Endpoint(access["hostname"], access["port"], access["username"], access["password"], router)
+
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(params=["direct", "bridge"])
 def endpoint(request: pytest.FixtureRequest) -> t.Iterator[Endpoint]:
     """One endpoint after the other: the answers must be the same."""
-    with ENDPOINTS[request.param]() as found:
+    way = direct() if request.param == "direct" else bridge(request.getfixturevalue("bridges"))
+    with way as found:
         yield found

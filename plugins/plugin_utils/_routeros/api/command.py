@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt
 
 from . import query
-from .trap import ARGUMENT, GENERAL, MISSING, OF_API, Trap
+from .trap import GENERAL, OF_API, Trap
 
 _PATH = re.compile(rb"(?:/[a-z0-9][a-z0-9-]*)+\Z")
 _NAME = re.compile(rb"!?\.?[a-z0-9][a-z0-9.-]*\Z")
@@ -65,7 +65,7 @@ def command(words: t.Sequence[bytes]) -> Command:
     Also refused are commands without an end, which a guest agent cannot carry.
     """
     if not _PATH.match(words[0]):
-        raise Trap("no such command prefix", MISSING)
+        raise Trap("no such command prefix")
     *menu, name = words[0].decode().removeprefix("/").split("/")
     attributes: dict[str, bytes] = {}
     queries: list[bytes] = []
@@ -73,7 +73,7 @@ def command(words: t.Sequence[bytes]) -> Command:
         if word.startswith(b"="):
             key, _equals, value = word[1:].partition(b"=")
             if not _NAME.match(key):
-                raise Trap(f"unknown parameter {excerpt(key)}", ARGUMENT)
+                raise Trap(f"unknown parameter {excerpt(key)}")
             attributes[key.decode()] = value
         elif word.startswith(b"?"):
             queries.append(word)
@@ -83,7 +83,7 @@ def command(words: t.Sequence[bytes]) -> Command:
     found = Command(tuple(menu), name, attributes, tuple(queries), tag_of(words))
     _refuse_what_has_no_end(found)
     if not menu and name not in _AT_THE_ROOT:
-        raise Trap("no such command", MISSING)
+        raise Trap("no such command")
     return found
 
 

@@ -21,7 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records im
 from . import query
 from .command import Command
 from .trap import ARGUMENT, MISSING, Trap
-from .value import Record, Value, record
+from .value import Record, record
 
 Sentence = list[bytes]
 
@@ -109,7 +109,7 @@ class Print:
         """Raise Trap for an argument that print does not have."""
         for name, value in self.command.attributes.items():
             if value and name not in (".proplist", "from", *_NUMBERS):
-                raise Trap(f"unknown parameter {name}", ARGUMENT)
+                raise Trap(f"unknown parameter {name}")
 
     def source(self, start: int, end: int | None) -> str:
         """Return the script for the items *start* to *end*."""
@@ -175,7 +175,10 @@ def plan(command: Command) -> Print | Order:
 
     def returned(output: bytes) -> list[Sentence]:
         value = _records(command, output)[0].get(b"ret")
-        return [[b"!done"] if value is None else [b"!done", _word(b"ret", value)]]
+        if value is None:
+            return [[b"!done"]]
+        separated = value.text.replace(b",", b";") if command.name == "find" else value.text
+        return [[b"!done", b"=ret=" + separated]]
 
     def sections(output: bytes) -> list[Sentence]:
         return [*(_section(one, None) for one in _records(command, output)), [b"!done"]]
@@ -215,7 +218,7 @@ def _arguments(command: Command) -> tuple[str, str]:
         elif name.startswith("!"):
             written += f" {name}"
         elif name.startswith("."):
-            raise Trap(f"unknown parameter {name}", ARGUMENT)
+            raise Trap(f"unknown parameter {name}")
         elif name in _LITERAL:
             if not _KEY.match(value):
                 raise Trap(f"input does not match any value of {name}", ARGUMENT)
@@ -252,8 +255,5 @@ def _is(one: Record, names: bytes) -> bool:
 
 
 def _section(one: Record, chosen: set[bytes] | None) -> Sentence:
-    return [b"!re", *(_word(name, value) for name, value in one.items() if chosen is None or name in chosen)]
-
-
-def _word(name: bytes, value: Value) -> bytes:
-    return b"=" + name + b"=" + value.text
+    words = (b"=" + name + b"=" + value.text for name, value in one.items() if chosen is None or name in chosen)
+    return [b"!re", *words]

@@ -50,9 +50,9 @@ def from_output(output: bytes, source: str, name: str) -> Trap:
         word = _word_at(source, int(place[1]), int(place[2]))
         if message.startswith("bad command name"):
             prefix = "" if word == name else " prefix"
-            return Trap(f"no such command{prefix}", MISSING)
+            return Trap(f"no such command{prefix}")
         if message.startswith("expected end of command") and word:
-            return Trap(f"unknown parameter {word}", ARGUMENT)
+            return Trap(f"unknown parameter {word}")
     if message.startswith("no such item"):
         return Trap(message, MISSING)
     if message.startswith(_OF_ARGUMENT):
