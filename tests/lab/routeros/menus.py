@@ -226,8 +226,12 @@ class ItemMenu(BaseMenu):
         rows = self.rows(router)
         content = text(value)
         number = value if isinstance(value, ItemId) else parse_id(content)
+        if number is not None:
+            for item in rows:
+                if item.number == number.number:
+                    return item
         for item in rows:
-            if (number is not None and item.number == number.number) or text(item.value(self.key)) == content:
+            if text(item.value(self.key)) == content:
                 return item
         index = parse_number(content)
         if index is not None and 0 <= index < len(rows):

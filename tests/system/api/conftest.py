@@ -80,6 +80,7 @@ def bridges() -> t.Iterator[Path]:
 def bridge(folder: Path) -> t.Iterator[Endpoint]:
     """The bridge to it, over QEMU's guest agent."""
     router = new_router()
+    router.as_value_flags = False  # what scripts show then is less than what the API shows
     name = f"router{next(_NUMBERS)}"
     options = options_for("qemu", vm=name, socket=str(folder / name), runtime_directory=folder, connect_timeout=5)
     with contextlib.ExitStack() as running:

@@ -27,10 +27,18 @@ Sentence = list[bytes]
 
 # One property: k is its name, v its value.
 _PROPERTY = """\
-:local y [:typeof $v]
+:if ([:typeof $v] = "array") do={
 :local t ""
-:if ($y = "array") do={ :foreach e in=$v do={ :set t ($t . "," . [:tostr $e]) } } else={ :set t [:tostr $v] }
-:put ($k . "," . $y . " " . [:len $t] . ":" . $t)
+:foreach e in=$v do={ :set t ($t . "," . [:tostr $e]) }
+:put ($k . ",array " . [:len $t] . ":" . $t)
+} else={ :put ($k . "," . [:typeof $v] . " " . [:len [:tostr $v]] . ":" . $v) }
+"""
+_FLAG = """\
+:put ($k . ",bool " . [:len [:tostr ($g->$k)]] . ":" . ($g->$k))
+"""
+_WANTED = """\
+:if ([:typeof [:find $p ",$k,"]] != "nil") do={{
+{property}}}
 """
 
 # The settings of a menu without items are one array of names and values: they are put into a list.
@@ -41,34 +49,36 @@ _RECORDS = """\
 :set r [:toarray ""]
 :set ($r->0) $s
 }}
-{prepare}:foreach n,i in={chosen} do={{
+{before}:foreach n,i in={chosen} do={{
 :put "@"
-{complete}:foreach k,v in=$i do={{
+:foreach k,v in=$i do={{
 {property}}}
-}}
+{flags}}}
 """
 
 # It is not known whether every version shows the flags of an item (disabled, dynamic, running)
-# as-value. The command get shows them. If it adds nothing to the first item, the others are not
-# asked.
-_MORE = ":local more true\n"
+# as-value. The command get shows them. Which ones are missing is found out with the first item, and
+# with others that have more properties. If none is missing, the other items are not asked.
+_BEFORE_FLAGS = """\
+:local more true
+:local most 0
+:local flags [:toarray ""]
+"""
 _FLAGS = """\
 :if ($more) do={{
-:local added false
-:do {{
-:foreach k,v in=[{menu} get ($i->".id")] do={{
-:if (([:typeof $v] = "bool") && ([:typeof ($i->$k)] = "nothing")) do={{
-:set ($i->$k) $v
-:set added true
+:local g [:toarray ""]
+:do {{ :set g [{menu} get ($i->".id")] }} on-error={{}}
+:if ([:len $g] > $most) do={{
+:set most [:len $g]
+:set flags [:toarray ""]
+:foreach k,v in=$g do={{
+:if (([:typeof $v] = "bool") && ([:typeof ($i->$k)] = "nothing")) do={{ :set ($flags->[:len $flags]) $k }}
 }}
+:set more ([:len $flags] > 0)
 }}
-}} on-error={{}}
-:if ($n = 0) do={{ :set more $added }}
+:foreach k in=$flags do={{
+{flag}}}
 }}
-"""
-_WANTED = """\
-:if ([:typeof [:find $p ",$k,"]] != "nil") do={{
-{property}}}
 """
 
 _VALUE = """\
@@ -119,12 +129,14 @@ class Print:
             if not value and name not in (".proplist", "count-only", *_OF_SCRIPTS)
         )
         needed = self._needed()
+        shown, flag = (one if needed is None else _WANTED.format(property=one) for one in (_PROPERTY, _FLAG))
         return _RECORDS.format(
             command=f"{_line(*self.command.menu, 'print')}{switches}",
-            prepare=_MORE + ("" if needed is None else f":local p {quote(b',%s,' % b','.join(sorted(needed)))}\n"),
+            before=_BEFORE_FLAGS
+            + ("" if needed is None else f":local p {quote(b',%s,' % b','.join(sorted(needed)))}\n"),
             chosen="$r" if end is None else f"[:pick $r {start} {end}]",
-            complete=_FLAGS.format(menu=_line(*self.command.menu)),
-            property=_PROPERTY if needed is None else _WANTED.format(property=_PROPERTY),
+            property=shown,
+            flags=_FLAGS.format(menu=_line(*self.command.menu), flag=flag),
         )
 
     def records(self, output: bytes, limit: int | None) -> list[Record]:
@@ -186,7 +198,7 @@ def plan(command: Command) -> Print | Order:
     if command.name in _RETURNING:
         return Order(before + _VALUE.format(command=line, property=_PROPERTY), returned)
     if command.bounded or whole in _WITH_RECORDS:
-        source = _RECORDS.format(command=line, prepare="", chosen="$r", complete="", property=_PROPERTY)
+        source = _RECORDS.format(command=line, before="", chosen="$r", property=_PROPERTY, flags="")
         return Order(before + source, sections)
     goes_down = whole in (("system", "reboot"), ("system", "shutdown"))
     return Order(f"{before}{line}\n", lambda _output: [[b"!done"]], goes_down)

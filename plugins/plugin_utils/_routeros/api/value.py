@@ -42,7 +42,7 @@ def record(menu: tuple[str, ...], printed: t.Mapping[bytes, bytes]) -> Record:
     found: Record = {}
     for key, text in printed.items():
         name, _comma, kind = key.rpartition(b",")
-        if kind in _VOID or (name == b"comment" and not text):
+        if kind in _VOID or (not text and (name == b"comment" or kind == b"bool")):
             continue
         found[name] = Value(kind, _shown(kind, text, name == _TIMES_OF_DAY.get(menu)))
     return found
