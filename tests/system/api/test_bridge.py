@@ -1,0 +1,262 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What only the bridge has: an agent behind it that is slow, silent or gone, and an end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import librouteros
+import pytest
+from librouteros.exceptions import FatalError, LibRouterosError, TrapError
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._bridge import client
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible
+from ansible_collections.outofband.chr.tests.lab.options import options_for
+from ansible_collections.outofband.chr.tests.lab.routeros import Router
+from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
+from ansible_collections.outofband.chr.tests.lab.switches import Switches
+
+LISTS = "/ip/firewall/address-list"
+
+
+class Bridged(t.NamedTuple):
+    """A router, its agent, and the way to it."""
+
+    router: Router
+    agent: LabRouter
+    access: dict[str, t.Any]
+    name: str
+    folder: Path
+
+    def connect(self) -> librouteros.Api:
+        return librouteros.connect(
+            self.access["hostname"],
+            self.access["username"],
+            self.access["password"],
+            port=self.access["port"],
+            timeout=30,
+        )
+
+    def executed(self) -> list[str]:
+        """The commands that came to the agent since the last call, without those that ask for the
+        end of a script."""
+        log = [one for one in self.agent.agent.log if one != "guest-exec-status"]
+        self.agent.agent.log.clear()
+        return log
+
+
+@pytest.fixture
+def bridged(bridges: Path) -> Iterator[t.Callable[..., Bridged]]:
+    """Open the bridge of a lab router: ``bridged("chr1", timeout=2.0, mute=("guest-exec",))``."""
+    with contextlib.ExitStack() as running:
+
+        def start(name: str, timeout: float = 20.0, idle_timeout: float = 600.0, **switches: t.Any) -> Bridged:
+            router = Router(identity=name)
+            agent = LabRouter(router, f"unix:{bridges / name}", Switches(**switches)).start()
+            running.callback(agent.stop)
+            options = options_for(
+                "qemu", vm=name, socket=str(bridges / name), runtime_directory=bridges, connect_timeout=2
+            )
+            access = client.start(name, options, timeout, idle_timeout)
+            running.callback(client.stop, name, bridges)
+            return Bridged(router, agent, access, name, bridges)
+
+        yield start
+
+
+def test_a_command_costs_the_router_no_more_than_one_script(bridged):
+    """Cost: at most 2 agent exchanges beyond what one script needs."""
+    one = bridged("chr1")
+    api = one.connect()
+    list(api.path("system", "identity"))
+    per_script = len(one.executed())
+    assert per_script <= 3  # a sync, what the agent is, and the script
+    list(api.path("ip", "address"))
+    once = one.executed()
+    assert once.count("guest-exec") == 1
+    for command, words in (
+        (f"{LISTS}/add", {"list": "a", "address": "192.0.2.1"}),
+        (f"{LISTS}/set", {".id": "*1", "comment": "x"}),
+        ("/interface/set", {".id": "ether1", "comment": "x"}),
+        (f"{LISTS}/remove", {".id": "*1"}),
+    ):
+        tuple(api(command, **words))
+        assert one.executed() == once, command
+
+
+def test_an_agent_that_dies_in_the_middle_of_a_print_is_a_trap(bridged):
+    one = bridged("chr1", timeout=3.0)
+    api = one.connect()
+    list(api.path("system", "identity"))
+    one.agent.switches.hang_up_on = ("guest-exec-status",)
+    start = time.monotonic()
+    with pytest.raises(LibRouterosError):
+        list(api.path("ip", "address"))
+    assert time.monotonic() - start < 20
+    one.agent.switches.hang_up_on = ()
+    assert list(api.path("system", "identity")) == [{"name": "chr1"}]
+
+
+def test_a_change_whose_end_is_not_seen_is_a_trap_and_is_not_repeated(bridged):
+    one = bridged("chr1", timeout=2.0)
+    api = one.connect()
+    one.agent.switches.mute = ("guest-exec",)  # it is carried out, and the answer is lost
+    with pytest.raises(TrapError):
+        api.path("ip", "firewall", "address-list").add(list="a", address="192.0.2.1")
+    one.agent.switches.mute = ()
+    one.agent.agent.log.clear()
+    assert [row["address"] for row in api.path("ip", "firewall", "address-list")] == ["192.0.2.1"]
+    assert one.executed().count("guest-exec") == 1
+
+
+def test_a_router_that_reboots_under_a_command_ends_it(bridged):
+    one = bridged("chr1", timeout=2.0, boot_seconds=0.3)
+    api = one.connect()
+    api.path("system", "script").add(name="slow", source=":delay 3s")
+    threading.Timer(0.5, lambda: one.agent._power("reboot")).start()
+    with pytest.raises(LibRouterosError):
+        tuple(api("/system/script/run", **{".id": "slow"}))
+    assert list(api.path("system", "identity")) == [{"name": "chr1"}]
+
+
+def test_the_end_of_the_router_that_a_client_orders_is_told(bridged):
+    one = bridged("chr1", timeout=5.0)
+    api = one.connect()
+    with contextlib.suppress(FatalError):  # it need not answer any more
+        tuple(api("/system/shutdown"))
+    time.sleep(0.2)
+    with pytest.raises((LibRouterosError, OSError)):
+        list(one.connect().path("system", "identity"))
+
+
+def test_a_router_that_is_away_is_a_trap_with_the_reason(bridged):
+    one = bridged("chr1")
+    api = one.connect()
+    one.agent.stop()
+    with pytest.raises(TrapError, match="no such file|nobody listens|was not reached|refused"):
+        list(api.path("system", "identity"))
+    one.agent.start()
+    assert list(api.path("system", "identity")) == [{"name": "chr1"}]
+
+
+def test_commands_of_several_clients_run_one_after_the_other(bridged):
+    one = bridged("chr1")
+    apis = [one.connect() for _unused in range(4)]
+    apis[0].path("system", "script").add(
+        name="count",
+        source=":global n; :set n ($n + 1); :local m $n; :delay 0.2s; :if ($m != $n) do={ :error overlap }",
+    )
+    one.router.globals["n"] = 0
+    failed: list[Exception] = []
+
+    def work(api: librouteros.Api) -> None:
+        try:
+            tuple(api("/system/script/run", **{".id": "count"}))
+        except LibRouterosError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(api,)) for api in apis]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert one.router.globals["n"] == 4
+
+
+def test_what_a_client_had_not_begun_is_not_run_after_it_left(bridged):
+    one = bridged("chr1")
+    api = one.connect()
+    api.path("system", "script").add(name="slow", source=":delay 1s")
+    leaving = one.connect()
+    threading.Thread(target=lambda: tuple(api("/system/script/run", **{".id": "slow"})), daemon=True).start()
+    time.sleep(0.3)
+    leaving.protocol.writeSentence("/system/identity/set", "=name=late")
+    leaving.close()
+    time.sleep(1.5)
+    assert one.router.identity == "chr1"
+
+
+def test_the_same_bridge_is_returned_again_until_it_is_stopped(bridged):
+    one = bridged("chr1")
+    options = options_for(
+        "qemu", vm="chr1", socket=str(one.folder / "chr1"), runtime_directory=one.folder, connect_timeout=2
+    )
+    assert client.start("chr1", options, 20.0, 600.0) == one.access
+    assert client.stop("chr1", one.folder)
+    assert not client.stop("chr1", one.folder)
+    with pytest.raises(ConnectionRefusedError):
+        one.connect()
+    assert client.start("chr1", options, 20.0, 600.0)["password"] != one.access["password"]
+
+
+def test_a_name_that_means_another_vm_now_gets_another_bridge(bridged):
+    """Host variables can change during a run."""
+    one, other = bridged("chr1"), bridged("chr2")
+    options = options_for(
+        "qemu", vm="chr2", socket=str(one.folder / "chr2"), runtime_directory=one.folder, connect_timeout=2
+    )
+    access = client.start("chr1", options, 20.0, 600.0)
+    assert access["password"] not in (one.access["password"], other.access["password"])
+    api = one._replace(access=access).connect()
+    assert list(api.path("system", "identity")) == [{"name": "chr2"}]
+    with pytest.raises(ConnectionRefusedError):
+        one.connect()
+
+
+def test_a_bridge_that_nobody_uses_is_closed(bridged):
+    one = bridged("chr1", idle_timeout=1.0)
+    idle = one.connect()
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(OSError):
+        while time.monotonic() < deadline:
+            socket.create_connection((one.access["hostname"], one.access["port"]), timeout=5).close()
+            time.sleep(0.2)
+    assert time.monotonic() < deadline
+    with pytest.raises((LibRouterosError, OSError)):
+        list(idle.path("system", "identity"))
+
+
+def test_it_listens_on_the_loopback_address_only(bridged):
+    access = bridged("chr1").access
+    assert access["hostname"] == "127.0.0.1"
+    port = f"{access['port']:04X}"
+    listening = [
+        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
+    ]
+    assert [one for one in listening if one.endswith(f":{port}")] == [f"0100007F:{port}"]
+
+
+def test_a_folder_with_too_long_a_name_is_refused(tmp_path):
+    with pytest.raises(NotPossible, match="Set ANSIBLE_HOME to a shorter path"):
+        client.stop("chr1", tmp_path / ("x" * 100))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["/interface/listen"],
+        ["/interface/monitor-traffic", "=interface=ether1"],
+        ["/interface/mon", "=once="],
+        ["/tool/torch", "=interface=ether1"],
+        ["/tool/ping", "=address=192.0.2.1"],
+        ["/ping", "=address=192.0.2.1"],
+        ["/interface/print", "=follow="],
+        ["/interface/print", "=interval=1"],
+    ],
+)
+def test_a_command_without_an_end_is_refused_and_says_why(bridged, command):
+    one = bridged("chr1")
+    api = one.connect()
+    one.executed()
+    with pytest.raises(TrapError, match="goes on until the client ends it"):
+        tuple(api.rawCmd(*command))
+    assert one.executed() == []
