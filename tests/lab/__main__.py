@@ -147,6 +147,8 @@ def build(identity: str, settings: dict[str, str]) -> tuple[Router, Switches]:
             of_router[key] = value
         elif key == "cards_after":
             of_router[key] = float(value)
+        elif key == "address":
+            of_router[key] = None if value == "none" else value
         elif key == "interfaces":
             of_router[key] = tuple(value.split(",")) if value else ()
         else:

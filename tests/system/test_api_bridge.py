@@ -1,50 +1,211 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The bridge as a playbook uses it."""
+"""The bridge as playbooks use it: on every backend, within a run, and at its end."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
 
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.peers import collections
 from ansible_collections.outofband.chr.tests.system.conftest import cache
 
-ROUTERS = {"qemu": 3, "libvirt": 2, "proxmox": 3, "xenstore": 2}
+LOCALLY = {
+    "delegate_to": "localhost",
+    "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+}
+LOGIN = {key: f"{{{{ bridge.{key} }}}}" for key in ("hostname", "port", "username", "password", "tls")}
+OPEN = {"name": "open", "outofband.chr.api_bridge": None, "register": "bridge"}
+KEEP_LOGIN = {
+    "name": "keep the login",
+    "ansible.builtin.copy": {
+        "content": "{{ bridge | to_json }}",
+        "dest": "{{ playbook_dir }}/{{ inventory_hostname }}.json",
+        "mode": "0600",
+    },
+    "no_log": True,
+    **LOCALLY,
+}
+FIREWALL = [
+    {
+        "path": "ip firewall filter",
+        "ensure_order": True,
+        "handle_absent_entries": "remove",
+        "handle_entries_content": "remove_as_much_as_possible",
+        "data": [
+            {"chain": "input", "action": "accept", "connection-state": "established,related", "comment": "é"},
+            {"chain": "input", "action": "accept", "protocol": "icmp"},
+            {"chain": "input", "action": "drop", "in-interface": "ether1"},
+        ],
+    }
+]
+READ_RULES = """
+:foreach i in=[/ip firewall filter find] do={
+:put ([/ip firewall filter get $i action] . " " . [/ip firewall filter get $i comment])
+}
+"""
+RULES = ["accept é", "accept ", "drop "]
 
 
-def test_ten_routers_without_an_address_on_four_backends_come_to_one_firewall(playbook, monkeypatch):
-    """Done when: a second run changes nothing."""
-    monkeypatch.setenv(
-        "ANSIBLE_COLLECTIONS_PATH",
-        f"{__import__('os').environ['ANSIBLE_COLLECTIONS_PATH']}:{collections(cache(), 'community.routeros')}",
-    )
-    hosts = {}
+@pytest.fixture(autouse=True)
+def community_routeros(monkeypatch):
+    """The collection is there, as a user has it."""
+    others = collections(cache(), "community.routeros")
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", f"{os.environ['ANSIBLE_COLLECTIONS_PATH']}:{others}")
+
+
+@pytest.fixture
+def hosts(lab):
+    """Three routers of the lab."""
+    return {f"chr{number}": {"chr_socket": lab(f"chr{number}").address} for number in range(3)}
+
+
+def processes() -> list[int]:
+    """The processes of bridges."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"_bridge/process.py" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def gone(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        return False
+    return True
+
+
+def test_ten_routers_without_an_address_on_four_backends_come_to_one_firewall(playbook, libvirtd):
+    """Done when: twice, the second time without change."""
+    configuration = json.dumps({"configure_paths": FIREWALL})
+    reach = {"chr_backend": "libvirt", "chr_libvirt_uri": libvirtd.uri, "chr_connect_timeout": 90}
+    hosts = {"libvirt1": reach, "libvirt2": reach}
+    for name in hosts:
+        libvirtd.define(name, settings={"address": "none"})
+        libvirtd.virsh("start", name)
     with contextlib.ExitStack() as running:
-        for backend, count in ROUTERS.items():
+        for backend, count in (("sockets", 3), ("proxmox", 3), ("xenstore", 2)):
+            routers = {}
             names = [f"{backend}{number}" for number in range(count)]
-            hosts |= running.enter_context(hypervisor(backend, names, cache()))
-        wait = playbook(
+            hosts |= running.enter_context(hypervisor(backend, names, cache(), routers))
+            for router in routers.values():
+                router.tables["ip address"].items.clear()
+        read = {"name": "rules", "outofband.chr.script": {"source": READ_RULES}}
+        before = playbook(
             [
-                {"outofband.chr.wait_for_agent": {"timeout": 90}},
-                {"outofband.chr.script": {"source": "/ip address remove [find]"}, "ignore_errors": True},
+                {"outofband.chr.wait_for_agent": {"timeout": 120}},
+                {"name": "addresses", "outofband.chr.script": {"source": ":put [:len [/ip address find]]"}},
+                {"outofband.chr.script": {"source": "/ip firewall filter add chain=input comment=old"}},
             ],
             hosts,
             "--forks=10",
         )
-        assert wait.rc == 0, wait.output
-        import time
-
-        t = time.time()
-        first = playbook("outofband.chr.configure", hosts, "--forks=10")
-        print("first", time.time() - t)
-        print(first.output[-3000:])
-        assert first.rc == 0
-        t = time.time()
-        second = playbook("outofband.chr.configure", hosts, "--forks=10")
-        print("second", time.time() - t)
-        print(second.output[-2500:])
-    assert second.rc == 0
+        predicted, first, second = (
+            playbook("outofband.chr.configure", hosts, "--forks=10", "-e", configuration, *more)
+            for more in (["--check"], [], [])
+        )
+        after = playbook([read], hosts, "--forks=10")
+    assert before.rc == predicted.rc == first.rc == second.rc == 0, before.output + predicted.output + first.output
+    everywhere = {(host, "Bring each path to its configuration") for host in hosts}
+    assert predicted.changed() == first.changed() == everywhere
     assert second.changed() == set()
-    assert False
+    assert len(hosts) == 10
+    for host in hosts:
+        assert before.of("addresses", host)["result"]["stdout"] == "0"
+        assert after.of("rules", host)["result"]["stdout_lines"] == RULES
+
+
+def test_one_process_serves_all_routers_of_a_run_and_ends_with_it(playbook, hosts):
+    run = playbook(
+        [
+            OPEN,
+            {"name": "same", "outofband.chr.api_bridge": {"idle_timeout": 60}, "register": "again"},
+            {"ansible.builtin.assert": {"that": ["again.password == bridge.password", "again.port == bridge.port"]}},
+            KEEP_LOGIN,
+            {
+                "name": "processes",
+                "ansible.builtin.shell": "grep -alF _bridge/process.py /proc/[0-9]*/cmdline || true",
+                "run_once": True,
+                **LOCALLY,
+            },
+            {
+                "name": "add",
+                "community.routeros.api": {**LOGIN, "path": "ip dns static", "add": "name={{ inventory_hostname }}"},
+                **LOCALLY,
+            },
+            {"name": "close", "outofband.chr.api_bridge": {"state": "stopped"}},
+            {"name": "close again", "outofband.chr.api_bridge": {"state": "stopped"}},
+        ],
+        hosts,
+        "-vvvv",
+    )
+    assert run.rc == 0, run.output
+    logins = [json.loads((playbook.folder / f"{host}.json").read_text()) for host in hosts]
+    assert {len({one[key] for one in logins}) for key in ("port", "password")} == {3}
+    assert {(one["hostname"], one["tls"]) for one in logins} == {("127.0.0.1", False)}
+    assert not run.of("open", "chr0")["result"].get("changed")
+    lines = run.of("processes")["result"]["stdout_lines"]
+    assert len([line for line in lines if "/self/" not in line]) >= 1
+    for host in hosts:
+        assert run.of("add", host)["result"]["changed"]
+        assert run.of("close", host)["result"]["stopped"] is True
+        assert run.of("close again", host)["result"]["stopped"] is False
+    # Nothing tells the password, at any verbosity, and nothing is left.
+    assert not [one for one in logins if one["password"] in run.output]
+    left = [path for path in (playbook.folder / "home").rglob("*") if path.is_file()]
+    assert not [path for path in left if any(one["password"] in path.read_text(errors="replace") for one in logins)]
+    assert not [path for path in (playbook.folder / "home" / "cp").iterdir() if path.name != "bridge.lock"]
+    assert all(gone(one["port"]) for one in logins)
+
+
+@pytest.mark.parametrize("how", ["end", "SIGINT", "SIGKILL"])
+def test_the_process_ends_with_the_run_however_that_ends(playbook, hosts, how):
+    before = set(processes())
+    tasks = [OPEN, KEEP_LOGIN]
+    if how != "end":
+        tasks += [{"ansible.builtin.wait_for": {"timeout": 60}, **LOCALLY}]
+    process = playbook.start(tasks, {"chr0": hosts["chr0"]})
+    login = playbook.folder / "chr0.json"
+    try:
+        if how != "end":
+            deadline = time.monotonic() + 30
+            while not login.exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            (mine,) = set(processes()) - before
+            environment = Path(f"/proc/{mine}/environ").read_bytes() + Path(f"/proc/{mine}/cmdline").read_bytes()
+            assert json.loads(login.read_text())["password"].encode() not in environment
+            (control,) = (playbook.folder / "home" / "cp").glob("bridge-*")
+            assert control.stat().st_mode & 0o777 == 0o600
+            process.send_signal(getattr(signal, how))
+        process.communicate(timeout=60)
+        deadline = time.monotonic() + 5
+        while set(processes()) - before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert set(processes()) == before
+        assert gone(json.loads(login.read_text())["port"])
+        assert not list((playbook.folder / "home" / "cp").glob("bridge-*"))
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason"), [("vmware", "returns no output of a script"), ("xenapi", "would restart the router")]
+)
+def test_a_backend_that_cannot_carry_it_is_refused_at_once_with_the_reason(playbook, backend, reason):
+    with hypervisor(backend, ["chr1"], cache()) as hosts:
+        run = playbook([OPEN], hosts)
+    assert run.rc == 2
+    assert reason in run.of("open")["result"]["msg"]
+    assert not (playbook.folder / "home" / "cp" / "bridge.lock").exists()
