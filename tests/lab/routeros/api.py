@@ -50,7 +50,7 @@ class ApiSwitches:
     sends_empty: bool = False
     """``!empty`` comes where a list has no item, as from 7.18 on; many clients do not know it."""
     two_traps: bool = False
-    """A menu that is not there is reported in two ``!trap``, as seen on 7.1 and later."""
+    """A menu that is not there is reported in two ``!trap``, as seen on 7.1 to 7.14."""
 
 
 class ApiService:
@@ -196,8 +196,11 @@ class _Session:
         try:
             menu, spec = _command(self._router.root, sentence)
         except ScriptError as error:
-            prefix = [["!trap", "=message=no such command or directory"]] if self._switches.two_traps else []
-            self._send([*prefix, ["!trap", f"=message={error.text}"], ["!done"]], sentence.tag)
+            traps = [["!trap", f"=message={error.text}"], ["!done"]]
+            if self._switches.two_traps and error.text == "no such command prefix":
+                missing = sentence.command.rpartition("/")[0].rpartition("/")[2]
+                traps.insert(0, ["!trap", f"=message=no such command or directory ({missing})"])
+            self._send(traps, sentence.tag)
             return
         stop = threading.Event()
         arguments = (sentence, menu, spec, stop)
@@ -328,13 +331,8 @@ class _Command:
 
     def _print(self, sends_empty: bool) -> list[list[str]]:
         menu = self._menu.behaviour
-        if isinstance(menu, SettingsMenu):
-            items = [menu.item(self._router)]
-        else:
-            items = menu.rows(self._router)
-            if "from" in self._call.args:
-                wanted = [one.number for one in self._call.args["from"].items]
-                items = [item for item in items if item.number in wanted]
+        of_settings = isinstance(menu, SettingsMenu)
+        items = [menu.item(self._router)] if of_settings else menu.listed(self._router, self._call.args)
         items = [item for item in items if fits(self._sentence.queries, self._reader(item))]
         if "count-only" in self._call.args:
             return [["!done", f"=ret={len(items)}"]]

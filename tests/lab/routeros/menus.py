@@ -176,6 +176,14 @@ class ItemMenu(BaseMenu):
         """The items, in order."""
         return self.table(router).items
 
+    def listed(self, router: Router, given: dict[str, Any]) -> list[Item]:
+        """What ``print`` shows with these arguments."""
+        rows = self.rows(router)
+        if "from" in given:
+            wanted = [item.number for item in self.select(router, given["from"])]
+            return [item for item in rows if item.number in wanted]
+        return rows
+
     def check(self, router: Router, item: Item) -> None:
         """Refuse a bad combination, and fill in what follows from other properties.
 
@@ -422,9 +430,9 @@ def as_array(menu: BaseMenu, router: Router, item: Item, with_id: bool, with_fla
 
 def _print(call: Call) -> Value:
     menu = _items(call)
-    rows = menu.rows(call.router)
-    wanted = menu.select(call.router, call.args["from"]) if "from" in call.args else rows
-    numbered = [(index, item) for index, item in enumerate(rows) if item in wanted and call.test(item)]
+    wanted = {item.number for item in menu.listed(call.router, call.args)}
+    rows = enumerate(menu.rows(call.router))
+    numbered = [(index, item) for index, item in rows if item.number in wanted and call.test(item)]
     if "count-only" in call.args:
         if "as-value" not in call.args:
             _emit(call, [str(len(numbered))])

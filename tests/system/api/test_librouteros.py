@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import typing as t
 
 import librouteros
@@ -248,10 +249,11 @@ def test_scripts_run_and_the_router_reboots(endpoint: Endpoint, api: librouteros
     api.path("/system/script").update(**{".id": "s1", "source": ":error boom"})
     with pytest.raises(TrapError, match="boom"):
         tuple(api("/system/script/run", number="s1"))
-    ordered: list[str] = []
-    endpoint.router.on_power = ordered.append
+    ordered: queue.Queue[str] = queue.Queue()
+    endpoint.router.on_power = ordered.put
     tuple(api("/system/reboot"))
-    assert ordered == ["reboot"]
+    assert ordered.get(timeout=10) == "reboot"
+    assert ordered.empty()
 
 
 def test_a_session_does_not_outlive_a_reboot(endpoint: Endpoint, api: librouteros.Api) -> None:
