@@ -418,12 +418,14 @@ def _get(call: Call) -> Value:
     return as_array(menu, call.router, items[0], with_id=True)
 
 
-def as_array(menu: BaseMenu, router: Router, item: Item, with_id: bool, with_flags: bool = True) -> Array:
+def as_array(
+    menu: BaseMenu, router: Router, item: Item, with_id: bool, with_flags: bool = True, with_counters: bool = True
+) -> Array:
     """All properties of an item that have a value."""
     result = Array([], {".id": item.value(".id")} if with_id else {})
     for prop in menu.visible(router):
         value = item.value(prop.name)
-        if not is_void(value) and (with_flags or not prop.flag):
+        if not is_void(value) and (with_flags or not prop.flag) and (with_counters or not prop.counter):
             result.keyed[prop.name] = value
     return result
 
@@ -438,8 +440,8 @@ def _print(call: Call) -> Value:
             _emit(call, [str(len(numbered))])
         return len(numbered)
     if "as-value" in call.args:
-        flags = call.router.as_value_flags
-        arrays = [as_array(menu, call.router, item, with_id=True, with_flags=flags) for _unused, item in numbered]
+        flags, counters = call.router.as_value_flags, call.router.as_value_counters or "stats" in call.args
+        arrays = [as_array(menu, call.router, item, True, flags, counters) for _unused, item in numbered]
         return Array([_chosen(call, array) for array in arrays])
     columns = [prop for prop in menu.visible(call.router) if _wanted(call, prop.name)]
     columns = [prop for prop in columns if "stats" in call.args or not prop.counter]
