@@ -36,8 +36,8 @@ def programs(cache: Path) -> Path:
 
     Raises Missing.
     """
-    python = "{}.{}".format(*sys.version_info)
-    folder = cache / f"judges-{python}-{hashlib.sha256(PROGRAMS.read_bytes()).hexdigest()[:16]}"
+    digest = hashlib.sha256(PROGRAMS.read_bytes() + sys.version.encode()).hexdigest()
+    folder = cache / f"judges-{digest[:16]}"
     complete = folder / "complete"
     with _locked(cache):
         if not complete.exists():

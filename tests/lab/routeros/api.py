@@ -116,13 +116,14 @@ class _Session:
         client.settimeout(switches.send_seconds)
         self._buffer, self._at = b"", 0
         self._sending = threading.Lock()
-        self._logged_in = False
+        self._logged_in = self._gone = False
         self._booted_at = router.booted_at
         self._running: dict[threading.Event, str | None] = {}
         """Commands that take long, by the event that stops them, with their tags."""
 
     def end(self) -> None:
-        """Close the connection and stop what it runs."""
+        """Close the connection, stop what it runs, and do nothing of what it still wants."""
+        self._gone = True
         for stop in list(self._running):
             stop.set()
         with contextlib.suppress(OSError):
@@ -131,7 +132,7 @@ class _Session:
     def serve(self) -> None:
         """Answer until the client or the router is gone. Raises OSError."""
         try:
-            while True:
+            while not self._gone:
                 if self._logged_in and self._at == len(self._buffer):
                     select.select([self._client], [], [])
                 if words := read_sentence(self._read):
@@ -221,8 +222,10 @@ class _Session:
         except PowerEvent as event:
             answer, power = [["!done"]], event.action
         self._running.pop(stop, None)
-        with contextlib.suppress(OSError):
+        try:
             self._send(answer, sentence.tag)
+        except OSError:
+            self.end()
         self._router.changed()
         if power:
             self.end()

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import socket
+import time
 
 import pytest
 
@@ -126,3 +128,29 @@ def test_two_traps_for_a_menu_that_is_missing() -> None:
     traps = [["!trap", "=message=no such command or directory (routerboard)"]]
     traps += [["!trap", "=message=no such command prefix"], ["!done"]]
     assert asked(ApiSwitches(two_traps=True), "/system/routerboard/print") == b"".join(map(encoded, traps))
+
+
+def test_a_session_ends_with_a_reboot() -> None:
+    router = Router()
+    with ApiService(router) as service, socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(encoded(["/login", "=name=admin", "=password="]))
+        assert client.recv(100) == encoded(["!done"])
+        router.clock.shift(60)
+        router.reboot()
+        client.sendall(encoded(["/system/identity/set", "=name=late"]))
+        assert client.recv(100) == b""
+    assert router.identity == "MikroTik"
+
+
+def test_nothing_more_is_done_for_a_client_that_does_not_read() -> None:
+    router = Router()
+    router.settings["system note"] = {"note": "n" * 4_000_000}
+    switches = ApiSwitches(send_seconds=0.3)
+    with ApiService(router, switches) as service, socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(encoded(["/login", "=name=admin", "=password="]))
+        client.sendall(encoded(["/system/note/print"]) * 3 + encoded(["/system/identity/set", "=name=late"]))
+        time.sleep(1.5)
+        with contextlib.suppress(ConnectionError):
+            while client.recv(1 << 20):
+                pass
+    assert router.identity == "MikroTik"

@@ -400,10 +400,12 @@ def test_counters() -> None:
     assert "77" in "".join(lines(router, "/ip firewall filter print stats"))
     assert "77" not in "".join(lines(router, "/ip firewall filter print detail"))
     assert lines(router, ":put [/ip firewall filter get 0 bytes]") == ["77"]
-    count = ":put ([/ip firewall filter print {} as-value]->0->\"packets\")"
-    assert lines(router, count.format("stats") + "\n" + count.format("")) == ["3", ""]
+    with_stats, without = (
+        f':put ([/ip firewall filter print {word}as-value]->0->"packets")' for word in ("stats ", "")
+    )
+    assert lines(router, f"{with_stats}\n{without}") == ["3", ""]
     router.as_value_counters = True
-    assert lines(router, count.format("")) == ["3"]
+    assert lines(router, without) == ["3"]
     lines(router, "/ip firewall filter reset-counters [find comment=counted]; /interface reset-counters ether1")
     assert (rule.value("bytes"), rule.value("packets")) == (0, 0)
 
