@@ -233,7 +233,7 @@ def stage(session: nox.Session) -> Path:
 
 
 def run_pytest(session: nox.Session, *tests: str, dialects: tuple[str, ...] = ()) -> None:
-    session.install("-r", str(REQUIREMENTS / "system.txt"))
+    session.install("-r", str(REQUIREMENTS / "system.txt"), "-r", str(REQUIREMENTS / "judges.txt"))
     for requirement in toolchain.backend_requirements():
         # The tests name the library that is missing, and only those of its backend are left out.
         if not toolchain.why_not_installable(requirement, str(Path(session.bin) / "python")):

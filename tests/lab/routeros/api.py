@@ -50,7 +50,7 @@ class ApiSwitches:
     sends_empty: bool = False
     """``!empty`` comes where a list has no item, as from 7.18 on; many clients do not know it."""
     two_traps: bool = False
-    """A menu that is not there is reported in two ``!trap``, as seen on 7.1 and later."""
+    """A menu that is not there is reported in two ``!trap``, as seen on 7.1 to 7.14."""
 
 
 class ApiService:
@@ -116,13 +116,14 @@ class _Session:
         client.settimeout(switches.send_seconds)
         self._buffer, self._at = b"", 0
         self._sending = threading.Lock()
-        self._logged_in = False
+        self._logged_in = self._gone = False
         self._booted_at = router.booted_at
         self._running: dict[threading.Event, str | None] = {}
         """Commands that take long, by the event that stops them, with their tags."""
 
     def end(self) -> None:
-        """Close the connection and stop what it runs."""
+        """Close the connection, stop what it runs, and do nothing of what it still wants."""
+        self._gone = True
         for stop in list(self._running):
             stop.set()
         with contextlib.suppress(OSError):
@@ -131,7 +132,7 @@ class _Session:
     def serve(self) -> None:
         """Answer until the client or the router is gone. Raises OSError."""
         try:
-            while True:
+            while not self._gone:
                 if self._logged_in and self._at == len(self._buffer):
                     select.select([self._client], [], [])
                 if words := read_sentence(self._read):
@@ -196,8 +197,11 @@ class _Session:
         try:
             menu, spec = _command(self._router.root, sentence)
         except ScriptError as error:
-            prefix = [["!trap", "=message=no such command or directory"]] if self._switches.two_traps else []
-            self._send([*prefix, ["!trap", f"=message={error.text}"], ["!done"]], sentence.tag)
+            traps = [["!trap", f"=message={error.text}"], ["!done"]]
+            if self._switches.two_traps and error.text == "no such command prefix":
+                missing = sentence.command.rpartition("/")[0].rpartition("/")[2]
+                traps.insert(0, ["!trap", f"=message=no such command or directory ({missing})"])
+            self._send(traps, sentence.tag)
             return
         stop = threading.Event()
         arguments = (sentence, menu, spec, stop)
@@ -218,8 +222,10 @@ class _Session:
         except PowerEvent as event:
             answer, power = [["!done"]], event.action
         self._running.pop(stop, None)
-        with contextlib.suppress(OSError):
+        try:
             self._send(answer, sentence.tag)
+        except OSError:
+            self.end()
         self._router.changed()
         if power:
             self.end()
@@ -328,13 +334,8 @@ class _Command:
 
     def _print(self, sends_empty: bool) -> list[list[str]]:
         menu = self._menu.behaviour
-        if isinstance(menu, SettingsMenu):
-            items = [menu.item(self._router)]
-        else:
-            items = menu.rows(self._router)
-            if "from" in self._call.args:
-                wanted = [one.number for one in self._call.args["from"].items]
-                items = [item for item in items if item.number in wanted]
+        of_settings = isinstance(menu, SettingsMenu)
+        items = [menu.item(self._router)] if of_settings else menu.listed(self._router, self._call.args)
         items = [item for item in items if fits(self._sentence.queries, self._reader(item))]
         if "count-only" in self._call.args:
             return [["!done", f"=ret={len(items)}"]]

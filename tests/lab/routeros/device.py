@@ -111,7 +111,9 @@ class Router:
         self.export_errors: tuple[str, ...] = ()
         """Lines such as ``#error exporting /ip socks`` that ``/export`` has instead of menus."""
         self.as_value_flags = True
-        """``print as-value`` has the flags: disabled, dynamic, invalid, running."""
+        """``print as-value`` has the properties that are flags, as ``disabled`` and ``dynamic``."""
+        self.as_value_counters = False
+        """``print as-value`` has counters, too, and not only ``print stats as-value``."""
         self.values_with_crlf = False
         """A line end inside a value is printed as two characters."""
         self.machine = os.urandom(8).hex()

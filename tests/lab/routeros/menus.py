@@ -176,6 +176,14 @@ class ItemMenu(BaseMenu):
         """The items, in order."""
         return self.table(router).items
 
+    def listed(self, router: Router, given: dict[str, Any]) -> list[Item]:
+        """What ``print`` shows with these arguments."""
+        rows = self.rows(router)
+        if "from" in given:
+            wanted = [item.number for item in self.select(router, given["from"])]
+            return [item for item in rows if item.number in wanted]
+        return rows
+
     def check(self, router: Router, item: Item) -> None:
         """Refuse a bad combination, and fill in what follows from other properties.
 
@@ -414,28 +422,30 @@ def _get(call: Call) -> Value:
     return as_array(menu, call.router, items[0], with_id=True)
 
 
-def as_array(menu: BaseMenu, router: Router, item: Item, with_id: bool, with_flags: bool = True) -> Array:
+def as_array(
+    menu: BaseMenu, router: Router, item: Item, with_id: bool, with_flags: bool = True, with_counters: bool = True
+) -> Array:
     """All properties of an item that have a value."""
     result = Array([], {".id": item.value(".id")} if with_id else {})
     for prop in menu.visible(router):
         value = item.value(prop.name)
-        if not is_void(value) and (with_flags or not prop.flag):
+        if not is_void(value) and (with_flags or not prop.flag) and (with_counters or not prop.counter):
             result.keyed[prop.name] = value
     return result
 
 
 def _print(call: Call) -> Value:
     menu = _items(call)
-    rows = menu.rows(call.router)
-    wanted = menu.select(call.router, call.args["from"]) if "from" in call.args else rows
-    numbered = [(index, item) for index, item in enumerate(rows) if item in wanted and call.test(item)]
+    wanted = {item.number for item in menu.listed(call.router, call.args)}
+    rows = enumerate(menu.rows(call.router))
+    numbered = [(index, item) for index, item in rows if item.number in wanted and call.test(item)]
     if "count-only" in call.args:
         if "as-value" not in call.args:
             _emit(call, [str(len(numbered))])
         return len(numbered)
     if "as-value" in call.args:
-        flags = call.router.as_value_flags
-        arrays = [as_array(menu, call.router, item, with_id=True, with_flags=flags) for _unused, item in numbered]
+        flags, counters = call.router.as_value_flags, call.router.as_value_counters or "stats" in call.args
+        arrays = [as_array(menu, call.router, item, True, flags, counters) for _unused, item in numbered]
         return Array([_chosen(call, array) for array in arrays])
     columns = [prop for prop in menu.visible(call.router) if _wanted(call, prop.name)]
     columns = [prop for prop in columns if "stats" in call.args or not prop.counter]

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from .interfaces import COMMENT, DISABLED, DYNAMIC, INVALID
 from .kinds import (
@@ -25,6 +26,7 @@ from .kinds import (
     several,
 )
 from .menus import RESET_COUNTERS, BaseMenu, Item, ItemMenu, SettingsMenu
+from .specs import CommandSpec, Param
 from .values import Array, Time, Value, parse_ip, parse_prefix
 
 if TYPE_CHECKING:
@@ -48,14 +50,25 @@ _MATCHERS = (
 _ACTION_PARTS = ("address-list", "address-list-timeout", "jump-target")
 _OF_FILTER = ("connection-state", "connection-nat-state", "tcp-flags", "reject-with", "p2p", "tls-host")
 _OF_NAT = ("to-addresses", "to-ports", "same-not-by-dst")
+_OF_MANGLE = (
+    *("connection-state", "connection-nat-state", "tcp-flags", "p2p", "tls-host", "passthrough", "route-dst"),
+    *("new-connection-mark", "new-dscp", "new-mss", "new-packet-mark", "new-priority", "new-routing-mark", "new-ttl"),
+    *("sniff-id", "sniff-target", "sniff-target-port"),
+)
+_OF_RAW = ("tcp-flags", "tls-host")
+_NOT_IN_RAW = (
+    *("connection-mark", "connection-bytes", "connection-limit", "connection-rate", "connection-type"),
+    *("routing-mark", "layer7-protocol", "realm"),
+)
 
 
-def _rules(path: str, actions: tuple[str, ...], own: tuple[str, ...]) -> ItemMenu:
+def _rules(path: str, actions: str, own: tuple[str, ...], lacks: tuple[str, ...] = ()) -> ItemMenu:
+    names = [name for name in (*_MATCHERS, *_ACTION_PARTS, *own) if name not in lacks]
     return ItemMenu(
         path,
         Prop("chain", STRING, required=True),
-        Prop("action", enum(*actions), default="accept"),
-        *(Prop(name, STRING) for name in (*_MATCHERS, *_ACTION_PARTS, *own)),
+        Prop("action", enum(*actions.split()), default="accept"),
+        *(Prop(name, STRING) for name in names),
         Prop("log", BOOL, default=False),
         Prop("log-prefix", STRING, default=""),
         *(Prop(name, VALUE, default=0, read_only=True, counter=True) for name in ("bytes", "packets")),
@@ -77,6 +90,30 @@ class AddressListMenu(ItemMenu):
 
     def check(self, router: Router, item: Item) -> None:
         item.values.setdefault("creation-time", router.date_time(router.clock.now()))
+
+
+class RouteMenu(ItemMenu):
+    """``/ip route``."""
+
+    def check(self, router: Router, item: Item) -> None:
+        item.values["active"] = item.value("disabled") is not True
+        item.values["static"] = True
+
+
+class LeaseMenu(ItemMenu):
+    """``/ip dhcp-server lease``."""
+
+    def commands(self, version: tuple[int, ...]) -> tuple[CommandSpec, ...]:
+        found = super().commands(version)
+        active = (Param("active", "flag"),)
+        return tuple(replace(spec, params=spec.params + active) if spec.name == "print" else spec for spec in found)
+
+    def listed(self, router: Router, given: dict[str, Any]) -> list[Item]:
+        rows = super().listed(router, given)
+        return [item for item in rows if item.value("status") == "bound"] if "active" in given else rows
+
+    def check(self, router: Router, item: Item) -> None:
+        item.values.setdefault("status", "waiting")
 
 
 class ArpMenu(ItemMenu):
@@ -105,9 +142,15 @@ _NAT_ACTIONS = (
     "accept add-dst-to-address-list add-src-to-address-list dst-nat jump log masquerade netmap "
     "passthrough redirect return same src-nat"
 )
+_MANGLE_ACTIONS = (
+    "accept add-dst-to-address-list add-src-to-address-list change-dscp change-mss change-ttl clear-df "
+    "fasttrack-connection jump log mark-connection mark-packet mark-routing passthrough return route "
+    "set-priority sniff-pc sniff-tzsp strip-ipv4-options"
+)
+_RAW_ACTIONS = "accept add-dst-to-address-list add-src-to-address-list drop jump log notrack passthrough return"
 
 MENUS: tuple[BaseMenu, ...] = (
-    ItemMenu(
+    RouteMenu(
         "ip route",
         Prop("dst-address", NETWORK, default=parse_prefix("0.0.0.0/0")),
         Prop("gateway", STRING),
@@ -119,6 +162,8 @@ MENUS: tuple[BaseMenu, ...] = (
         Prop("target-scope", number(0, 255), default=10),
         Prop("blackhole", BOOL),
         DISABLED,
+        Prop("active", BOOL, read_only=True, flag="A"),
+        Prop("static", BOOL, read_only=True, flag="S"),
         DYNAMIC,
         COMMENT,
         key=".id",
@@ -183,8 +228,10 @@ MENUS: tuple[BaseMenu, ...] = (
         without="add remove",
         start=_services(),
     ),
-    _rules("ip firewall filter", tuple(_FILTER_ACTIONS.split()), _OF_FILTER),
-    _rules("ip firewall nat", tuple(_NAT_ACTIONS.split()), _OF_NAT),
+    _rules("ip firewall filter", _FILTER_ACTIONS, _OF_FILTER),
+    _rules("ip firewall nat", _NAT_ACTIONS, _OF_NAT),
+    _rules("ip firewall mangle", _MANGLE_ACTIONS, _OF_MANGLE),
+    _rules("ip firewall raw", _RAW_ACTIONS, _OF_RAW, _NOT_IN_RAW),
     AddressListMenu(
         "ip firewall address-list",
         Prop("list", STRING, required=True),
@@ -198,6 +245,20 @@ MENUS: tuple[BaseMenu, ...] = (
         columns="list address timeout",
     ),
     ItemMenu("ip pool", _NAME, Prop("ranges", STRING, required=True), Prop("next-pool", STRING), COMMENT),
+    ItemMenu(
+        "ip pool used",
+        *(Prop(name, STRING, read_only=True) for name in ("pool", "address", "owner", "info")),
+        key=".id",
+        without="add set remove from export",
+        exported=False,
+    ),
+    ItemMenu(
+        "ip firewall connection",
+        *(Prop(name, STRING, read_only=True) for name in ("protocol", "src-address", "dst-address", "tcp-state")),
+        key=".id",
+        without="add set",
+        exported=False,
+    ),
     ItemMenu(
         "ip dhcp-client",
         Prop("interface", INTERFACE, required=True, unique=True),
@@ -236,11 +297,15 @@ MENUS: tuple[BaseMenu, ...] = (
         key=".id",
         unset=(0,),
     ),
-    ItemMenu(
+    LeaseMenu(
         "ip dhcp-server lease",
         Prop("address", _ANY_IP, required=True),
         Prop("mac-address", MAC),
         Prop("server", reference("ip dhcp-server", "name", "all"), default="all"),
+        *(
+            Prop(name, STRING, read_only=True)
+            for name in ("status", "active-address", "active-mac-address", "host-name")
+        ),
         DISABLED,
         DYNAMIC,
         COMMENT,

@@ -12,7 +12,15 @@ from .values import is_void, quote
 if TYPE_CHECKING:
     from .menus import Item, ItemMenu
 
-_FLAG_NAMES = {"X": "DISABLED", "D": "DYNAMIC", "R": "RUNNING", "I": "INVALID", "C": "COMPLETE"}
+_FLAG_NAMES = {
+    "X": "DISABLED",
+    "D": "DYNAMIC",
+    "R": "RUNNING",
+    "I": "INVALID",
+    "C": "COMPLETE",
+    "A": "ACTIVE",
+    "S": "STATIC",
+}
 Numbered = list[tuple[int, "Item"]]
 
 
@@ -90,7 +98,7 @@ def _table(menu: ItemMenu, columns: list[Prop], rows: Numbered, chosen: bool) ->
         return []
     names = [prop for prop in columns if not prop.flag and prop.name != "comment"]
     if menu.columns and not chosen:
-        names = [prop for prop in names if prop.name in menu.columns]
+        names = [prop for prop in names if prop.name in menu.columns or prop.counter]
     names = [prop for prop in names if any(shown(item.value(prop.name)) for _unused, item in rows)]
     marks = [flags(columns, item) for _unused, item in rows]
     mark_width = max(len(mark) for mark in marks)

@@ -309,3 +309,109 @@ def test_the_router_refuses(source: str, message: str | None) -> None:
     assert outcome.exitcode == -1
     if message is not None:
         assert outcome.output.decode() == message + "\r\n"
+
+
+FLAGGED = {
+    "ip address": "address=10.3.3.3/24 interface=ether1",
+    "ip arp": "address=10.3.3.3 interface=ether1",
+    "ip firewall filter": "chain=input",
+    "ip firewall nat": "chain=srcnat",
+}
+
+
+@pytest.mark.parametrize("menu", FLAGGED)
+def test_flags_are_properties(menu: str) -> None:
+    router = Router()
+    source = f"""
+/{menu}
+:local new [add {FLAGGED[menu]} disabled=yes]
+:put [get $new dynamic]
+:put [get $new invalid]
+:put ([get $new]->"dynamic")
+:put ([print as-value where .id=$new]->0->"disabled")
+:put [:len [find where dynamic and .id=$new]]
+:put [:len [find where !dynamic and .id=$new]]
+"""
+    assert lines(router, source) == ["false", "false", "false", "true", "0", "1"]
+
+
+def test_what_the_router_made_itself_is_dynamic() -> None:
+    source = """
+:put [/ip address find where dynamic]
+:put ([/ip address get *1]->"dynamic")
+:put [/ip arp find where dynamic=yes complete]
+"""
+    assert lines(Router(), source) == ["*1", "true", "*1"]
+
+
+def test_an_address_is_invalid_without_its_interface() -> None:
+    router = Router()
+    source = """
+/interface bridge add name=br1
+/ip address add address=10.3.3.3/24 interface=br1
+/interface bridge remove br1
+:put [/ip address find where invalid]
+:put [/ip address print]
+"""
+    shown = lines(router, source)
+    assert shown[0] == "*2"
+    assert "I - INVALID" in shown[1]
+
+
+def test_as_value_without_flags() -> None:
+    router = Router()
+    router.as_value_flags = False
+    source = """
+:foreach name,value in=([/ip address print as-value]->0) do={ :put $name }
+:put ([/ip address get *1]->"disabled")
+:put ([/ip address get *1]->"dynamic")
+:put [:len ([/interface print as-value]->0->"running")]
+"""
+    assert lines(router, source) == [".id", "actual-interface", "address", "interface", "network", "false", "true", "0"]
+
+
+def test_unset_takes_one_value_away() -> None:
+    router = Router()
+    source = """
+/ip firewall filter
+add chain=input protocol=tcp dst-port=22 comment=x
+add chain=input protocol=udp dst-port=22
+unset [find] dst-port
+:put [:len [find where dst-port]]
+:put [get 0 protocol]
+"""
+    assert lines(router, source) == ["0", "tcp"]
+    for name in ("chain", "bytes", "action"):
+        assert router.run(f"/ip firewall filter unset 0 {name}").exitcode == -1
+
+
+def test_unset_is_where_the_version_has_it() -> None:
+    for version, exitcode in (("7.22", -1), ("7.24", 0)):
+        router = Router(version=version)
+        lines(router, "/system script add name=s comment=x")
+        assert router.run("/system script unset s comment").exitcode == exitcode
+
+
+def test_counters() -> None:
+    router = Router()
+    lines(router, "/ip firewall filter add chain=input comment=counted")
+    rule = router.items("ip firewall filter")[0]
+    rule.values.update(bytes=77, packets=3)
+    assert "77" in "".join(lines(router, "/ip firewall filter print stats"))
+    assert "77" not in "".join(lines(router, "/ip firewall filter print detail"))
+    assert lines(router, ":put [/ip firewall filter get 0 bytes]") == ["77"]
+    with_stats, without = (
+        f':put ([/ip firewall filter print {word}as-value]->0->"packets")' for word in ("stats ", "")
+    )
+    assert lines(router, f"{with_stats}\n{without}") == ["3", ""]
+    router.as_value_counters = True
+    assert lines(router, without) == ["3"]
+    lines(router, "/ip firewall filter reset-counters [find comment=counted]; /interface reset-counters ether1")
+    assert (rule.value("bytes"), rule.value("packets")) == (0, 0)
+
+
+def test_leases_in_use() -> None:
+    router = Router()
+    lines(router, "/ip dhcp-server lease; add address=10.1.1.1; add address=10.1.1.2")
+    router.items("ip dhcp-server lease")[1].values["status"] = "bound"
+    assert lines(router, ":put [/ip dhcp-server lease print count-only active]") == ["1", "1"]
