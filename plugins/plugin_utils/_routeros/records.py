@@ -21,7 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import ex
 
 _KEY = re.compile(rb"([^ \r\n@][^ \r\n]*) (\d+):")
 # What follows a value: the end, or a line that begins a property or a record.
-_NEXT = re.compile(rb"(?:\r?\n)+(?:@\r?\n|[a-z.][a-z0-9.,-]* \d+:|\Z)|\r?\Z")
+_NEXT = re.compile(rb"(?:\r?\n)+(?:@\r?\n|[a-z.][a-z0-9.,;-]* \d+:|\Z)|\r?\Z")
 _RecordT = t.TypeVar("_RecordT")
 _DIGITS = 12  # of a length; no output is that long
 

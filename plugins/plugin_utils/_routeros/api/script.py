@@ -27,15 +27,13 @@ Sentence = list[bytes]
 
 # One property: k is its name, v its value.
 _PROPERTY = """\
-:if ([:typeof $v] = "array") do={
+:if ([:typeof $v] = "array") do={{
 :local t ""
-:foreach e in=$v do={ :set t ($t . "," . [:tostr $e]) }
-:put ($k . ",array " . [:len $t] . ":" . $t)
-} else={ :put ($k . "," . [:typeof $v] . " " . [:len [:tostr $v]] . ":" . $v) }
+:foreach e in=$v do={{ :set t ($t . "," . [:tostr $e]) }}
+:put ($k . "{sign}array " . [:len $t] . ":" . $t)
+}} else={{ :put ($k . "{sign}" . [:typeof $v] . " " . [:len [:tostr $v]] . ":" . $v) }}
 """
-_FLAG = """\
-:put ($k . ",bool " . [:len [:tostr ($g->$k)]] . ":" . ($g->$k))
-"""
+_SHOWN, _FROM_GET = _PROPERTY.format(sign=","), _PROPERTY.format(sign=";")
 _WANTED = """\
 :if ([:typeof [:find $p ",$k,"]] != "nil") do={{
 {property}}}
@@ -53,31 +51,33 @@ _RECORDS = """\
 :put "@"
 :foreach k,v in=$i do={{
 {property}}}
-{flags}}}
+{missing}}}
 """
 
-# It is not known whether every version shows the flags of an item (disabled, dynamic, running)
-# as-value. The command get shows them. Which ones are missing is found out with the first item, and
-# with others that have more properties. If none is missing, the other items are not asked.
-_BEFORE_FLAGS = """\
+# It is not known which properties each version shows as-value: some say that it leaves out flags
+# (disabled, dynamic, running) or counters. The command get shows all. Which ones are missing is
+# found out with the first item, and with others that have more properties. If none is missing, the
+# other items are not asked. The key of such a property has ``;`` before its type.
+_BEFORE_MISSING = """\
 :local more true
 :local most 0
-:local flags [:toarray ""]
+:local missing [:toarray ""]
 """
-_FLAGS = """\
+_MISSING = """\
 :if ($more) do={{
 :local g [:toarray ""]
 :do {{ :set g [{menu} get ($i->".id")] }} on-error={{}}
 :if ([:len $g] > $most) do={{
 :set most [:len $g]
-:set flags [:toarray ""]
+:set missing [:toarray ""]
 :foreach k,v in=$g do={{
-:if (([:typeof $v] = "bool") && ([:typeof ($i->$k)] = "nothing")) do={{ :set ($flags->[:len $flags]) $k }}
+:if (([:typeof ($i->$k)] = "nothing") && ([:pick $k 0] != ".")) do={{ :set ($missing->[:len $missing]) $k }}
 }}
-:set more ([:len $flags] > 0)
+:set more ([:len $missing] > 0)
 }}
-:foreach k in=$flags do={{
-{flag}}}
+:foreach k in=$missing do={{
+:local v ($g->$k)
+{property}}}
 }}
 """
 
@@ -97,6 +97,8 @@ _LITERAL = ("value-name",)
 """Arguments whose value is the name of a property, which is not written in quotes."""
 _SWITCHES = ("once", "detail", "stats")
 """Arguments that have no value."""
+_OF_ANSWERS = (".proplist", "count-only", "from")
+"""Arguments of print that choose from what has been read."""
 _OF_SCRIPTS = ("as-value", "without-paging")
 _RETURNING = ("add", "find", "get")
 _WITH_RECORDS = (
@@ -115,28 +117,22 @@ class Print:
 
     command: Command
 
-    def __post_init__(self) -> None:
-        """Raise Trap for an argument that print does not have."""
-        for name, value in self.command.attributes.items():
-            if value and name not in (".proplist", "from", *_NUMBERS):
-                raise Trap(f"unknown parameter {name}")
-
     def source(self, start: int, end: int | None) -> str:
         """Return the script for the items *start* to *end*."""
         switches = "".join(
             f" {name}"
             for name, value in self.command.attributes.items()
-            if not value and name not in (".proplist", "count-only", *_OF_SCRIPTS)
+            if value not in (b"no", b"false") and name not in (*_OF_ANSWERS, *_NUMBERS, *_OF_SCRIPTS)
         )
         needed = self._needed()
-        shown, flag = (one if needed is None else _WANTED.format(property=one) for one in (_PROPERTY, _FLAG))
+        shown, missing = (one if needed is None else _WANTED.format(property=one) for one in (_SHOWN, _FROM_GET))
         return _RECORDS.format(
             command=f"{_line(*self.command.menu, 'print')}{switches}",
-            before=_BEFORE_FLAGS
+            before=_BEFORE_MISSING
             + ("" if needed is None else f":local p {quote(b',%s,' % b','.join(sorted(needed)))}\n"),
             chosen="$r" if end is None else f"[:pick $r {start} {end}]",
             property=shown,
-            flags=_FLAGS.format(menu=_line(*self.command.menu), flag=flag),
+            missing=_MISSING.format(menu=_line(*self.command.menu), property=missing),
         )
 
     def records(self, output: bytes, limit: int | None) -> list[Record]:
@@ -196,9 +192,9 @@ def plan(command: Command) -> Print | Order:
         return [*(_section(one, None) for one in _records(command, output)), [b"!done"]]
 
     if command.name in _RETURNING:
-        return Order(before + _VALUE.format(command=line, property=_PROPERTY), returned)
+        return Order(before + _VALUE.format(command=line, property=_SHOWN), returned)
     if command.bounded or whole in _WITH_RECORDS:
-        source = _RECORDS.format(command=line, before="", chosen="$r", property=_PROPERTY, flags="")
+        source = _RECORDS.format(command=line, before="", chosen="$r", property=_SHOWN, missing="")
         return Order(before + source, sections)
     goes_down = whole in (("system", "reboot"), ("system", "shutdown"))
     return Order(f"{before}{line}\n", lambda _output: [[b"!done"]], goes_down)

@@ -20,6 +20,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values imp
 _TIME = re.compile(rb"(-?)(?:(\d{1,9})w)?(?:(\d{1,9})d)?(\d{1,9}):(\d\d):(\d\d)(?:\.(\d{1,9}))?\Z")
 # Times of day are times in a script, too, and the API shows them as they are.
 _TIMES_OF_DAY = {("system", "clock"): b"time", ("system", "scheduler"): b"start-time", ("log",): b"time"}
+_KEY = re.compile(rb"(.*)([,;])([a-z0-9-]+)", re.DOTALL)
 _VOID = (b"nothing", b"nil")
 
 
@@ -37,12 +38,13 @@ Record = dict[bytes, Value]
 def record(menu: tuple[str, ...], printed: t.Mapping[bytes, bytes]) -> Record:
     """Return an item of *menu* from its *printed* form, ``name,type`` with the value.
 
-    What is not set is left out, as the API does.
+    What is not set is left out, as the API does. A key ``name;type`` is of a property that print
+    did not show, so it is not set if it is empty.
     """
     found: Record = {}
     for key, text in printed.items():
-        name, _comma, kind = key.rpartition(b",")
-        if kind in _VOID or (not text and (name == b"comment" or kind == b"bool")):
+        name, sign, kind = _KEY.fullmatch(key).groups() if _KEY.fullmatch(key) else (key, b",", b"str")
+        if kind in _VOID or (not text and (name == b"comment" or sign == b";")):
             continue
         found[name] = Value(kind, _shown(kind, text, name == _TIMES_OF_DAY.get(menu)))
     return found
