@@ -43,6 +43,8 @@ MAY_BE_MISSING = {
     "/routing bgp peer": "facts asks for it where there is no /routing bgp connection: it is RouterOS 6's name for that",
     "/routing bgp instance": "facts shows BGP instances, which RouterOS 7 has from 7.20 on",
     "/routing bgp vpnv4-route": "facts shows what community.routeros.facts shows under that name; RouterOS 6 has it",
+    "/interface ethernet poe": "mktxp, a judge of the bridge, asks for it: a CHR has none",
+    "/interface wifi": "mktxp asks for it: RouterOS has it from 7.13 on",
     ":convert": "a file of a VM on Proxmox VE is printed as base64, or as it is on RouterOS before 7.12",
 }
 """Menus and commands that scripts ask for because a router may not have them, and why.
@@ -53,6 +55,11 @@ Such a script fails as a whole, and its sender goes on without an answer.
 WRONG_ON_PURPOSE = {
     "/nonsense": "a script that is not RouterOS's ends with -1",
     "[/no such menu": "an expression that RouterOS cannot read is told from one that is false",
+    "/ip adress": "a menu that a client of the API misspells is a trap",
+    "/ip nothing": "the same",
+    "/ip address fly": "a command that no menu has is a trap",
+    "adress=": "an argument that a client misspells is a trap",
+    '[/ip address add interface="ether1"]': "a value that a client leaves out is a trap",
 }
 """Parts of lines that tests send in order to see them fail, and why."""
 

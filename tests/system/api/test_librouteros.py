@@ -228,7 +228,7 @@ def test_every_byte_arrives_and_comes_back(endpoint: Endpoint) -> None:
         ("/interface/set", {".id": "nothere", "comment": "x"}, "no such item", 0),
         ("/interface/set", {".id": "ether1", "disabled": "maybe"}, "input does not match any value of disabled", 1),
         ("/user/remove", {".id": "nobody"}, "no such item", 0),
-        ("/user/add", {"name": "admin", "group": "full"}, "failure: already have user with such name", 4),
+        ("/user/add", {"name": "admin", "group": "full", "password": "x"}, "failure: already have user with such name", 4),
         ("/ip/address/remove", {".id": "*1"}, "failure: can not remove dynamic item", 4),
     ],
 )  # fmt: skip

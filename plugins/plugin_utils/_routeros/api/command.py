@@ -22,10 +22,10 @@ _SECRET = re.compile(r"password|passphrase|secret|key|psk|pin\b|authentication|e
 _BOUNDS = {"once", "count", "duration"}
 """Arguments with which a command that goes on by itself comes to an end."""
 _STREAMS = (
-    *("bandwidth-test", "cable-test", "cell-monitor", "discover", "fetch", "flat-snoop", "flood-ping", "follow"),
-    *("frequency-monitor", "frequency-scan", "ip-scan", "listen", "mac-scan", "monitor", "monitor-peers"),
-    *("monitor-slaves", "monitor-traffic", "ping", "ping-speed", "profile", "quick", "scan", "sniff", "snmp-get"),
-    *("snmp-walk", "spectral-scan", "speed-test", "torch", "traceroute"),
+    *("bandwidth-test", "blink", "cable-test", "cell-monitor", "check", "discover", "fetch", "flat-snoop"),
+    *("flood-ping", "follow", "frequency-monitor", "frequency-scan", "ip-scan", "listen", "mac-scan", "monitor"),
+    *("monitor-peers", "monitor-slaves", "monitor-traffic", "ping", "ping-speed", "profile", "quick", "scan"),
+    *("sniff", "snmp-get", "snmp-walk", "snoop", "spectral-scan", "speed-test", "torch", "traceroute", "wps-client"),
 )
 """Commands that go on until somebody ends them."""
 _ENDLESS_PRINTS = {"follow", "follow-only", "interval", "follow-strict"}

@@ -102,11 +102,11 @@ _OF_ANSWERS = (".proplist", "count-only", "from")
 _OF_SCRIPTS = ("as-value", "without-paging")
 _RETURNING = ("add", "find", "get")
 _WITH_RECORDS = (
+    ("certificate", "sign"),
     ("console", "inspect"),
-    ("file", "head"),
-    ("file", "read"),
-    ("file", "tail"),
-    ("system", "package", "update", "check-for-updates"),
+    *(("file", name) for name in ("head", "read", "tail")),
+    ("system", "license", "renew"),
+    *(("system", "package", "update", name) for name in ("check-for-updates", "download", "install")),
 )
 """Commands that end by themselves, and whose answer is records."""
 
