@@ -147,6 +147,7 @@ def test_nothing_more_is_done_for_a_client_that_does_not_read() -> None:
     router.settings["system note"] = {"note": "n" * 4_000_000}
     switches = ApiSwitches(send_seconds=0.3)
     with ApiService(router, switches) as service, socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.settimeout(5)
         client.sendall(encoded(["/login", "=name=admin", "=password="]))
         client.sendall(encoded(["/system/note/print"]) * 3 + encoded(["/system/identity/set", "=name=late"]))
         time.sleep(1.5)
