@@ -54,6 +54,7 @@ def main() -> int:
             waiting(whole)
             libraries(whole)
             inventories(folder, arguments.rounds)
+            bridge(folder / "lab" / "chr01.sock", folder)
             files(folder / "lab" / "chr01.sock")
             files_over_libvirt()
         finally:
@@ -433,6 +434,40 @@ def _bare_scripts(addresses: list[Path], source: bytes, threads: int) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         list(pool.map(one, addresses))
+
+
+def bridge(address: Path, folder: Path, items: int = 1000) -> None:
+    """A print through the API bridge by librouteros, against the script that prints the same
+    records."""
+    import librouteros
+
+    from ansible_collections.outofband.chr.plugins.plugin_utils._bridge import client
+    from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+    from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records import listing
+    from ansible_collections.outofband.chr.plugins.plugin_utils._transport import runs
+    from ansible_collections.outofband.chr.tests.lab.options import options_for
+
+    options = options_for("qemu", "chr01", 10, "auto", folder / "cp", socket=str(address))
+    guest = open_guest(options)
+    lines = (f"add address=10.{one // 250}.{one % 250}.1/24 interface=ether1\n" for one in range(items))
+    assert guest.run(f"/ip address\n{''.join(lines)}".encode(), 60).rc == 0
+    run = runs.begin()
+    began = time.perf_counter()
+    access = client.start("chr01", options, 60.0, 600.0)
+    opened = time.perf_counter() - began
+    try:
+        host, user, password = (access[key] for key in ("hostname", "username", "password"))
+        api = librouteros.connect(host, user, password, port=access["port"], timeout=60)
+        script = _seconds(lambda: guest.run(listing("/ip address").encode(), 60))
+        printed = _seconds(lambda: list(api.path("ip", "address")))
+        one = _seconds(lambda: guest.run(b":put [/system identity get name]", 60))
+        small = _seconds(lambda: list(api.path("system", "identity")))
+    finally:
+        client.end(run, folder / "cp")
+        guest.run(b"/ip address remove [find where !dynamic]", 60)
+    print(f"The API bridge, opened in {opened:.2f} s (the process of a run is started once):")
+    print(f"  {items} addresses          {printed:6.3f} s           {printed / script:4.2f} x the bare script")
+    print(f"  one setting             {small * 1000:6.1f} ms          {small / one:4.2f} x the bare script")
 
 
 def files(address: Path, size: int = 20_000_000) -> None:

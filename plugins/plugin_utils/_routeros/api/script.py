@@ -31,7 +31,7 @@ _PROPERTY = """\
 :local t ""
 :foreach e in=$v do={{ :set t ($t . "," . [:tostr $e]) }}
 :put ($k . "{sign}array " . [:len $t] . ":" . $t)
-}} else={{ :put ($k . "{sign}" . [:typeof $v] . " " . [:len [:tostr $v]] . ":" . $v) }}
+}} else={{ :put "$k{sign}$[:typeof $v] $[:len [:tostr $v]]:$v" }}
 """
 _SHOWN, _FROM_GET = _PROPERTY.format(sign=","), _PROPERTY.format(sign=";")
 _WANTED = """\
