@@ -62,6 +62,16 @@ add list=other address=10.1.1.3 timeout=1d02:03:04
     return router
 
 
+# What Ansible and other programs do with the router's own service is a matter of the lab.
+_PROGRAMS = ("test_community_routeros.py", "test_programs.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name in _PROGRAMS and "direct" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def bridges() -> t.Iterator[Path]:
     """The folder of a run, whose process of the bridge serves all tests."""
