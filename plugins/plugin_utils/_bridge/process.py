@@ -17,7 +17,7 @@ def main() -> None:
     """Read the orders and carry them out."""
     from ansible.plugins.loader import init_plugin_loader
 
-    init_plugin_loader([str(Path(__file__).resolve().parents[6])])
+    init_plugin_loader([str(Path(__file__).absolute().parents[6])])
     from ansible_collections.outofband.chr.plugins.plugin_utils._bridge.server import Orders, serve
     from ansible_collections.outofband.chr.plugins.plugin_utils._transport.runs import Run
 
