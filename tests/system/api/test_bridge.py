@@ -260,3 +260,30 @@ def test_a_command_without_an_end_is_refused_and_says_why(bridged, command):
     with pytest.raises(TrapError, match="goes on until the client ends it"):
         tuple(api.rawCmd(*command))
     assert one.executed() == []
+
+
+def test_on_xen_a_list_comes_in_several_scripts_and_a_too_large_item_is_a_trap(xen, bridges):
+    """Xen's store carries 1,536 bytes of output."""
+    router = xen.domain("chr9").router
+    lines = "".join(f"add list=many address=10.0.{number}.0/24 comment={'c' * 100}\n" for number in range(8))
+    assert router.run("/ip firewall address-list\n" + lines).exitcode == 0
+    options = options_for(
+        "xenstore", vm="chr9", socket=str(xen.daemon.socket), runtime_directory=bridges, connect_timeout=10
+    )
+    access = client.start("chr9", options, 60.0, 600.0)
+    try:
+        api = librouteros.connect(
+            access["hostname"], access["username"], access["password"], port=access["port"], timeout=60
+        )
+        lists = api.path("ip", "firewall", "address-list")
+        assert [row["address"] for row in lists] == [f"10.0.{number}.0/24" for number in range(8)]
+        assert all(row["comment"] == "c" * 100 for row in lists)
+        assert list(api(f"{LISTS}/print", **{"count-only": ""})) == [{"ret": 8}]
+        router.run(f"/ip firewall address-list set *7 comment={'x' * 3000}")
+        with pytest.raises(TrapError, match="A script printed more than can be read from"):
+            list(lists)
+        assert len(list(api(f"{LISTS}/print", **{".proplist": "address"}))) == 8
+        with pytest.raises(TrapError, match="takes at most"):
+            api.path("system", "script").add(name="big", source="x" * 40_000)
+    finally:
+        client.stop("chr9", bridges)
