@@ -44,7 +44,7 @@ options:
       - Whether every error of a command makes the task fail.
       - By default, only the errors do that with which C(community.routeros) fails over SSH, such as
         C(bad command name) and C(no such item). After any other error, such as
-        C(failure: already have such address), the task succeeds, and its output has RouterOS's words.
+        C(already have such address), the task succeeds, and its output has RouterOS's words.
     type: bool
     default: false
     vars:
@@ -110,6 +110,9 @@ notes:
     Use it for C(/system reboot).
   - C(ansible.netcommon.cli_config), C(net_put) and C(net_get) fail. M(outofband.chr.script),
     M(outofband.chr.copy) and M(outofband.chr.fetch) do their work.
+  - >-
+    A CHR does not have the menu C(/system routerboard), which C(community.routeros) always reads. The
+    answer to its C(print) is then C(routerboard: no).
   - C(community.routeros.facts) with the subset C(routing) fails on RouterOS 7 as it does over SSH,
     because a menu is missing there. M(outofband.chr.facts) does not.
   - What RouterOS is and which version it has is asked at most every 30 seconds, and again after each
@@ -191,6 +194,7 @@ import signal
 import time
 import typing as t
 import zipfile
+from pathlib import Path
 
 from ansible import constants as C
 from ansible.errors import AnsibleError
@@ -223,9 +227,12 @@ _MARGIN = 30  # seconds of a command for everything but the wait for the agent a
 _FRESH = 30  # seconds for which an answer about the RouterOS version is used again
 # A command that changes nothing.
 _READS = re.compile(rb"\s*/?[a-z0-9/ -]+ (?:print|export)(?: [a-z-]+)*\s*")
+# Modules ask every router this, and a CHR does not have the menu. RouterOS answers like this on other
+# machines that are not a RouterBOARD.
+_ROUTERBOARD = re.compile(rb"/?system[ /]routerboard[ /]print(?: [a-z-]+)*")
+_NOT_ONE = "routerboard: no"
 _YES = re.compile(rb"\s*(?:y|yes)?\s*", re.IGNORECASE)
-# The zip file in a module's payload, and a file in it that only a module for a persistent connection
-# has.
+# The zip file in a module's payload, and a file in it that a module for a persistent connection has.
 _ZIP = re.compile(rb"[A-Za-z0-9+/=]{1000,}")
 _CLIENT = "ansible/module_utils/connection.py"
 _WORKING_DIRECTORY = "_working_directory"
@@ -285,9 +292,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
         options = from_options({**direct, "runtime_directory": self._runtime_directory})
         mine = self._play_context.remote_addr.rpartition("#")[2]
         if mine != _digest(options):
-            self._refused = (
-                f"This process of {self.transport} serves another VM than {options.vm!r}, so nothing was sent. Please report this."
-            )
+            self._refused = f"This process of {self.transport} serves another VM than {options.vm!r}, so nothing was sent. Please report this."
         if self._refused and begins:
             raise AnsibleError(self._refused)
         return not self._refused
@@ -315,7 +320,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
                 f"The command timeout of {given} s (ansible_command_timeout, ANSIBLE_PERSISTENT_COMMAND_TIMEOUT) is too short "
                 f"for a script of chr_script_timeout. {options['persistent_command_timeout']} s are used instead."
             )
-        return {**options, _WORKING_DIRECTORY: os.getcwd()}
+        return {**options, _WORKING_DIRECTORY: str(Path.cwd())}
 
     def get_option(self, option: str, hostvars: dict[str, t.Any] | None = None) -> t.Any:
         """Return an option, but one that has time for a script, and none that logs everything."""
@@ -339,12 +344,12 @@ class Connection(GuestConnection, NetworkConnectionBase):
                 f"{instead}"
             )
         if self._asynchronous:
-            raise InvalidInput(f"{self.transport} does not run tasks with async. Leave it out, or {instead[0].lower()}{instead[1:]}")
+            raise InvalidInput(f"{self.transport} does not run tasks with async. Leave it out. {instead}")
         if C.DEFAULT_KEEP_REMOTE_FILES:
             raise InvalidInput(f"{self.transport} does not work with ANSIBLE_KEEP_REMOTE_FILES. Unset it.")
 
     def update_vars(self, variables: dict[str, t.Any]) -> None:
-        """Let ``gather_facts`` use outofband.chr.facts, and keep the address of the daemon secret."""
+        """Let ``gather_facts`` use outofband.chr.facts, and let ansible_host be what it is."""
         variables.setdefault("ansible_host", self._host)
         if C.config.get_config_value("FACTS_MODULES", variables=variables) == ["smart"]:
             variables["ansible_facts_modules"] = ["outofband.chr.facts"]
@@ -452,6 +457,8 @@ class Connection(GuestConnection, NetworkConnectionBase):
         )
         if result.timed_out:
             raise ScriptTimedOut(guest.failure(result, self.script_timeout))
+        if result.rc != 0 and _ROUTERBOARD.fullmatch(command) and b"bad command name" in result.output:
+            return _NOT_ONE
         if result.rc != 0 and (self.get_option("cli_strict") or self._fails_over_ssh(result.output)):
             raise ScriptFailed(guest.failure(result, self.script_timeout))
         if result.truncated:
@@ -491,7 +498,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
 def _digest(options: GuestOptions) -> str:
     """Return a text that differs for two VMs. It is made of all options but the secret ones."""
     shown = {one.name: str(getattr(options, one.name)) for one in dataclasses.fields(options) if one.repr}
-    return hashlib.sha256(json.dumps([options.backend, shown], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([options.backend, shown], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _is_for_routers(payload: bytes) -> bool:
