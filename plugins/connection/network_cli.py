@@ -206,6 +206,7 @@ from ansible.plugins.loader import cliconf_loader, terminal_loader
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.connection import GuestConnection, arguments_in
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import printed
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     InvalidInput,
@@ -214,7 +215,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     ScriptFailed,
     ScriptTimedOut,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import known_encoding, readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
@@ -227,15 +227,16 @@ _MARGIN = 30  # seconds of a command for everything but the wait for the agent a
 _FRESH = 30  # seconds for which an answer about the RouterOS version is used again
 # A command that changes nothing.
 _READS = re.compile(rb"\s*/?[a-z0-9/ -]+ (?:print|export)(?: [a-z-]+)*\s*")
-# Modules ask every router this, and a CHR does not have the menu. RouterOS answers like this on other
-# machines that are not a RouterBOARD.
+# Modules ask every router this, and a CHR does not have the menu. RouterOS answers like this on
+# other machines that are not a RouterBOARD.
 _ROUTERBOARD = re.compile(rb"/?system[ /]routerboard[ /]print(?: [a-z-]+)*")
 _NOT_ONE = "routerboard: no"
 _YES = re.compile(rb"\s*(?:y|yes)?\s*", re.IGNORECASE)
-# The zip file in a module's payload, and a file in it that a module for a persistent connection has.
+# The zip file in a module's payload, and a file in it that a module for a router's daemon has.
 _ZIP = re.compile(rb"[A-Za-z0-9+/=]{1000,}")
 _CLIENT = "ansible/module_utils/connection.py"
 _WORKING_DIRECTORY = "_working_directory"
+_OF_COMMANDS = ("script_timeout", "encoding", "cli_strict")
 
 
 class Connection(GuestConnection, NetworkConnectionBase):
@@ -275,7 +276,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
 
     def _target(self) -> str:
         with contextlib.suppress(ChrError):  # get_options reports it
-            return _digest(self.guest_options())
+            return _digest(self.option_values())
         return "unknown"
 
     def _serves(self, direct: dict[str, t.Any]) -> bool:
@@ -289,10 +290,12 @@ class Connection(GuestConnection, NetworkConnectionBase):
             self._display.verbosity = 0  # Ansible would log errors with words of scripts and routers
             os.chdir(direct[_WORKING_DIRECTORY])
             self._load()
-        options = from_options({**direct, "runtime_directory": self._runtime_directory})
         mine = self._play_context.remote_addr.rpartition("#")[2]
-        if mine != _digest(options):
-            self._refused = f"This process of {self.transport} serves another VM than {options.vm!r}, so nothing was sent. Please report this."
+        if mine != _digest({**direct, "runtime_directory": self._runtime_directory}):
+            self._refused = (
+                f"This process of {self.transport} does not serve {direct.get('vm')!r} with these options, so nothing was sent. "
+                "Please report this."
+            )
         if self._refused and begins:
             raise AnsibleError(self._refused)
         return not self._refused
@@ -310,10 +313,10 @@ class Connection(GuestConnection, NetworkConnectionBase):
 
     def get_options(self, hostvars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the options for the daemon. Raises AnsibleError for what cannot work."""
-        options = super().get_options(hostvars=hostvars)
         if self._in_daemon:
-            return options
+            return super().get_options(hostvars=hostvars)
         self._call(self._check)
+        options = super().get_options(hostvars=hostvars)
         given, origin = super().get_option_and_origin("persistent_command_timeout")
         if given < options["persistent_command_timeout"] and origin != "default":
             self._display.warning(
@@ -326,7 +329,8 @@ class Connection(GuestConnection, NetworkConnectionBase):
         """Return an option, but one that has time for a script, and none that logs everything."""
         value = super().get_option(option, hostvars=hostvars)
         if option == "persistent_command_timeout":
-            return max(value, math.ceil(self.script_timeout + super().get_option("connect_timeout")) + _MARGIN)
+            connect_timeout = positive_seconds("chr_connect_timeout", super().get_option("connect_timeout"))
+            return max(value, math.ceil(self.script_timeout + connect_timeout) + _MARGIN)
         if option == "persistent_log_messages" and self._in_daemon:
             return False
         return value
@@ -365,14 +369,12 @@ class Connection(GuestConnection, NetworkConnectionBase):
 
     def reset(self) -> None:
         """Forget what is known of the router, and end its daemon."""
+        # A session with the hypervisor is kept, because Ansible calls this at the end of each play.
         if not self._in_daemon:
             self._update_connection_state()
-        if self._socket_path and not self._in_daemon:
-            with contextlib.suppress(DaemonError):
-                Daemon(self._socket_path).reset()
-        elif not self._refused:
-            with contextlib.suppress(ChrError):  # the next task reports what is wrong
-                self.guest.reset()
+            if self._socket_path:
+                with contextlib.suppress(DaemonError):
+                    Daemon(self._socket_path).reset()
         self.close()
 
     # -- in the process of a task ----------------------------------------------------------------
@@ -495,9 +497,14 @@ class Connection(GuestConnection, NetworkConnectionBase):
     get_file = copy_file
 
 
-def _digest(options: GuestOptions) -> str:
-    """Return a text that differs for two VMs. It is made of all options but the secret ones."""
+def _digest(values: t.Mapping[str, t.Any]) -> str:
+    """Return a text that differs for two VMs, and for two ways to run commands on one of them.
+
+    It is made of the option *values*, but not of secret ones. Raises InvalidInput.
+    """
+    options = from_options(values)
     shown = {one.name: str(getattr(options, one.name)) for one in dataclasses.fields(options) if one.repr}
+    shown |= {name: str(values[name]) for name in _OF_COMMANDS}
     return hashlib.sha256(json.dumps([options.backend, shown], sort_keys=True).encode()).hexdigest()[:32]
 
 
