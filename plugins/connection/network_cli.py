@@ -221,12 +221,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest i
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import LARGEST, left_out
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.source import script
 
-_ROUTEROS = "community.routeros.routeros"
 _GUEST_AGENT = "outofband.chr.guest_agent"
 _MARGIN = 30  # seconds of a command for everything but the wait for the agent and for the script
 _FRESH = 30  # seconds for which an answer about the RouterOS version is used again
 # A command that changes nothing.
-_READS = re.compile(rb"\s*/?[a-z0-9/ -]+ (?:print|export)(?: [a-z-]+)*\s*")
+_READS = re.compile(rb"\s*/?(?:[a-z0-9/ -]+[ /])?(?:print|export)(?: [a-z-]+)*\s*")
 # Modules ask every router this, and a CHR does not have the menu. RouterOS answers like this on
 # other machines that are not a RouterBOARD.
 _ROUTERBOARD = re.compile(rb"/?system[ /]routerboard[ /]print(?: [a-z-]+)*")
@@ -235,8 +234,10 @@ _YES = re.compile(rb"\s*(?:y|yes)?\s*", re.IGNORECASE)
 # The zip file in a module's payload, and a file in it that a module for a router's daemon has.
 _ZIP = re.compile(rb"[A-Za-z0-9+/=]{1000,}")
 _CLIENT = "ansible/module_utils/connection.py"
+# What the daemon gets with the options of a task.
 _WORKING_DIRECTORY = "_working_directory"
-_OF_COMMANDS = ("script_timeout", "encoding", "cli_strict")
+_NO_LOG = "_no_log"
+_OF_COMMANDS = ("network_os", "script_timeout", "encoding", "cli_strict", _NO_LOG)
 
 
 class Connection(GuestConnection, NetworkConnectionBase):
@@ -251,6 +252,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
 
     _in_daemon = False
     _asynchronous = False
+    _no_log = False
     _refused = ""
     _capabilities: str | None = None
     _asked = 0.0
@@ -258,7 +260,6 @@ class Connection(GuestConnection, NetworkConnectionBase):
     def __init__(self, play_context: t.Any, *args: t.Any, **kwargs: t.Any) -> None:
         # A strategy that resets a connection is in the main process, and does not say its id.
         super().__init__(play_context, *args, **{"ansible_playbook_pid": str(os.getpid()), **kwargs})
-        self._network_os = self._network_os or _ROUTEROS
 
     def set_options(
         self,
@@ -270,13 +271,14 @@ class Connection(GuestConnection, NetworkConnectionBase):
         if direct is not None and not self._serves(direct):
             return
         self._asynchronous = bool((task_keys or {}).get("async_val"))
+        self._no_log = bool((task_keys or {}).get("no_log"))
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
         if direct is None:
             self._play_context.remote_addr = f"{self._host}#{self._target()}"
 
     def _target(self) -> str:
         with contextlib.suppress(ChrError):  # get_options reports it
-            return _digest(self.option_values())
+            return _digest({**self.option_values(), _NO_LOG: self._no_log})
         return "unknown"
 
     def _serves(self, direct: dict[str, t.Any]) -> bool:
@@ -288,8 +290,10 @@ class Connection(GuestConnection, NetworkConnectionBase):
         if begins:
             self._in_daemon = True
             self._display.verbosity = 0  # Ansible would log errors with words of scripts and routers
+            # Ansible shows the reason of a failure in spite of no_log, so _call must know of it.
+            self._play_context.no_log = direct[_NO_LOG]
             os.chdir(direct[_WORKING_DIRECTORY])
-            self._load()
+            self._load(direct["network_os"])
         mine = self._play_context.remote_addr.rpartition("#")[2]
         if mine != _digest({**direct, "runtime_directory": self._runtime_directory}):
             self._refused = (
@@ -300,14 +304,14 @@ class Connection(GuestConnection, NetworkConnectionBase):
             raise AnsibleError(self._refused)
         return not self._refused
 
-    def _load(self) -> None:
+    def _load(self, network_os: str) -> None:
         """Load the plugins that know the command line. Raises AnsibleError."""
-        self.cliconf = cliconf_loader.get(self._network_os, self)
-        self._terminal = terminal_loader.get(self._network_os, class_only=True)
+        self.cliconf = cliconf_loader.get(network_os, self)
+        self._terminal = terminal_loader.get(network_os, class_only=True)
         if self.cliconf is None or self._terminal is None:
             raise AnsibleError(
-                f"There is no plugin for ansible_network_os {self._network_os!r}. Install the collection community.routeros, "
-                f"and set ansible_network_os to {_ROUTEROS} or leave it out."
+                f"There is no plugin for ansible_network_os {network_os!r}. Install the collection community.routeros, "
+                "and leave ansible_network_os out."
             )
         self._sub_plugin = {"type": "cliconf", "name": self.cliconf._load_name, "obj": self.cliconf}
 
@@ -323,7 +327,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
                 f"The command timeout of {given} s (ansible_command_timeout, ANSIBLE_PERSISTENT_COMMAND_TIMEOUT) is too short "
                 f"for a script of chr_script_timeout. {options['persistent_command_timeout']} s are used instead."
             )
-        return {**options, _WORKING_DIRECTORY: str(Path.cwd())}
+        return {**options, _WORKING_DIRECTORY: str(Path.cwd()), _NO_LOG: self._no_log}
 
     def get_option(self, option: str, hostvars: dict[str, t.Any] | None = None) -> t.Any:
         """Return an option, but one that has time for a script, and none that logs everything."""
