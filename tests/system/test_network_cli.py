@@ -58,6 +58,27 @@ def test_modules_of_others_run_unmodified(cli, lab):
     assert facts["ansible_net_version"].startswith("7.22")
     assert facts["ansible_net_all_ipv4_addresses"] == ["10.0.2.15"]
     assert "/system identity\nset name=chr1" in facts["ansible_net_config"]
+    assert_nothing_is_left(cli)
+
+
+def assert_nothing_is_left(cli):
+    """No process of a router outlives a run."""
+    sockets = cli.folder / "home" / "pc"
+    deadline = time.monotonic() + 10
+    while any(sockets.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(sockets.iterdir())
+
+
+def test_a_reset_ends_the_process_of_a_router(cli, lab):
+    wait = {"name": "wait", "ansible.builtin.wait_for_connection": {}}
+    run = cli(
+        [identity("first"), RESET, wait, RESET, identity("last")],
+        {"chr1": {**CLI, "chr_socket": lab("chr1").address}},
+        "-vvvv",
+    )
+    assert_each_has_its_own(run, ["chr1"], "first", "last")
+    assert run.output.count("local domain socket does not exist, starting it") == 3
 
 
 # -- each host has its own router ------------------------------------------------------------------
@@ -249,42 +270,71 @@ show(process.send, b":put \\xff")
 
 
 def test_only_the_errors_of_ssh_fail_unless_the_connection_is_strict(cli, lab):
-    twice = "/ip address add address=192.0.2.1/24 interface=ether1"
+    router = lab("chr1")
+    errors = ["/no such menu", ':error "no such item"', ':error "invalid value for x"', ':put 1; :error "no such item"']
+    said = daemon(
+        cli,
+        f"""
+process, strict = daemon(task({router.address!r})), daemon(task({router.address!r}, chr_cli_strict=True))
+twice = b"/ip address add address=192.0.2.1/24 interface=ether1"
+show(process.send, twice)
+show(process.send, twice)
+show(strict.send, twice)
+show(strict.send, b":put 2")
+show(strict.send, b"/system routerboard print")
+for command in {errors}:
+    show(process.send, command)
+""",
+    )
+    assert said[:2] == ["", "failure: already have such address"]
+    assert said[2] == "AnsibleError: The script failed on 'chr1': failure: already have such address"
+    assert said[3:5] == ["2", "routerboard: no"]
+    words = ["bad command name no", "no such item", "invalid value for x", "1; no such item"]
+    for line, text in zip(said[5:], words, strict=True):
+        assert line.startswith(f"AnsibleError: The script failed on 'chr1': {text}")
+
+
+def test_a_command_has_the_time_that_its_script_may_take(cli, lab):
     run = cli(
-        [
-            command("add", twice),
-            command("again", twice),
-            command("strict", twice, vars={"chr_cli_strict": True}, ignore_errors=True),
-            command("command", "/no such menu", ignore_errors=True),
-            command("item", ':error "no such item"', ignore_errors=True),
-        ],
+        [command("raised", ":delay 2s; :put done", vars={"ansible_command_timeout": 1})],
         {"chr1": {**CLI, "chr_socket": lab("chr1").address}},
     )
-    assert run.rc == 0, run.output
-    assert run.of("add")["result"]["stdout"] == [""]
-    assert run.of("again")["result"]["stdout"] == ["failure: already have such address"]
-    for name, words in (
-        ("strict", "already have such address"),
-        ("command", "bad command name"),
-        ("item", "no such item"),
-    ):
-        assert words in run.of(name)["result"]["msg"], name
+    assert run.of("raised")["result"]["stdout"] == ["done"], run.output
+    assert "The command timeout of 1 s" in run.output
+    assert "is too short for a script" in run.output
 
 
-def test_a_script_has_the_time_that_it_is_given(cli, lab):
-    socket = lab("chr1").address
-    run = cli(
-        [
-            command("raised", ":delay 3s; :put done", vars={"ansible_command_timeout": 1}),
-            command("over", ":delay 3s", vars={"chr_script_timeout": 1}, ignore_errors=True),
-        ],
-        {"chr1": {**CLI, "chr_socket": socket}},
+def test_a_script_that_takes_too_long_fails(cli, lab):
+    said = daemon(
+        cli,
+        f"""
+of = task({lab("chr1").address!r}, chr_script_timeout=1)
+show(daemon(of).send, b":delay 2s")
+show(of.get_option, "persistent_command_timeout")
+show(task("/s", chr_script_timeout=600).get_option, "persistent_command_timeout")
+show(task("/s", chr_script_timeout=0).get_options)
+""",
     )
-    assert run.rc == 0, run.output
-    assert run.of("raised")["result"]["stdout"] == ["done"]
-    assert "timeout of 1 s" in run.output
-    assert "did not end within 1 s" in run.of("over")["result"]["msg"]
-    assert run.output.count("is too short") == 1
+    assert "did not end within 1 s on 'chr1'" in said[0]
+    assert said[1:3] == ["180", "635"]
+    assert "chr_script_timeout is 0: it must be a number of seconds above 0" in said[3]
+
+
+def test_names_of_files_are_those_of_the_run(cli, lab):
+    """A process for a router begins in the root folder."""
+    said = daemon(
+        cli,
+        f"""
+import os
+of = task({lab("chr1").address!r})
+options = of.get_options()
+of.get_options = lambda: options
+os.chdir("/")
+daemon(of)
+show(os.getcwd)
+""",
+    )
+    assert said == [str(cli.folder)]
 
 
 @pytest.mark.slow
@@ -320,30 +370,27 @@ def test_ansible_waits_gathers_facts_and_leaves_the_channel_to_others(cli, lab):
 
 
 def test_waiting_for_a_router_that_does_not_answer_fails(cli, short_path):
-    wait = {"name": "wait", "ansible.builtin.wait_for_connection": {"timeout": 2, "connect_timeout": 1}}
+    wait = {"name": "wait", "ansible.builtin.wait_for_connection": {"timeout": 1, "connect_timeout": 1}}
     run = cli([wait], {"chr1": {**CLI, "chr_socket": f"{short_path}/none.sock"}})
     assert run.of("wait")["status"] == "failed"
-
-
-def test_no_process_outlives_the_run(cli, lab):
-    tasks = [identity(), {"name": "facts", "community.routeros.facts": {"gather_subset": ["default"]}}]
-    run = cli(tasks, {"chr1": {**CLI, "chr_socket": lab("chr1").address}})
-    assert run.rc == 0, run.output
-    sockets = cli.folder / "home" / "pc"
-    deadline = time.monotonic() + 10
-    while any(sockets.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(sockets.iterdir())
 
 
 # -- what would act on the controller --------------------------------------------------------------
 
 
-def test_what_would_act_on_the_controller_fails_and_runs_nothing(cli, lab):
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        ["copy", "raw", "command", "fetch"],
+        pytest.param(["template", "file", "shell", "script", "lineinfile", "reboot"], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_what_would_act_on_the_controller_fails_and_runs_nothing(cli, lab, tasks):
     done = cli.folder / "done"
     (cli.folder / "local").write_text("x")
     make = f"touch {done}"
-    tasks = {
+    arguments = {
         "copy": {"content": "x", "dest": str(done)},
         "template": {"src": "local", "dest": str(done)},
         "file": {"path": str(done), "state": "touch"},
@@ -356,10 +403,7 @@ def test_what_would_act_on_the_controller_fails_and_runs_nothing(cli, lab):
         "reboot": {},
     }
     run = cli(
-        [
-            {"name": name, f"ansible.builtin.{name}": arguments, "ignore_errors": True}
-            for name, arguments in tasks.items()
-        ],
+        [{"name": name, f"ansible.builtin.{name}": arguments[name], "ignore_errors": True} for name in tasks],
         {"chr1": {**CLI, "chr_socket": lab("chr1").address}},
     )
     for name in tasks:
@@ -397,7 +441,7 @@ def test_what_cannot_work_says_what_to_use_instead(cli, lab):
         "backend": "chr_backend is not set for 'chr1'",
     }.items():
         assert run.of(name)["status"] == "failed", name
-        assert re.search(words, run.of(name)["result"]["msg"]), (name, run.output)
+        assert re.search(words, str(run.of(name)["result"])), (name, run.output)
     assert run.of("no connection")["status"] == "ok"
 
 
@@ -421,14 +465,11 @@ def test_no_log_has_a_secret_whatever_is_logged(cli, lab, monkeypatch):
     monkeypatch.setenv("ANSIBLE_PERSISTENT_LOG_MESSAGES", "1")
     secret = "correct-horse-battery"
     passwords = {"chr_api_password": f"{secret}-api", "chr_guest_password": f"{secret}-guest"}
-    late = {"chr_script_timeout": 1}
     run = cli(
         [
             command("plain", ":put 1"),
             command("hidden", ':put "{{ secret }}-1"', no_log=True),
             command("fails", ':error "no such item {{ secret }}-2"', no_log=True, ignore_errors=True),
-            command("unreadable", ':put "{{ secret }}-3" nonsense', no_log=True, ignore_errors=True),
-            command("late", ':put "{{ secret }}-4"; :delay 3s', no_log=True, ignore_errors=True, vars=late),
             command("shown", ':error "no such item 5"', ignore_errors=True),
             RESET,
         ],
