@@ -294,7 +294,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
             self._play_context.no_log = direct[_NO_LOG]
             os.chdir(direct[_WORKING_DIRECTORY])
             self._load(direct["network_os"])
-        mine = self._play_context.remote_addr.rpartition("#")[2]
+        mine = str(self._play_context.remote_addr).rpartition("#")[2]
         if mine != _digest({**direct, "runtime_directory": self._runtime_directory}):
             self._refused = (
                 f"This process of {self.transport} does not serve {direct.get('vm')!r} with these options, so nothing was sent. "

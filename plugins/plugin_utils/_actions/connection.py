@@ -17,7 +17,6 @@ from pathlib import Path
 
 from ansible import constants as C
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.connection import ConnectionBase
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import positive_seconds
@@ -59,7 +58,7 @@ class GuestConnection(ConnectionBase):
             given = variables["inventory_hostname"]
             variables["inventory_hostname"] = name
             try:
-                return resolve(variables, templar)
+                return t.cast("dict[str, t.Any]", resolve(variables, templar))
             finally:
                 variables["inventory_hostname"] = given
 
@@ -127,7 +126,7 @@ class GuestConnection(ConnectionBase):
 
     @property
     def _runtime_directory(self) -> Path:
-        return Path(C.ANSIBLE_HOME).expanduser() / "cp"
+        return Path(str(C.config.get_config_value("ANSIBLE_HOME"))).expanduser() / "cp"
 
     @property
     def script_timeout(self) -> float:
@@ -155,7 +154,7 @@ class GuestConnection(ConnectionBase):
         answer = self._answer(arguments_in(payload))
         if answer is None:
             return None
-        return to_bytes(json.dumps(shown({**answer, "changed": False}, no_log=bool(self._play_context.no_log))))
+        return json.dumps(shown({**answer, "changed": False}, no_log=bool(self._play_context.no_log))).encode()
 
     def _answer(self, arguments: dict[str, t.Any]) -> dict[str, t.Any] | None:
         collection, _unused, module = str(arguments.get("_ansible_module_name", "")).rpartition(".")
