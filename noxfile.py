@@ -186,7 +186,8 @@ def vms(session: nox.Session) -> None:
 
 
 MAKES_VMS = {"test_vm.py", "test_disk.py"}
-# What depends on ansible-core: playbooks, roles, delegation, the fleet's report.
+# What depends on ansible-core: playbooks, roles, delegation, persistent connections, the fleet's
+# report.
 OF_EACH_CORE = {
     "test_api_bridge.py",
     "test_every_backend.py",
@@ -194,6 +195,7 @@ OF_EACH_CORE = {
     "test_guest_tools.py",
     "test_host_network.py",
     "test_license_report.py",
+    "test_network_cli.py",
     "test_playbooks.py",
     "test_provision.py",
     "test_requirements.py",

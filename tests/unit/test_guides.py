@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.outofband.chr.plugins.connection import guest_agent
+from ansible_collections.outofband.chr.plugins.connection import guest_agent, network_cli
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,7 @@ def test_the_website_lists_every_guide():
 
 @pytest.mark.parametrize("page", GUIDES, ids=path_id)
 def test_inventories_use_variables_that_exist(page):
-    sources = [ROOT / "plugins" / "connection" / "guest_agent.py", *ROOT.glob("plugins/doc_fragments/*.py")]
+    sources = [*ROOT.glob("plugins/connection/*.py"), *ROOT.glob("plugins/doc_fragments/*.py")]
     options = "".join(path.read_text() for path in sources)
     known = set(re.findall(r"- name: (chr_\w+)", options)) | {"chr_image_sha256"}
     known |= set(re.findall(r'"(chr_\w+)"', (ROOT / "plugins/plugin_utils/_inventory/hosts.py").read_text()))
@@ -139,15 +139,16 @@ def test_quoted_messages_are_in_the_code():
 def test_the_page_of_environment_variables_lists_each_one_with_what_it_stands_for():
     connection = yaml.safe_load(guest_agent.DOCUMENTATION)
     fragments = [name.split(".")[2] for name in connection["extends_documentation_fragment"]]
-    pages = [connection]
+    pages = [yaml.safe_load(network_cli.DOCUMENTATION)]
     for name in fragments:
         fragment = importlib.import_module(f"{FRAGMENTS}.{name}").ModuleDocFragment
-        pages += [yaml.safe_load(fragment.DOCUMENTATION), yaml.safe_load(fragment.CONNECTION)]
+        pages += [yaml.safe_load(getattr(fragment, part, "options: {}")) for part in ("DOCUMENTATION", "CONNECTION")]
     known = {
         (variable["name"], f"chr_{option}")
         for page in pages
         for option, described in page["options"].items()
         for variable in described.get("env", [])
+        if not variable["name"].startswith("ANSIBLE_")  # those of every persistent connection
     }
     known |= {
         (variable, f"chr_{option}")

@@ -17,12 +17,12 @@ import yaml
 from ansible.playbook.base import Base
 from ansible.playbook.task import Task
 
-from ansible_collections.outofband.chr.plugins.connection import guest_agent
+from ansible_collections.outofband.chr.plugins.connection import guest_agent, network_cli
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import GuestOptions, HypervisorOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS, from_options, open_guest
 
-CONNECTION = yaml.safe_load(guest_agent.DOCUMENTATION)
+CONNECTIONS = {one: yaml.safe_load(one.DOCUMENTATION) for one in (guest_agent, network_cli)}
 NOT_AN_OPTION = {"runtime_directory"}
 CHOOSES_THE_CLASS = {"backend"}
 
@@ -104,15 +104,31 @@ def test_every_option_has_its_variable(options):
         assert page.get("env", []) in ([], [{"name": f"OUTOFBAND_{name.upper()}"}])
 
 
-def test_the_connection_has_every_fragment_and_no_option_of_another_kind():
+def of_scripts():
+    """The options of a connection that no backend needs."""
+    for_any, *others = parts("script")
+    assert not any(part["options"] for part in others)
+    return for_any["options"]
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_a_connection_has_every_fragment(connection):
     wanted = {fragment(options) for options in CLASSES.values()}
-    extended = [name.removeprefix("outofband.chr.") for name in CONNECTION["extends_documentation_fragment"]]
-    assert sorted(extended) == sorted([*wanted, *(f"{name}.connection" for name in wanted)])
-    assert CONNECTION["options"].keys() == {"script_timeout", "encoding"}
+    fragments = CONNECTIONS[connection]["extends_documentation_fragment"]
+    extended = [name.removeprefix("outofband.chr.") for name in fragments]
+    assert sorted(extended) == sorted([*wanted, *(f"{name}.connection" for name in wanted), "script"])
+
+
+def test_no_connection_has_an_option_of_another_kind():
+    assert of_scripts().keys() == {"script_timeout", "encoding"}
+    assert "options" not in CONNECTIONS[guest_agent]
+    persistent = {"persistent_connect_timeout", "persistent_command_timeout", "persistent_log_messages"}
+    assert CONNECTIONS[network_cli]["options"].keys() == {"network_os", "cli_strict", *persistent}
 
 
 def test_no_option_is_named_like_a_keyword_of_ansible():
-    names = {name for options in CLASSES.values() for name in documented(options)} | CONNECTION["options"].keys()
+    names = {name for options in CLASSES.values() for name in documented(options)}
+    names |= of_scripts().keys() | CONNECTIONS[network_cli]["options"].keys()
     assert not names & {*Base.fattributes, *Task.fattributes, "timeout", "port", "user", "password"}
 
 
