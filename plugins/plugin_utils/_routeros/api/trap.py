@@ -43,7 +43,7 @@ def from_output(output: bytes, source: str, name: str) -> Trap:
     of the API, whose clients know no source.
     """
     lines = [line.strip() for line in text(output).splitlines() if line.strip()]
-    message = lines[-1] if lines else "failure: RouterOS gave no reason"
+    message = lines[-1][-_LONGEST:] if lines else "failure: RouterOS gave no reason"
     place = _PLACE.search(message)
     message = _CODE.sub("", _PLACE.sub("", message))
     if place and place[2]:

@@ -75,3 +75,11 @@ def test_a_query_that_grows_without_a_bound_is_a_trap():
 
 def test_the_properties_of_queries_are_known():
     assert names([b"?a=1", b"?-b", b"?#|", b"?>c=1", b"?=d=x"]) == {b"a", b"b", b"c", b"d"}
+
+
+def test_a_query_word_is_checked_in_no_time():
+    """The process that checks it serves all routers."""
+    with pytest.raises(Trap, match="invalid query word"):
+        check([b"?#" + b"1" * 40 + b"x"])
+    with pytest.raises(Trap, match="invalid query word"):
+        check([b"?#" + b"1" * 100_000 + b"x"])

@@ -47,3 +47,7 @@ def test_no_secret_and_nothing_that_a_terminal_obeys_is_told():
     finally:
         masking.forget()
     assert str(trap) == f'invalid value "{masking.MASK}"?[2J'
+
+
+def test_an_error_text_of_any_length_is_read_in_no_time():
+    assert len(str(from_output(b"failure: " + b" " * 300_000 + b"x", SOURCE, "add"))) <= 2000
