@@ -25,7 +25,7 @@ _WHOLE = 5.0  # seconds for the rest of a sentence that has begun
 _TAKEN = 60.0  # seconds for the client to take an answer
 _MOST_WORDS = 4096  # of a sentence
 _LARGEST = 1024 * 1024  # bytes of a sentence
-_QUEUE = 64  # commands that wait
+_MOST_WAITING = 1024  # commands that wait
 _LOGIN_WORD = b"/login"
 _INTERRUPTED = [Trap("interrupted", INTERRUPTED).words(), [b"!done"]]
 _INTERRUPTED_ON_THE_ROUTER = [
@@ -49,8 +49,6 @@ class Session:
         self._perform = perform
         self._waiting: collections.deque[list[bytes]] = collections.deque()
         self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._running: tuple[list[bytes], asyncio.Task[list[Sentence]]] | None = None
 
     async def serve(self, username: str, password: str) -> None:
@@ -65,10 +63,11 @@ class Session:
         except (OSError, EOFError, TimeoutError):
             pass
         finally:
+            self._writer.transport.set_write_buffer_limits(0)  # so drain waits for the last byte
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._writer.drain()
-            self._writer.close()
+            self._writer.transport.abort()
 
     async def _login(self, username: str, password: str) -> bool:
         """Take the first sentence, and return whether it is the login."""
@@ -88,9 +87,9 @@ class Session:
     async def _commands(self) -> None:
         """Read commands, and carry them out one after the other."""
         worker = asyncio.create_task(self._work())
+        worker.add_done_callback(lambda _done: self._reader.feed_eof())
         try:
             while True:
-                await self._room.wait()
                 words = await self._sentence(await self._reader.readexactly(1))
                 if words == [] or words[0] == b"":
                     continue
@@ -99,11 +98,11 @@ class Session:
                     return
                 if words[0] == b"/cancel":
                     self._cancel(words)
-                else:
+                elif len(self._waiting) < _MOST_WAITING:  # reading goes on, so the end of the client is seen
                     self._waiting.append(words)
                     self._arrived.set()
-                    if len(self._waiting) >= _QUEUE:
-                        self._room.clear()
+                else:
+                    self._send([Trap("too many commands wait", OF_API).words(), [b"!done"]], tag_of(words))
                 await self._drain()
         finally:
             worker.cancel()  # what has begun on the router goes on, what waits is not begun
@@ -111,11 +110,11 @@ class Session:
                 await worker
 
     async def _work(self) -> None:
+        """Carry out what arrives, until the router goes down or the client does not read."""
         while True:
             await self._arrived.wait()
             while self._waiting:
                 words = self._waiting.popleft()
-                self._room.set()
                 self._running = words, asyncio.create_task(self._answer(words))
                 try:
                     answer = await self._running[1]
@@ -130,8 +129,8 @@ class Session:
                 self._running = None
                 self._send(answer, tag_of(words))
                 if answer[-1][0] == GONE:
-                    self._reader.feed_eof()
                     return
+                await self._drain()
             self._arrived.clear()
 
     async def _answer(self, words: list[bytes]) -> list[Sentence]:
@@ -146,7 +145,6 @@ class Session:
         for one in [one for one in self._waiting if tag in (None, tag_of(one))]:
             self._waiting.remove(one)
             self._send(_INTERRUPTED, tag_of(one))
-        self._room.set()
         if self._running and tag in (None, tag_of(self._running[0])):
             self._running[1].cancel()
         self._send([[b"!done"]], tag_of(words))
