@@ -28,10 +28,13 @@ class ActionModule(GuestAction):
         timeout = self.script_timeout(arguments)
         idle_timeout = positive_seconds("idle_timeout", arguments["idle_timeout"])
         if arguments["state"] == "stopped":
-            return {"changed": False, "stopped": client.stop(self.router_name, options.runtime_directory)}
+            stopped = client.stop(self.router_name, options.runtime_directory, timeout)
+            return {"changed": False, "stopped": stopped}
         _check(guest)
         endpoint = client.start(self.router_name, options, timeout, idle_timeout)
-        # The password is for the next tasks, not for the terminal.
+        # The password is for the next tasks, not for the terminal. In a loop, some callbacks of
+        # ansible-core 2.18 show it unless the task says so, too.
+        self._task.no_log = True
         return {"changed": False, **endpoint, "tls": False, "_ansible_no_log": True}
 
 

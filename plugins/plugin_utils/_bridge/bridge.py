@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import secrets
 import socket
+import threading
 import time
 import typing as t
 from concurrent.futures import Executor
@@ -60,6 +61,11 @@ class Bridge:
         """Begin to serve clients."""
         self._server = await asyncio.start_server(self._accept, sock=self._listener)
 
+    @property
+    def patience(self) -> float:
+        """The seconds in which a command on the router ends, if its hypervisor keeps to them."""
+        return self._router.timeout + self.options.connect_timeout
+
     def use(self, timeout: float, idle_timeout: float) -> None:
         """Take the times of a task that uses the endpoint again."""
         self._router.timeout, self._idle_timeout = timeout, idle_timeout
@@ -68,7 +74,8 @@ class Bridge:
     @property
     def idle(self) -> bool:
         """Whether no client has sent anything for so long that the endpoint is to be closed."""
-        return not self._commands and time.monotonic() - self._used > self._idle_timeout
+        busy = self._commands or self._one_at_a_time.locked()
+        return not busy and time.monotonic() - self._used > self._idle_timeout
 
     async def close(self) -> None:
         """Leave the port and the clients. A command that runs on the router ends there first."""
@@ -81,7 +88,8 @@ class Bridge:
             pass
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= _MOST_CLIENTS:
+        closed = self._server is None or not self._server.is_serving()
+        if closed or len(self._clients) >= _MOST_CLIENTS:
             writer.close()
             return
         client = t.cast("asyncio.Task[None]", asyncio.current_task())
@@ -96,19 +104,23 @@ class Bridge:
     async def _perform(self, command: Command) -> list[Sentence]:
         """Carry out *command* when those before it are done. Raises Trap.
 
-        One that waits is not begun if its client leaves. One that has begun is not interrupted.
+        One that waits is not begun if its client leaves. A script that has begun is not
+        interrupted.
         """
         self._commands += 1
+        left = threading.Event()
         try:
             await self._one_at_a_time.acquire()
-            return await asyncio.shield(asyncio.create_task(self._run(command)))
+            return await asyncio.shield(asyncio.create_task(self._run(command, left)))
         finally:
+            left.set()
             self._commands -= 1
             self._used = time.monotonic()
 
-    async def _run(self, command: Command) -> list[Sentence]:
+    async def _run(self, command: Command, left: threading.Event) -> list[Sentence]:
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._router.answer, command)
+            return await loop.run_in_executor(self._threads, self._router.answer, command, left.is_set)
         except Trap:
             raise
         except Exception as error:  # a fault of the collection, or of a library that it uses

@@ -51,15 +51,18 @@ def start(router: str, options: GuestOptions, timeout: float, idle_timeout: floa
         "timeout": timeout,
         "idle_timeout": idle_timeout,
     }
-    return _asked(options.runtime_directory, request)
+    return _asked(options.runtime_directory, request, timeout)
 
 
-def stop(router: str, directory: Path) -> bool:
-    """Close the endpoint of *router*, and return whether there was one. Raises ChrError."""
+def stop(router: str, directory: Path, timeout: float) -> bool:
+    """Close the endpoint of *router*, and return whether there was one. Raises ChrError.
+
+    A command that runs there has *timeout* seconds to end.
+    """
     connection = _connected(_path(directory, current()))
     if connection is None:
         return False
-    return bool((_exchange(connection, {"do": "stop", "router": router}) or {}).get("stopped"))
+    return bool((_exchange(connection, {"do": "stop", "router": router}, timeout) or {}).get("stopped"))
 
 
 def end(run: Run, directory: Path) -> None:
@@ -74,20 +77,22 @@ def end(run: Run, directory: Path) -> None:
                 time.sleep(0.02)
 
 
-def _asked(directory: Path, request: dict[str, t.Any]) -> dict[str, t.Any]:
+def _asked(directory: Path, request: dict[str, t.Any], timeout: float) -> dict[str, t.Any]:
     """Return the answer to *request* of the process, which is started if it does not run."""
     path = _path(directory, current())
-    try:
-        with locked(directory / "bridge.lock", Deadline(_START)):
-            for _attempt in range(2):  # it may be about to end
+    for _attempt in range(2):  # it may be about to end
+        try:
+            with locked(directory / "bridge.lock", Deadline(_START)):
                 connection = _connected(path)
                 if connection is None:
                     _spawn(path)
                     connection = _connected(path)
-                if connection is not None and (answer := _exchange(connection, request)) is not None:
-                    return answer
-    except TimeoutError:
-        raise TimedOut(f"Other tasks have been starting the API bridge for {_START:g} s. Nothing was done.") from None
+        except TimeoutError:
+            raise TimedOut(
+                f"Other tasks have been starting the API bridge for {_START:g} s. Nothing was done."
+            ) from None
+        if connection is not None and (answer := _exchange(connection, request, timeout)) is not None:
+            return answer
     raise NotPossible("The process of the API bridge ended at once. Nothing was sent to the router.")
 
 
@@ -121,15 +126,20 @@ def _connected(path: Path) -> socket.socket | None:
     return connection
 
 
-def _exchange(connection: socket.socket, request: dict[str, t.Any]) -> dict[str, t.Any] | None:
-    """Return the answer to *request*, or None if the process has ended. Raises ChrError."""
+def _exchange(connection: socket.socket, request: dict[str, t.Any], timeout: float = 0.0) -> dict[str, t.Any] | None:
+    """Return the answer to *request*, or None if the process has ended. Raises ChrError.
+
+    *timeout* is what the command that runs on the router may take in seconds.
+    """
+    patience = _ANSWER + timeout
+    connection.settimeout(patience)
     with connection, connection.makefile("rwb") as stream:
         try:
             stream.write(json.dumps(request, default=str).encode() + b"\n")
             stream.flush()
             line = stream.readline()
         except TimeoutError:
-            raise TimedOut(f"The process of the API bridge did not answer within {_ANSWER:g} s.") from None
+            raise TimedOut(f"The process of the API bridge did not answer within {patience:g} s.") from None
         except OSError:
             return None
     answer: dict[str, t.Any] | None = json.loads(line) if line else None

@@ -7,6 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import typing as t
+
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, OutcomeUnknown, Unreachable
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.masking import protect
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import GuestOptions
@@ -15,10 +18,17 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest i
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api import trap
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.command import Command
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script import Order, Print, Sentence, plan
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script import (
+    Order,
+    Print,
+    Sentence,
+    Unsteady,
+    plan,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records import in_pages
 
 _PAGE = 3  # items of a menu in one script, if the size of its output is limited
+_READINGS = 5  # of a menu whose items change in between
 _BACKGROUND = ':execute script=":delay 2s; {command}"\n'
 GONE = b"!fatal"
 
@@ -31,15 +41,20 @@ class ApiRouter:
         self.timeout = timeout
         self._guest: Guest | None = None
 
-    def answer(self, command: Command) -> list[Sentence]:
-        """Carry out *command* and return the sentences of its answer. Raises Trap."""
+    def answer(self, command: Command, left: t.Callable[[], bool]) -> list[Sentence]:
+        """Carry out *command* and return the sentences of its answer. Raises Trap.
+
+        No further script is begun when *left* says that the client has left.
+        """
+        if left():
+            raise trap.Trap("interrupted", trap.INTERRUPTED)
         protect(*(value.decode("utf-8", "surrogateescape") for value in command.secrets))
         try:
             if self._guest is None:
                 self._guest = open_guest(self._options)
             planned = plan(command)
             if isinstance(planned, Print):
-                return self._read(self._guest, planned)
+                return self._read(self._guest, planned, left)
             return self._act(self._guest, planned, command)
         except ChrError as error:
             if isinstance(error, Unreachable):
@@ -48,16 +63,22 @@ class ApiRouter:
         except ValueError as error:
             raise trap.Trap(f"The answer of {self._options.vm!r} cannot be read: {error}") from error
 
-    def _read(self, guest: Guest, printing: Print) -> list[Sentence]:
+    def _read(self, guest: Guest, printing: Print, left: t.Callable[[], bool]) -> list[Sentence]:
         def run(source: str) -> bytes:
+            if left():
+                raise trap.Trap("interrupted", trap.INTERRUPTED)
             return guest.repeated(
                 lambda: self._output(guest, guest.run(source.encode(), self.timeout), source, "print")
             )
 
         page = _PAGE if guest.capabilities.max_output else None
-        with guest.exchange():
-            items = in_pages(printing.source, run, printing.records, page)
-        return printing.answer(items or [])
+        for _reading in range(_READINGS):
+            with contextlib.suppress(Unsteady), guest.exchange():
+                return printing.answer(in_pages(printing.source, run, printing.reader(), page) or [])
+        raise trap.Trap(
+            f"the items changed each of the {_READINGS} times that they were read, which takes several scripts here",
+            trap.GENERAL,
+        )
 
     def _act(self, guest: Guest, order: Order, command: Command) -> list[Sentence]:
         source = order.source

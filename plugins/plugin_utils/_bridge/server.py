@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import json
@@ -26,6 +27,7 @@ from .bridge import Access, Bridge
 _LOOK = 1.0  # seconds between two looks for endpoints that nobody uses, and for the controlling process
 _FIRST = 60.0  # seconds for the first request
 _THREADS = 64
+_LAST = 30.0  # seconds beyond the time of a command, after which its end is not waited for
 _REQUEST = 1024 * 1024  # bytes
 
 
@@ -48,7 +50,7 @@ class Server:
         self._orders = orders
         self._bridges: dict[str, Bridge] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="router")
-        self._changing = asyncio.Lock()
+        self._changing: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._ended = asyncio.Event()
         self._asked = False
 
@@ -68,8 +70,9 @@ class Server:
             self._ended.set()
             control.close()
             self._orders.socket.unlink(missing_ok=True)
-            async with self._changing:
-                await self._close(list(self._bridges))
+            patience = max((bridge.patience for bridge in self._bridges.values()), default=0.0) + _LAST
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*map(self._close, list(self._bridges))), patience)
 
     async def _watch(self) -> None:
         """Return when the controlling process has ended, or when nobody needs this one any more."""
@@ -89,21 +92,33 @@ class Server:
             while not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ended.wait(), _LOOK)
-                async with self._changing:
-                    await self._close([name for name, bridge in self._bridges.items() if bridge.idle])
-                    if not self._bridges and (self._asked or loop.time() - begun > _FIRST):
-                        return
+                for name, bridge in list(self._bridges.items()):
+                    if bridge.idle:
+                        await self._close(name)
+                changing = any(lock.locked() for lock in self._changing.values())
+                if not self._bridges and not changing and (self._asked or loop.time() - begun > _FIRST):
+                    return
                 if process is None and not _runs(self._orders.pid):
                     return
 
-    async def _close(self, names: list[str]) -> None:
-        await asyncio.gather(*(self._bridges.pop(name).close() for name in names))
+    async def _close(self, name: str) -> bool:
+        """Close the endpoint of a router when its command has ended. Returns whether there is one.
+
+        A new one is not opened before that.
+        """
+        async with self._changing[name]:
+            return await self._closed(name)
+
+    async def _closed(self, name: str) -> bool:
+        bridge = self._bridges.pop(name, None)
+        if bridge is not None:
+            await bridge.close()
+        return bridge is not None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError, EOFError):
             request = json.loads(await reader.readline())
-            async with self._changing:
-                answer = await self._answer(request)
+            answer = await self._answer(request)
             if answer is not None:
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
@@ -115,11 +130,10 @@ class Server:
             return None
         try:
             if request["do"] == "start":
-                return dataclasses.asdict(await self._start(request))
+                async with self._changing[request["router"]]:
+                    return dataclasses.asdict(await self._start(request))
             if request["do"] == "stop":
-                known = request["router"] in self._bridges
-                await self._close([request["router"]] if known else [])
-                return {"stopped": known}
+                return {"stopped": await self._close(request["router"])}
             self._ended.set()
             return {}
         except (ChrError, OSError) as error:
@@ -132,7 +146,7 @@ class Server:
         name, times = request["router"], (request["timeout"], request["idle_timeout"])
         bridge = self._bridges.get(name)
         if bridge is not None and bridge.options != options:
-            await self._close([name])
+            await self._closed(name)
             bridge = None
         if bridge is None:
             bridge = self._bridges[name] = Bridge(options, *times, self._threads)

@@ -97,7 +97,7 @@ def bridge(folder: Path) -> t.Iterator[Endpoint]:
         agent = LabRouter(router, f"unix:{folder / name}", Switches()).start()
         running.callback(agent.stop)
         access = client.start(name, options, 30.0, 600.0)
-        running.callback(client.stop, name, folder)
+        running.callback(client.stop, name, folder, 30.0)
         yield Endpoint(access["hostname"], access["port"], access["username"], access["password"], router)
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import librouteros
 import pytest
+from librouteros.connections import SocketTransport
 from librouteros.exceptions import FatalError, LibRouterosError, TrapError
+from librouteros.protocol import ApiProtocol
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._bridge import client
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible
@@ -66,7 +68,7 @@ def bridged(bridges: Path) -> Iterator[t.Callable[..., Bridged]]:
                 "qemu", vm=name, socket=str(bridges / name), runtime_directory=bridges, connect_timeout=2
             )
             access = client.start(name, options, timeout, idle_timeout)
-            running.callback(client.stop, name, bridges)
+            running.callback(client.stop, name, bridges, timeout)
             return Bridged(router, agent, access, name, bridges)
 
         yield start
@@ -185,14 +187,89 @@ def test_what_a_client_had_not_begun_is_not_run_after_it_left(bridged):
     assert one.router.identity == "chr1"
 
 
+def test_nothing_of_many_commands_is_begun_after_their_client_left(bridged):
+    one = bridged("chr1")
+    api = one.connect()
+    api.path("system", "script").add(name="slow", source=":delay 2s")
+    leaving = one.connect()
+    leaving.protocol.writeSentence("/system/script/run", "=.id=slow")
+    for number in range(300):
+        leaving.protocol.writeSentence("/system/identity/set", f"=name=late {number}")
+    time.sleep(0.5)
+    leaving.close()
+    time.sleep(3)
+    assert list(api.path("system", "identity")) == [{"name": "chr1"}]
+
+
+def test_no_further_command_runs_for_a_client_that_does_not_read(bridged):
+    one = bridged("chr1")
+    one.router.run(f'/system note set note="{"n" * 800_000}"')
+    with socket.create_connection((one.access["hostname"], one.access["port"]), timeout=10) as silent:
+        protocol = ApiProtocol(SocketTransport(silent), "utf-8")
+        protocol.writeSentence("/login", "=name=bridge", f"=password={one.access['password']}")
+        assert protocol.readSentence() == ("!done", ())
+        for _unused in range(60):
+            protocol.writeSentence("/system/note/print")
+        time.sleep(3)
+        run = 0
+        while more := one.executed().count("guest-exec"):
+            run += more
+            time.sleep(3)
+        assert 0 < run < 60
+        # The end of the bridge is the end of the connection, too.
+        client.stop(one.name, one.folder, 20.0)
+        local = f"0100007F:{one.access['port']:04X}"
+        fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        assert not [field for field in fields if field[1] == local and field[3] == "01"]
+
+
+def test_a_router_that_is_busy_at_its_end_keeps_no_other_waiting(bridged):
+    busy = bridged("chr1")
+    other = bridged("chr2")
+    api = busy.connect()
+    api.path("system", "script").add(name="slow", source=":delay 4s")
+    api.protocol.writeSentence("/system/script/run", "=.id=slow")
+    time.sleep(0.5)
+    stopping = threading.Thread(target=client.stop, args=(busy.name, busy.folder, 20.0))
+    stopping.start()
+    time.sleep(0.2)
+    start = time.monotonic()
+    options = options_for(
+        "qemu", vm="chr2", socket=str(other.folder / "chr2"), runtime_directory=other.folder, connect_timeout=2
+    )
+    assert client.start("chr2", options, 20.0, 600.0) == other.access
+    assert client.stop("chr2", other.folder, 20.0)
+    assert time.monotonic() - start < 2
+    assert stopping.is_alive()  # a command that runs ends first
+    stopping.join()
+
+
+def test_an_item_may_have_a_number_as_its_name(bridged):
+    one = bridged("chr1")
+    api = one.connect()
+    scripts = api.path("system", "script")
+    scripts.add(name="a", source="")
+    scripts.add(name="0", source="")
+    scripts.update(**{".id": "0", "source": "changed"})
+    assert [(row["name"], row.get("source", "")) for row in scripts] == [("a", ""), (0, "changed")]
+    with pytest.raises(TrapError, match="no such item"):
+        scripts.update(**{".id": "1", "source": "changed"})
+    addresses = api.path("ip", "address")
+    addresses.add(address="192.0.2.1/24", interface="ether1")
+    for number in ("0", "*1,1"):  # in a script, it would be a place in the list
+        with pytest.raises(TrapError):
+            addresses.update(**{".id": number, "comment": "changed"})
+    assert not [row for row in addresses if "comment" in row]
+
+
 def test_the_same_bridge_is_returned_again_until_it_is_stopped(bridged):
     one = bridged("chr1")
     options = options_for(
         "qemu", vm="chr1", socket=str(one.folder / "chr1"), runtime_directory=one.folder, connect_timeout=2
     )
     assert client.start("chr1", options, 20.0, 600.0) == one.access
-    assert client.stop("chr1", one.folder)
-    assert not client.stop("chr1", one.folder)
+    assert client.stop("chr1", one.folder, 20.0)
+    assert not client.stop("chr1", one.folder, 20.0)
     with pytest.raises(ConnectionRefusedError):
         one.connect()
     assert client.start("chr1", options, 20.0, 600.0)["password"] != one.access["password"]
@@ -237,7 +314,7 @@ def test_it_listens_on_the_loopback_address_only(bridged):
 
 def test_a_folder_with_too_long_a_name_is_refused(tmp_path):
     with pytest.raises(NotPossible, match="Set ANSIBLE_HOME to a shorter path"):
-        client.stop("chr1", tmp_path / ("x" * 100))
+        client.stop("chr1", tmp_path / ("x" * 100), 20.0)
 
 
 @pytest.mark.parametrize(

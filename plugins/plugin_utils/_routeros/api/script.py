@@ -54,6 +54,15 @@ _RECORDS = """\
 {missing}}}
 """
 
+# With what the output of a second script begins: the id of the item before its first one.
+_AFTER = """\
+:put "@"
+:if ([:len $r] >= {start}) do={{
+:local a [:tostr (($r->{last})->".id")]
+:put ("after " . [:len $a] . ":" . $a)
+}}
+"""
+
 # It is not known which properties each version shows as-value: some say that it leaves out flags
 # (disabled, dynamic, running) or counters. The command get shows all. Which ones are missing is
 # found out with the first item, and with others that have more properties. If none is missing, the
@@ -111,6 +120,10 @@ _WITH_RECORDS = (
 """Commands that end by themselves, and whose answer is records."""
 
 
+class Unsteady(Exception):
+    """Items came or went between two scripts that read a menu."""
+
+
 @dataclass(frozen=True)
 class Print:
     """The command ``print``, which changes nothing."""
@@ -128,16 +141,31 @@ class Print:
         shown, missing = (one if needed is None else _WANTED.format(property=one) for one in (_SHOWN, _FROM_GET))
         return _RECORDS.format(
             command=f"{_line(*self.command.menu, 'print')}{switches}",
-            before=_BEFORE_MISSING
+            before=(_AFTER.format(start=start, last=start - 1) if start else "")
+            + _BEFORE_MISSING
             + ("" if needed is None else f":local p {quote(b',%s,' % b','.join(sorted(needed)))}\n"),
             chosen="$r" if end is None else f"[:pick $r {start} {end}]",
             property=shown,
             missing=_MISSING.format(menu=_line(*self.command.menu), property=missing),
         )
 
-    def records(self, output: bytes, limit: int | None) -> list[Record]:
-        """Return the items in *output*, at most *limit* of them, also those that are not wanted."""
-        return [record(self.command.menu, one) for one in parse_bytes(output, lenient=True, limit=limit)]
+    def reader(self) -> t.Callable[[bytes, int | None], list[Record]]:
+        """Return what takes the items out of the output of each script, also unwanted ones.
+
+        It raises Unsteady if an item was missed or read twice, because others came or went.
+        """
+        last: bytes | None = None
+
+        def items(output: bytes, _limit: int | None) -> list[Record]:
+            nonlocal last
+            found = [record(self.command.menu, one) for one in parse_bytes(output, lenient=True)]
+            if last is not None and (not found or _text(found.pop(0), b"after") != last):
+                raise Unsteady
+            if found:
+                last = _text(found[-1], b".id") or b""
+            return found
+
+        return items
 
     def answer(self, items: list[Record]) -> list[Sentence]:
         """Return the sentences of the answer."""
@@ -241,13 +269,13 @@ def _arguments(command: Command) -> tuple[str, str]:
 def _items(command: Command, value: bytes, variable: str) -> tuple[str, str]:
     """Return a script that finds the items that *value* names, and how they are written then.
 
-    RouterOS would take a number in a script for the place of an item in the list. The API has no
-    such numbers. Raises Trap.
+    RouterOS would take a number in a script for the place of an item in the list. In the API, a
+    number can only be a name. Raises Trap.
     """
     if _ITEM.match(value):
         return "", value.decode()
     names = value.split(b",")
-    if any(not name or name.isdigit() for name in names):
+    if not all(names):
         raise Trap("no such item", MISSING)
     condition = " or ".join(f"name={quote(name)}" for name in names)
     return (
@@ -260,6 +288,10 @@ def _is(one: Record, names: bytes) -> bool:
     """Whether *names* has the id or the name of an item."""
     values = (one.get(b".id"), one.get(b"name"))
     return any(value is not None and value.text in names.split(b",") for value in values)
+
+
+def _text(one: Record, name: bytes) -> bytes | None:
+    return one[name].text if name in one else None
 
 
 def _section(one: Record, chosen: set[bytes] | None) -> Sentence:
