@@ -25,8 +25,16 @@ from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
+from ansible_collections.outofband.chr.tests.lab.xen.host import Domain, XenHost
 
 LISTS = "/ip/firewall/address-list"
+
+
+def connected(access: dict[str, t.Any]) -> librouteros.Api:
+    """A client of the endpoint."""
+    return librouteros.connect(
+        access["hostname"], access["username"], access["password"], port=access["port"], timeout=30
+    )
 
 
 class Bridged(t.NamedTuple):
@@ -39,13 +47,7 @@ class Bridged(t.NamedTuple):
     folder: Path
 
     def connect(self) -> librouteros.Api:
-        return librouteros.connect(
-            self.access["hostname"],
-            self.access["username"],
-            self.access["password"],
-            port=self.access["port"],
-            timeout=30,
-        )
+        return connected(self.access)
 
     def executed(self) -> list[str]:
         """The commands that came to the agent since the last call, without those that ask for the
@@ -260,6 +262,48 @@ def test_an_item_may_have_a_number_as_its_name(bridged):
         with pytest.raises(TrapError):
             addresses.update(**{".id": number, "comment": "changed"})
     assert not [row for row in addresses if "comment" in row]
+
+
+@pytest.fixture
+def listed(bridges: Path, xen: XenHost) -> Iterator[tuple[Domain, librouteros.Api]]:
+    """A router whose agent shows little at once, with 30 addresses in a list, and a client."""
+    domain = xen.domain(f"listed{len(xen.domains)}")
+    domain.router.run("".join(f"{LISTS.replace('/', ' ')} add list=a address=192.0.2.{n}\n" for n in range(30)))
+    options = options_for("xenstore", vm=domain.name, socket=str(xen.daemon.socket), runtime_directory=bridges)
+    access = client.start(domain.name, options, 20.0, 600.0)
+    with contextlib.closing(connected(access)) as api:
+        yield domain, api
+    client.stop(domain.name, bridges, 20.0)
+
+
+def begun(domain: Domain, scripts: int) -> None:
+    """Wait until the router has run so many scripts that read the list."""
+    deadline = time.monotonic() + 30
+    while len([one for one in domain.log if "print" in one]) < scripts and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_a_menu_that_changes_while_it_is_read_in_several_scripts_lacks_no_item(listed):
+    domain, api = listed
+
+    def change() -> None:
+        begun(domain, 2)
+        domain.router.run(f"{LISTS.replace('/', ' ')} remove *1")
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    rows = list(api.path("ip", "firewall", "address-list"))
+    changing.join()
+    assert [row["address"] for row in rows] == [f"192.0.2.{n}" for n in range(1, 30)]
+
+
+def test_the_rest_of_a_menu_is_not_read_for_a_client_that_left(listed):
+    domain, api = listed
+    api.protocol.writeSentence(f"{LISTS}/print")
+    begun(domain, 2)
+    api.close()
+    time.sleep(3)
+    assert 2 <= len([one for one in domain.log if "print" in one]) <= 4
 
 
 def test_the_same_bridge_is_returned_again_until_it_is_stopped(bridged):
