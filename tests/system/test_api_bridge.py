@@ -170,6 +170,15 @@ def test_one_process_serves_all_routers_of_a_run_and_ends_with_it(playbook, host
     assert all(gone(one["port"]) for one in logins)
 
 
+def test_no_callback_shows_the_password_of_a_loop(playbook, hosts, monkeypatch):
+    monkeypatch.setenv("ANSIBLE_STDOUT_CALLBACK", "ansible.builtin.minimal")  # it shows whole results
+    looped = {**OPEN, "outofband.chr.api_bridge": {"timeout": "{{ item }}"}, "loop": [30, 40]}
+    run = playbook([looped, KEEP_LOGIN], {"chr0": hosts["chr0"]}, "-vvvv")
+    assert run.rc == 0, run.output
+    opened = json.loads((playbook.folder / "chr0.json").read_text())["results"]
+    assert not [one for one in opened if one["password"] in run.output]
+
+
 @pytest.mark.parametrize("how", ["end", "SIGINT", "SIGKILL"])
 def test_the_process_ends_with_the_run_however_that_ends(playbook, hosts, how):
     before = set(processes())

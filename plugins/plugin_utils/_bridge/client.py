@@ -166,11 +166,13 @@ def _spawn(path: Path) -> None:
     # What the process says ends when it is ready or gone, or when it is killed.
     patience = threading.Timer(_START, process.kill)
     patience.start()
-    with t.cast("t.IO[bytes]", process.stdout) as said, t.cast("t.IO[bytes]", process.stderr) as failed:
-        with contextlib.suppress(BrokenPipeError), t.cast("t.IO[bytes]", process.stdin) as stdin:
-            stdin.write(json.dumps(orders).encode() + b"\n")
-        ready, reason = said.read(), failed.read()
-    patience.cancel()
+    try:
+        with t.cast("t.IO[bytes]", process.stdout) as said, t.cast("t.IO[bytes]", process.stderr) as failed:
+            with contextlib.suppress(BrokenPipeError), t.cast("t.IO[bytes]", process.stdin) as stdin:
+                stdin.write(json.dumps(orders).encode() + b"\n")
+            ready, reason = said.read(), failed.read()
+    finally:  # the task can be interrupted, and the process serves others
+        patience.cancel()
     if ready.strip() != b"ready":
         process.wait()
         raise NotPossible(f"The process of the API bridge did not start: {message(reason) or 'it said nothing'}")

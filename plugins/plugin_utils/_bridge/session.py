@@ -96,11 +96,13 @@ class Session:
                 if words[0] == b"/quit":
                     self._send([[b"!fatal", b"session terminated on request"]])
                     return
-                if words[0] == b"/cancel":
-                    self._cancel(words)
-                elif len(self._waiting) < _MOST_WAITING:  # reading goes on, so the end of the client is seen
+                # Reading goes on while commands wait, so the end of the client is seen.
+                if words[0] != b"/cancel" and len(self._waiting) < _MOST_WAITING:
                     self._waiting.append(words)
                     self._arrived.set()
+                    continue
+                if words[0] == b"/cancel":
+                    self._cancel(words)
                 else:
                     self._send([Trap("too many commands wait", OF_API).words(), [b"!done"]], tag_of(words))
                 await self._drain()

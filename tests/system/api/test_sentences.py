@@ -65,6 +65,19 @@ def test_many_commands_are_carried_out_in_their_order(endpoint: Endpoint) -> Non
     assert endpoint.router.identity == "name 49"
 
 
+def test_a_client_may_send_much_before_it_reads(endpoint: Endpoint) -> None:
+    endpoint.router.run(f'/system note set note="{"n" * 800_000}"')
+    with session(endpoint) as protocol:
+        for number in range(20):
+            protocol.writeSentence("/system/note/print", "=.proplist=note", f".tag={number}")
+        for number in range(20):
+            protocol.writeSentence("/system/note/set", f"=note={'x' * 50_000}{number}", f".tag=set{number}")
+        protocol.writeSentence("/system/note/print", "=.proplist=note", ".tag=last")
+        found = replies(protocol, 41)
+    assert {len(found[f".tag={number}"][0][1]) for number in range(20)} == {len("=note=") + 800_000}
+    assert found[".tag=last"] == [("!re", f"=note={'x' * 50_000}19"), ("!done",)]
+
+
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 16383, 16384, 40000])
 def test_words_of_every_length(endpoint: Endpoint, length: int) -> None:
     with session(endpoint) as protocol:
