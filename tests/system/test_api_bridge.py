@@ -14,7 +14,9 @@ import sys
 import time
 from pathlib import Path
 
+import librouteros
 import pytest
+from librouteros.exceptions import LibRouterosError
 
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.peers import collections
@@ -205,6 +207,33 @@ def test_the_process_ends_with_the_run_however_that_ends(playbook, hosts, how):
         assert set(processes()) == before
         assert gone(json.loads(login.read_text())["port"])
         assert not list((playbook.folder / "home" / "cp").glob("bridge-*"))
+    finally:
+        process.kill()
+
+
+def test_the_process_ends_with_the_last_command_of_a_run_that_was_killed(playbook, hosts):
+    before = set(processes())
+    slow = {"outofband.chr.script": {"source": '/system script add name=slow source=":delay 3s"'}}
+    process = playbook.start(
+        [slow, OPEN, KEEP_LOGIN, {"ansible.builtin.wait_for": {"timeout": 60}, **LOCALLY}], {"chr0": hosts["chr0"]}
+    )
+    login = playbook.folder / "chr0.json"
+    try:
+        deadline = time.monotonic() + 30
+        while not login.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        access = json.loads(login.read_text())
+        api = librouteros.connect(access["hostname"], access["username"], access["password"], port=access["port"])
+        api.protocol.writeSentence("/system/script/run", "=.id=slow")
+        time.sleep(0.5)
+        playbook.kill(process)
+        with pytest.raises((LibRouterosError, OSError)):  # its client is told at once
+            api.protocol.readSentence()
+        assert set(processes()) != before
+        deadline = time.monotonic() + 10
+        while set(processes()) - before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert set(processes()) == before
     finally:
         process.kill()
 

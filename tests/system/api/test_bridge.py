@@ -306,6 +306,14 @@ def test_the_rest_of_a_menu_is_not_read_for_a_client_that_left(listed):
     assert 2 <= len([one for one in domain.log if "print" in one]) <= 4
 
 
+def test_a_switch_about_passwords_is_not_hidden_in_errors(bridged):
+    api = bridged("chr1").connect()
+    with contextlib.suppress(TrapError):  # the lab's routers lack it
+        tuple(api("/ip/ssh/set", **{"always-allow-password-login": False}))
+    with pytest.raises(TrapError, match="no such item"):
+        api.path("system", "script").remove("*99")
+
+
 def test_the_same_bridge_is_returned_again_until_it_is_stopped(bridged):
     one = bridged("chr1")
     options = options_for(

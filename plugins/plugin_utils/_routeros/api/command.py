@@ -19,6 +19,7 @@ from .trap import GENERAL, OF_API, Trap
 _PATH = re.compile(rb"(?:/[a-z0-9][a-z0-9-]*)+\Z")
 _NAME = re.compile(rb"!?\.?[a-z0-9][a-z0-9.-]*\Z")
 _SECRET = re.compile(r"password|passphrase|secret|key|psk|pin\b|authentication|encryption|community|token")
+_NOT_SECRET = (b"", b"yes", b"no", b"true", b"false", b"none")
 _BOUNDS = {"once", "count", "duration"}
 """Arguments with which a command that goes on by itself comes to an end."""
 _STREAMS = (
@@ -51,7 +52,7 @@ class Command:
     @property
     def secrets(self) -> list[bytes]:
         """The values that may be secret, as their names say."""
-        return [value for name, value in self.attributes.items() if value and _SECRET.search(name)]
+        return [value for name, value in self.attributes.items() if _SECRET.search(name) and value not in _NOT_SECRET]
 
 
 def tag_of(words: t.Sequence[bytes]) -> bytes | None:
