@@ -115,7 +115,9 @@ def test_many_hosts_with_one_address_or_none_never_share_a_router(cli, lab, stra
     sockets = {f"chr{one}": lab(f"chr{one}").address for one in range(9)}
     hosts = {name: {**CLI, **address, "chr_vm": "x", "chr_socket": socket} for name, socket in sockets.items()}
     tasks, names = rounds(6)
-    assert_each_has_its_own(cli(tasks, hosts, "--forks=8", strategy=strategy), hosts, *names)
+    run = cli([*tasks, identity("delegated", delegate_to="chr0")], hosts, "--forks=8", strategy=strategy)
+    assert_each_has_its_own(run, hosts, *names)
+    assert {run.of("delegated", host)["result"]["stdout"][0] for host in hosts} == {"name: chr0"}
 
 
 def test_hosts_that_differ_only_in_the_vm_never_share_a_router(cli):
@@ -305,7 +307,7 @@ def test_a_command_has_the_time_that_its_script_may_take(cli, lab):
     assert "is too short for a script" in run.output
 
 
-def test_a_script_that_takes_too_long_fails(cli, lab):
+def test_times_and_settings_that_cannot_work_fail(cli, lab):
     said = daemon(
         cli,
         f"""
@@ -314,11 +316,15 @@ show(daemon(of).send, b":delay 2s")
 show(of.get_option, "persistent_command_timeout")
 show(task("/s", chr_script_timeout=600).get_option, "persistent_command_timeout")
 show(task("/s", chr_script_timeout=0).get_options)
+from ansible import constants
+constants.DEFAULT_KEEP_REMOTE_FILES = True
+show(task("/s").get_options)
 """,
     )
     assert "did not end within 1 s on 'chr1'" in said[0]
     assert said[1:3] == ["180", "635"]
     assert "chr_script_timeout is 0: it must be a number of seconds above 0" in said[3]
+    assert "does not work with ANSIBLE_KEEP_REMOTE_FILES" in said[4]
 
 
 def test_names_of_files_are_those_of_the_run(cli, lab):
@@ -444,6 +450,16 @@ def test_what_cannot_work_says_what_to_use_instead(cli, lab):
         assert run.of(name)["status"] == "failed", name
         assert re.search(words, str(run.of(name)["result"])), (name, run.output)
     assert run.of("no connection")["status"] == "ok"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["qemu", "libvirt"])
+def test_a_router_in_a_machine_is_served(cli, kind):
+    with hypervisor(kind, ["chr1"], cache()) as hosts:
+        run = cli([identity("first"), identity("second")], {name: {**host, **CLI} for name, host in hosts.items()})
+    assert run.rc == 0, run.output
+    for name in ("first", "second"):
+        assert run.of(name)["result"]["stdout"][0].startswith("name: ")
 
 
 @pytest.mark.slow
