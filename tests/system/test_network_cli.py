@@ -70,6 +70,7 @@ def assert_nothing_is_left(cli):
     assert not any(sockets.iterdir())
 
 
+@pytest.mark.slow
 def test_a_reset_ends_the_process_of_a_router(cli, lab):
     wait = {"name": "wait", "ansible.builtin.wait_for_connection": {}}
     run = cli(
@@ -128,7 +129,6 @@ def test_hosts_that_differ_only_in_the_vm_never_share_a_router(cli):
         hosts = {f"x{name}": {**host, **CLI, "ansible_host": "h", "chr_vm": name} for name, host in hosts.items()}
         run = cli(
             [
-                identity("own"),
                 identity("loop", vars={"chr_vm": "{{ item }}"}, loop=["chr1", "chr2", "chr1"]),
                 {
                     "name": "other",
@@ -141,7 +141,6 @@ def test_hosts_that_differ_only_in_the_vm_never_share_a_router(cli):
         )
     assert run.rc == 0, run.output
     for own, other in (("chr1", "chr2"), ("chr2", "chr1")):
-        assert run.of("own", f"x{own}")["result"]["stdout"] == [f"name: {own}"]
         assert run.of("changed", f"x{own}")["result"]["stdout"] == [f"name: {other}"]
         results = run.of("loop", f"x{own}")["result"]["results"]
         assert [one["stdout"][0] for one in results] == ["name: chr1", "name: chr2", "name: chr1"]
@@ -379,6 +378,7 @@ def test_ansible_waits_gathers_facts_and_leaves_the_channel_to_others(cli, lab):
     assert run.of("skipped")["status"] == "skipped"
 
 
+@pytest.mark.slow
 def test_waiting_for_a_router_that_does_not_answer_fails(cli, short_path):
     wait = {"name": "wait", "ansible.builtin.wait_for_connection": {"timeout": 1, "connect_timeout": 1}}
     run = cli([wait], {"chr1": {**CLI, "chr_socket": f"{short_path}/none.sock"}})
