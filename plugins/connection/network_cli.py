@@ -98,7 +98,8 @@ options:
 notes:
   - Each router has a process of its own on the controller, and a second one for tasks with
     C(no_log). It ends after O(persistent_connect_timeout) seconds without a task, with
-    C(reset_connection), and at the end of the play. Between two commands it holds nothing that another client of the agent needs.
+    C(reset_connection), and at the latest with the run. Between two commands it holds nothing that
+    another client of the agent needs.
   - Hosts may have the same C(ansible_host), or none. A router's process is found by the options that
     name the VM, and it refuses to serve another VM.
   - C(become) has no effect. A task with C(async) fails at once. In check mode,
@@ -192,6 +193,7 @@ import math
 import os
 import re
 import signal
+import threading
 import time
 import typing as t
 import zipfile
@@ -294,6 +296,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
             # Ansible shows the reason of a failure in spite of no_log, so _call must know of it.
             self._play_context.no_log = direct[_NO_LOG]
             os.chdir(direct[_WORKING_DIRECTORY])
+            threading.Thread(target=_end_with, args=(int(self._ansible_playbook_pid),), daemon=True).start()
             self._load(direct["network_os"])
         mine = str(self._play_context.remote_addr).rpartition("#")[2]
         if mine != _digest({**direct, "runtime_directory": self._runtime_directory}):
@@ -500,6 +503,20 @@ class Connection(GuestConnection, NetworkConnectionBase):
         raise AnsibleError(f"{self.transport} copies no files. Use outofband.chr.copy or fetch over {_GUEST_AGENT}.")
 
     get_file = copy_file
+
+
+def _end_with(run: int) -> None:
+    """End this process when the process *run* has ended.
+
+    Ansible does so at the end of a play, but only for one process of each host.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(run, 0)
+            time.sleep(1)
+    while True:  # a command that runs is ended by the first signal
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
 
 
 def _digest(values: t.Mapping[str, t.Any]) -> str:

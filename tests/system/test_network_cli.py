@@ -64,10 +64,22 @@ def test_modules_of_others_run_unmodified(cli, lab):
 def assert_nothing_is_left(cli):
     """No process of a router outlives a run."""
     sockets = cli.folder / "home" / "pc"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 5
     while any(sockets.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(sockets.iterdir())
+
+
+def test_a_run_that_is_killed_leaves_no_process(cli, lab):
+    router = lab("chr1")
+    sources = recorded(router)
+    run = cli.start([command("long", ":delay 25s")], {"chr1": {**CLI, "chr_socket": router.address}})
+    while not any("delay" in source for source in sources):
+        assert run.poll() is None
+        time.sleep(0.05)
+    assert any((cli.folder / "home" / "pc").iterdir())
+    cli.kill(run)
+    assert_nothing_is_left(cli)
 
 
 @pytest.mark.slow
@@ -501,6 +513,7 @@ def test_no_log_has_a_secret_whatever_is_logged(cli, lab, monkeypatch):
     assert "no such item 5" in run.of("shown")["result"]["msg"]
     logged = log.read_text()
     assert re.search(r"chr1: a command of 6 bytes ended with 0 after [0-9.]+ s and printed 3 bytes\.", logged)
+    assert_nothing_is_left(cli)
     for text in (logged, run.output):
         assert secret not in text
         assert "jsonrpc" not in text
