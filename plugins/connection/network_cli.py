@@ -10,7 +10,7 @@ author: The outofband.chr authors (@outofband)
 short_description: Run command line modules of other collections on a CHR through the guest agent
 version_added: 0.1.0
 description:
-  - B(What it is.) It takes the place of P(ansible.netcommon.network_cli#connection) for modules that
+  - B(What it is.) It takes the place of C(ansible.netcommon.network_cli) for modules that
     send commands to a router, such as C(community.routeros.command), C(community.routeros.facts)
     and C(ansible.netcommon.cli_command). They run unmodified, but every command travels through
     the guest agent of the router, over a channel of the hypervisor. The router needs no address,
@@ -54,7 +54,7 @@ options:
   persistent_connect_timeout:
     description:
       - The seconds after which a process that serves a router ends if no task needs it.
-      - It is the same option as that of P(ansible.netcommon.network_cli#connection). How long to
+      - It is the same option as that of C(ansible.netcommon.network_cli). How long to
         wait for the router is O(connect_timeout).
     type: int
     default: 30
@@ -96,9 +96,10 @@ options:
     vars:
       - name: ansible_persistent_log_messages
 notes:
-  - Each router has a process of its own on the controller, which ends after
-    O(persistent_connect_timeout) seconds without a task, with C(reset_connection), and at the end
-    of the play. Between two commands it holds nothing that another client of the agent needs.
+  - Each router has a process of its own on the controller, and a second one for tasks with
+    C(no_log). It ends after O(persistent_connect_timeout) seconds without a task, with
+    C(reset_connection), and at the latest with the run. Between two commands it holds nothing that
+    another client of the agent needs.
   - Hosts may have the same C(ansible_host), or none. A router's process is found by the options that
     name the VM, and it refuses to serve another VM.
   - C(become) has no effect. A task with C(async) fails at once. In check mode,
@@ -148,19 +149,20 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-# An inventory of two domains of libvirt
-routers:
-  vars:
-    ansible_connection: outofband.chr.guest_agent
-    chr_backend: libvirt
-    chr_libvirt_uri: qemu+ssh://root@kvm1.example.net/system
-  hosts:
-    chr1:
-    chr2:
+# The inventory has the variables of outofband.chr.guest_agent, for example:
+#
+#   routers:
+#     vars:
+#       chr_backend: libvirt
+#       chr_libvirt_uri: qemu+ssh://root@kvm1.example.net/system
+#     hosts:
+#       chr1:
+#       chr2:
 
-# A playbook that was written for SSH: only the connection is another one
+# A playbook that was written for SSH. Only the connection is another one.
 - name: Show the addresses
   hosts: routers
+  gather_facts: false
   vars:
     ansible_connection: outofband.chr.network_cli
   tasks:
@@ -191,6 +193,7 @@ import math
 import os
 import re
 import signal
+import threading
 import time
 import typing as t
 import zipfile
@@ -293,6 +296,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
             # Ansible shows the reason of a failure in spite of no_log, so _call must know of it.
             self._play_context.no_log = direct[_NO_LOG]
             os.chdir(direct[_WORKING_DIRECTORY])
+            threading.Thread(target=_end_with, args=(int(self._ansible_playbook_pid),), daemon=True).start()
             self._load(direct["network_os"])
         mine = str(self._play_context.remote_addr).rpartition("#")[2]
         if mine != _digest({**direct, "runtime_directory": self._runtime_directory}):
@@ -499,6 +503,20 @@ class Connection(GuestConnection, NetworkConnectionBase):
         raise AnsibleError(f"{self.transport} copies no files. Use outofband.chr.copy or fetch over {_GUEST_AGENT}.")
 
     get_file = copy_file
+
+
+def _end_with(run: int) -> None:
+    """End this process when the process *run* has ended.
+
+    Ansible does so at the end of a play, but only for one process of each host.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(run, 0)
+            time.sleep(1)
+    while True:  # a command that runs is ended by the first signal
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
 
 
 def _digest(values: t.Mapping[str, t.Any]) -> str:
