@@ -40,9 +40,12 @@ _WANTED = """\
 """
 
 # The settings of a menu without items are one array of names and values: they are put into a list.
+# Its first value may be a list, so it is the names that tell.
 _RECORDS = """\
 :local r [{command} as-value]
-:if (([:len $r] > 0) && ([:typeof ($r->0)] != "array")) do={{
+:local one false
+:foreach n,i in=$r do={{ :if ([:typeof $n] = "str") do={{ :set one true }} }}
+:if ($one) do={{
 :local s $r
 :set r [:toarray ""]
 :set ($r->0) $s
