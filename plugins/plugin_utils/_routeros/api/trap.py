@@ -18,6 +18,7 @@ MISSING, ARGUMENT, INTERRUPTED, SCRIPT, GENERAL, OF_API = range(6)
 
 _PLACE = re.compile(r"\s*\((?:[^()]*;\s*)?line (\d+)(?: column (\d+))?\)\Z")
 _CODE = re.compile(r"\s*\(\d+\)\Z")
+_LOOKUP = re.compile(r':local \w+ \[[^"]* find where name=')
 _WORD = re.compile(r"[^\s=\[\]]*")
 _OF_ARGUMENT = ("input does not match", "invalid value", "value of ", "missing value", "ambiguous value")
 _LONGEST = 2000  # characters of a message
@@ -46,6 +47,8 @@ def from_output(output: bytes, source: str, name: str) -> Trap:
     message = lines[-1][-_LONGEST:] if lines else "failure: RouterOS gave no reason"
     place = _PLACE.search(message)
     message = _CODE.sub("", _PLACE.sub("", message))
+    if place and _LOOKUP.match(_line(source, int(place[1]))):
+        return Trap("no such item", MISSING)  # a menu whose items have no names
     if place and place[2]:
         word = _word_at(source, int(place[1]), int(place[2]))
         if message.startswith("bad command name"):
@@ -62,8 +65,10 @@ def from_output(output: bytes, source: str, name: str) -> Trap:
 
 def _word_at(source: str, line: int, column: int) -> str:
     """Return the word of *source* at *column*, counted from 1."""
-    lines = source.splitlines()
-    if not 0 < line <= len(lines):
-        return ""
-    match = _WORD.match(lines[line - 1], max(column - 1, 0))
+    match = _WORD.match(_line(source, line), max(column - 1, 0))
     return match[0].lstrip("!") if match else ""
+
+
+def _line(source: str, number: int) -> str:
+    lines = source.splitlines()
+    return lines[number - 1] if 0 < number <= len(lines) else ""

@@ -49,5 +49,11 @@ def test_no_secret_and_nothing_that_a_terminal_obeys_is_told():
     assert str(trap) == f'invalid value "{masking.MASK}"?[2J'
 
 
+def test_a_name_in_a_menu_without_names_is_of_no_item():
+    source = ':local id [/ip address find where name="0"]\n/ip address set $id comment=" find where name="\n'
+    assert str(from_output(b"expected end of command (line 1 column 32)", source, "set")) == "no such item"
+    assert str(from_output(b"expected end of command (line 2 column 21)", source, "set")) == "unknown parameter comment"
+
+
 def test_an_error_text_of_any_length_is_read_in_no_time():
     assert len(str(from_output(b"failure: " + b" " * 300_000 + b"x", SOURCE, "add"))) <= 2000
