@@ -62,13 +62,13 @@ add list=other address=10.1.1.3 timeout=1d02:03:04
     return router
 
 
-# What Ansible and other programs do with the router's own service is a matter of the lab.
-_PROGRAMS = ("test_community_routeros.py", "test_programs.py")
+# What programs and hostile clients do with the router's own service is a matter of the lab.
+_OF_THE_LAB = ("test_bad_input.py", "test_community_routeros.py", "test_programs.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.name in _PROGRAMS and "direct" in item.name:
+        if item.path.name in _OF_THE_LAB and "direct" in item.name:
             item.add_marker(pytest.mark.slow)
 
 

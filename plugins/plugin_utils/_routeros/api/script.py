@@ -68,22 +68,24 @@ _AFTER = """\
 
 # It is not known which properties each version shows as-value: some say that it leaves out flags
 # (disabled, dynamic, running) or counters. The command get shows all. Which ones are missing is
-# found out with the first item, and with others that have more properties. If none is missing, the
-# other items are not asked. The key of such a property has ``;`` before its type.
+# found out with the first item, and with each that has more or fewer properties than the one before
+# it. If none is missing, the other items are not asked. The key of such a property has ``;`` before
+# its type.
 _BEFORE_MISSING = """\
 :local more true
-:local most 0
+:local size 0
 :local missing [:toarray ""]
 """
 _MISSING = """\
 :if ($more) do={{
 :local g [:toarray ""]
 :do {{ :set g [{menu} get ($i->".id")] }} on-error={{}}
-:if ([:len $g] > $most) do={{
-:set most [:len $g]
-:set missing [:toarray ""]
+:if ([:len $g] != $size) do={{
+:set size [:len $g]
 :foreach k,v in=$g do={{
-:if (([:typeof ($i->$k)] = "nothing") && ([:pick $k 0] != ".")) do={{ :set ($missing->[:len $missing]) $k }}
+:if (([:typeof ($i->$k)] = "nothing") && ([:pick $k 0] != ".") && ([:typeof [:find $missing $k]] = "nil")) do={{
+:set ($missing->[:len $missing]) $k
+}}
 }}
 :set more ([:len $missing] > 0)
 }}
