@@ -29,6 +29,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values imp
 from . import script_result
 from .capabilities import Capabilities
 from .guest_report import GuestReport
+from .power import Power
 from .script_result import Job, ScriptResult
 from .snapshots import Snapshots
 from .transfer_limit import TransferLimit
@@ -256,12 +257,18 @@ class Guest(ABC):
     def is_off(self) -> bool:
         """Whether the machine itself is off, as its hypervisor says.
 
-        Raises ChrError if the hypervisor was not reached or cannot tell: an error of the way there
-        is never an answer.
+        Raises the errors of ``power`` and ``Power.is_on``.
+        """
+        return not self.power().is_on()
+
+    def power(self) -> Power:
+        """The switch of the guest's machine.
+
+        Raises NotPossible if there is none, and as ``place``.
         """
         raise NotPossible(
-            f"Backend {self.backend} cannot tell whether the machine of {self.vm!r} is off, so the end of a shutdown could not "
-            "be seen. Nothing was done."
+            f"Backend {self.backend} cannot tell whether the machine of {self.vm!r} is off, and cannot turn it on or off. "
+            "Nothing was done."
         )
 
     def why_it_stays_up(self) -> str | None:

@@ -79,6 +79,7 @@ from .connection import (
     words,
 )
 from .options import LibvirtOptions, without_key
+from .power import LibvirtPower
 from .snapshots import LibvirtSnapshots
 
 _PROBE = 3.0
@@ -126,10 +127,8 @@ class LibvirtGuest(QgaGuest):
                 agent.on_domain("Its UUID cannot be read", lambda domain: None, deadline, changes=False)
         return without_key(self._target.shown_uri), str(self._target.uuid)
 
-    def is_off(self) -> bool:
-        agent = t.cast("LibvirtAgent", self._open_agent(self.connect_timeout))
-        with agent:
-            return agent.is_off()
+    def power(self) -> LibvirtPower:
+        return LibvirtPower(t.cast("LibvirtAgent", self._open_agent(self.connect_timeout)), self.connect_timeout)
 
     def snapshots(self) -> LibvirtSnapshots:
         return LibvirtSnapshots(t.cast("LibvirtAgent", self._open_agent(self.connect_timeout)))
@@ -207,11 +206,18 @@ class LibvirtAgent(Agent):
             self._send(command, arguments, min(timeout, _UNANSWERED))
 
     def on_domain(
-        self, complaint: str, work: t.Callable[[t.Any], t.Any], deadline: Deadline, *, changes: bool
+        self,
+        complaint: str,
+        work: t.Callable[[t.Any], t.Any],
+        deadline: Deadline,
+        *,
+        changes: bool,
+        permission: str = "write",
     ) -> t.Any:
         """Call *work* with the domain and return its value. The agent is not involved.
 
-        It connects first if necessary. Raises NotPossible with *complaint* and libvirt's words, and
+        It connects first if necessary. *permission*: the one of libvirt's access control that the
+        work needs, for messages. Raises NotPossible with *complaint* and libvirt's words, and
         Unreachable if libvirt could not be reached. If the connection was lost or *work* did not
         return before *deadline*, it raises OutcomeUnknown if *changes* says that the work changes
         something, and Unreachable otherwise.
@@ -226,7 +232,7 @@ class LibvirtAgent(Agent):
         except error_class as error:
             code = getattr(error, "get_error_code", lambda: None)()
             if code in (OPERATION_DENIED, ACCESS_DENIED):
-                raise self._denied(words(error)) from None
+                raise self._denied(words(error), permission) from None
             if alive(connection):
                 raise NotPossible(f"{self.where}: {complaint}: {words(error)}.") from error
             lost = f"the connection to libvirt was lost ({self.where}: {words(error)})"
@@ -235,16 +241,18 @@ class LibvirtAgent(Agent):
             raise OutcomeUnknown(f"{lost}. Whether libvirt did the work is unknown; it was not asked again.")
         raise Unreachable(f"{lost}.")
 
-    def is_off(self) -> bool:
-        """Whether the domain is off. A transient domain that was found before is off when it is
-        gone.
+    def if_there(self, complaint: str, look: t.Callable[[t.Any], t.Any]) -> t.Any:
+        """Call *look*, which changes nothing, with the domain, and return its value.
 
+        None if the domain was found before and is gone, as a transient one is when it is off.
         Raises the errors of ``on_domain``.
         """
         try:
-            return not self.on_domain("its state cannot be read", _is_active, Deadline(self._timeout), changes=False)
+            return self.on_domain(
+                complaint, lambda domain: _unless_gone(look, domain), Deadline(self._timeout), changes=False
+            )
         except _Gone:
-            return True
+            return None
 
     # -- reaching the agent ------------------------------------------------------------------------
 
@@ -321,10 +329,11 @@ class LibvirtAgent(Agent):
             return self._denied(text)
         return NotYet(text)
 
-    def _denied(self, text: str) -> NotPermitted:
+    def _denied(self, text: str, permission: str = "write") -> NotPermitted:
+        what = "talk to the guest agent of" if permission == "write" else permission
         return NotPermitted(
-            f"libvirt does not let this user talk to the guest agent of {self.where}: {text}. That needs a connection that may "
-            "write (not a read-only socket) and, with access control in libvirtd, the permission 'write' on the domain."
+            f"libvirt does not let this user {what} {self.where}: {text}. That needs a connection that may "
+            f"write (not a read-only socket) and, with access control in libvirtd, the permission {permission!r} on the domain."
         )
 
     def _silent(self, deadline: Deadline, last: NotYet) -> str:
@@ -424,13 +433,13 @@ class LibvirtAgent(Agent):
         self._connection = self._domain = None
 
 
-def _is_active(domain: t.Any) -> bool:
-    """Whether *domain* runs. Raises libvirtError for another reason than that it is gone."""
+def _unless_gone(look: t.Callable[[t.Any], t.Any], domain: t.Any) -> t.Any:
+    """What *look* returns. None if libvirt says that it no longer has the *domain*."""
     try:
-        return bool(domain.isActive())
+        return look(domain)
     except library().libvirtError as error:
         if getattr(error, "get_error_code", lambda: None)() == NO_DOMAIN:
-            return False
+            return None
         raise
 
 

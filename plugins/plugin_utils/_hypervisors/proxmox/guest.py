@@ -56,6 +56,7 @@ from .machine import AgentSilent, NotEnabled, ProxmoxMachine, VmMoves, VmOff
 from .node import Node
 from .options import ProxmoxOptions
 from .port_plan import AgentPort
+from .power import ProxmoxPower
 from .script_ways import (
     MAX_STDIN,
     MAX_WRITE,
@@ -554,8 +555,8 @@ class ProxmoxGuest(Guest):
         except (AgentRefused, ApiError) as error:
             raise NotPossible(str(error)) from error
 
-    def is_off(self) -> bool:
-        return self._vm.state() == "stopped"
+    def power(self) -> ProxmoxPower:
+        return ProxmoxPower(self._vm)
 
     def snapshots(self) -> ProxmoxSnapshots:
         return ProxmoxSnapshots(self._vm)

@@ -34,6 +34,7 @@ from . import agent_option
 from .api import REPLY_TIMEOUT, Api, ApiError, Ask, Resource, form_body, json_body, max_body
 from .cluster import Listed, guests, silent_nodes
 from .lost_answers import RETRY, may_pass, not_connected, persist, untrusted
+from .tasks import finish
 
 _GONE = re.compile(r"Configuration file .* does not exist")
 _NO_NODE = re.compile(r"hostname lookup '.*' failed")
@@ -391,12 +392,29 @@ class ProxmoxMachine:
         except ApiError as error:
             raise self._on_the_way(error, changes=changes) or error from None
 
-    def state(self) -> str:
-        """``running`` or ``stopped``, as Proxmox VE says. Raises the errors of ``machine``."""
+    def task(self, ask: Ask, deadline: Deadline, privilege: str, otherwise: str) -> None:
+        """Start a task of Proxmox VE and wait for its end.
+
+        *otherwise* says in the message what happened to the VM if it failed: "did not start".
+        Raises NotPossible if it failed, and the errors of ``machine`` and ``finish``.
+        """
+        ended = finish(self.api, self.machine(ask, changes=True, privilege=privilege), deadline)
+        if not ended.done:
+            raise NotPossible(f"{self} {otherwise}: {ended.exitstatus}")
+
+    def current(self) -> dict[str, t.Any]:
+        """The present state of the VM, as Proxmox VE says. Raises the errors of ``machine``.
+
+        Its ``status`` is ``running`` or ``stopped``.
+        """
         status = self.machine(lambda vm: vm.status.current.get())
         if not isinstance(status, dict) or status.get("status") not in ("running", "stopped"):
             raise ChrError(f"{self.api.where} answered without the state of {self}: {excerpt(status)}.")
-        return str(status["status"])
+        return status
+
+    def state(self) -> str:
+        """``running`` or ``stopped``. Raises the errors of ``current``."""
+        return str(self.current()["status"])
 
     def is_frozen(self, timeout: float | None = None) -> bool:
         """Whether the agent says that the file systems are frozen.

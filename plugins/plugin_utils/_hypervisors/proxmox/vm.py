@@ -54,6 +54,7 @@ from .import_ways import FORMATS, ImportJob, ImportWay, choose, clear_uploads, d
 from .lost_answers import persist
 from .machine import ProxmoxMachine
 from .options import ProxmoxOptions
+from .power import ProxmoxPower
 from .site import Site, Storage
 from .tasks import finish
 
@@ -335,8 +336,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
     # -- afterwards --------------------------------------------------------------------------------
 
     def start(self, found: Found) -> None:
-        vm = self._vm(*self._places[found.id])
-        self._task(vm, lambda vm: vm.status.start.post(), "VM.PowerMgmt", "did not start")
+        ProxmoxPower(self._vm(*self._places[found.id])).start(Deadline(self._settings.timeout))
 
     def remove(self, found: Found) -> None:
         vm = self._vm(*self._places[found.id])
@@ -348,7 +348,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
                     1  # of a qm importdisk that was killed; older versions always do
                 )
         if found.running:
-            self._task(vm, lambda vm: vm.status.stop.post(), "VM.PowerMgmt", "was not stopped")
+            ProxmoxPower(vm).stop(Deadline(self._settings.timeout))
         self._task(vm, lambda vm: vm.delete(**options), "VM.Allocate", "was not removed")
 
     def _clear(self, vm: ProxmoxMachine, begin: str) -> None:
@@ -361,14 +361,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
                 Machine(self._options, self._say).run(["rm", "-rf", "--", path])
 
     def _task(self, vm: ProxmoxMachine, ask: Ask, privilege: str, otherwise: str) -> None:
-        """Start a task of Proxmox VE and wait for its end.
-
-        Raises ChrError. *otherwise* says in the message what happened to *vm*: "did not start".
-        """
-        upid = vm.machine(ask, changes=True, privilege=privilege)
-        ended = finish(self._api, upid, Deadline(self._settings.timeout))
-        if not ended.done:
-            raise ChrError(f"{vm} {otherwise}: {ended.exitstatus}")
+        vm.task(ask, Deadline(self._settings.timeout), privilege, otherwise)
 
 
 def _net(nic: Nic) -> str:

@@ -8,19 +8,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qga.guest import QgaGuest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qga.protocol import AgentSession
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.channel import Channel
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.sockets import TcpChannel, UnixChannel
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.ssh import SshForward, SshMaster
 
+from .folder import QemuFolder
 from .options import DIRECTORY, QemuOptions
+from .power import QemuPower
 
 
 def open_guest(options: QemuOptions) -> Guest:
@@ -42,8 +45,14 @@ class QemuGuest(QgaGuest):
         self._options = options
         self._channel = channel
 
-    def is_off(self) -> bool:
-        return not self._channel.listens(Deadline(self.connect_timeout))
+    def power(self) -> QemuPower:
+        """The switch. Only a folder of ``qemu_vm`` has a socket of that name and a monitor."""
+        path = PurePosixPath(str(self._options.socket))
+        folder = monitor = None
+        if path.is_absolute() and path.name == "agent.sock":
+            folder = QemuFolder(Machine(self._options), str(path.parent))
+            monitor = _channel(replace(self._options, socket=str(path.with_name("qmp.sock"))))
+        return QemuPower(self.vm, self._channel, folder, monitor, self.connect_timeout)
 
     def place(self) -> tuple[str, str]:
         channel = str(self._options.socket)

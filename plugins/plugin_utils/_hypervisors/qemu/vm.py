@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    ChrError,
     InvalidInput,
     NotPermitted,
     NotPossible,
@@ -45,6 +44,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
 from .command_line import MODELS, CommandLine, start_words
+from .folder import END, QemuFolder
 from .options import QemuOptions
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -61,20 +61,8 @@ _DISKS = {
 _ACCELERATORS = {"auto": "kvm:tcg", "kvm": "kvm", "tcg": "tcg"}
 _AGENT = "RouterOS is only known to start its guest agent under KVM, so the router may never answer"
 
-# In all scripts, $1 is the VM's folder. A number in the file pid counts while that process has the
-# file's name in its command line.
-_OURS = """\
-ours() { pid=$(cat "$1/pid" 2>/dev/null) && { tr '\\0' '\\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF -- "$1/pid"; }
-"""
-_LOOK = f"""{_OURS}
-[ -e "$1" ] || exit 0
-all=$(ls -A -- "$1/") || exit 1
-[ -n "$all" ] || exit 0
-if ours "$1"; then echo running; else echo stopped; fi
-[ ! -e "$1/notes" ] || cat "$1/notes"
-"""
-# $2: the unit's file; $3: the folder that exists if systemd runs, by sd_booted(3). Each line of the
-# output is a fact and its value.
+# In all scripts, $1 is the VM's folder. $2: the unit's file; $3: the folder that exists if systemd
+# runs, by sd_booted(3). Each line of the output is a fact and its value.
 _ASK = """\
 for name in qemu-system-x86_64 qemu-kvm /usr/libexec/qemu-kvm; do
     if found=$(command -v "$name"); then echo "emulator $found"; break; fi
@@ -93,23 +81,12 @@ while [ ! -e "$there" ]; do there=${there%/*}; there=${there:-/}; done
 echo "there $there"
 [ ! -d "$there" ] || [ ! -w "$there" ] || echo "writable yes"
 """
-_PROBE = f"""{_OURS}
-ours "$1"
-"""
 # $2: the unit, or nothing; $3: its file.
-_REMOVE = f"""{_OURS}
+_REMOVE = f"""
 if [ -n "$2" ] && [ -e "$3" ]; then
     systemctl disable --now -- "$2" && rm -f -- "$3" && systemctl daemon-reload || exit 1
 fi
-for signal in TERM KILL; do
-    tries=0
-    while [ $tries -lt 100 ] && ours "$1"; do
-        [ $tries -gt 0 ] || kill -$signal "$pid"
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-done
-if ours "$1"; then echo "process $pid does not end" >&2; exit 1; fi
+{END}
 find "$1" -mindepth 1 -maxdepth 1 ! -name notes -exec rm -rf -- {{}} + && rm -rf -- "$1"
 """
 
@@ -158,21 +135,20 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
                 f"directory {directory!r} and the VM's name are too long together: the path of a "
                 f"socket has {_SOCKET} bytes."
             )
-        self._unit = f"outofband-chr-{spec.name}.service"
         self._facts: dict[str, list[str]] = {}
 
     @property
-    def _unit_file(self) -> str:
-        return f"{self.root}/etc/systemd/system/{self._unit}"
+    def _vm(self) -> QemuFolder:
+        return QemuFolder(self._machine, self.folder, self.root)
 
     def extra(self, outcome: Outcome) -> dict[str, t.Any]:
         return {"socket": self.socket if outcome.after != "absent" else None}
 
     def find(self) -> Found | None:
-        looked = self._sh(_LOOK)
-        if not looked:
+        looked = self._vm.look()
+        if looked is None:
             return None
-        state, _unused, notes = looked.partition("\n")
+        state, notes = looked
         return Found(self.folder, Mark.parse(notes), state == "running")
 
     def hardware(self, found: Found) -> Hardware:
@@ -217,45 +193,30 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
         self._machine.put(image.path, image.sha256, disk)
         self._machine.write(self._start_script(disk, image.format), self._file("start"))
         if "systemd" in self._facts and self._settings.service is not False:
-            self._machine.write(self._unit_text(), self._unit_file)
+            self._machine.write(self._unit_text(), self._vm.unit_file)
             self._machine.run(["systemctl", "daemon-reload"])
-            self._machine.run(["systemctl", "enable", "--", self._unit])
+            self._machine.run(["systemctl", "enable", "--", self._vm.unit])
         self._machine.write(f"{self.mark(complete=True)}\n", self._file("notes"), old=f"{self.mark(complete=False)}\n")
 
     def remove(self, found: Found) -> None:
         # What is left if this is stopped half way is then known to be unfinished.
         self._mark(t.cast("str", found.image), complete=False)
-        self._sh(_REMOVE, self._unit, self._unit_file)
+        self._vm.sh(_REMOVE, self._vm.unit, self._vm.unit_file)
 
     def start(self, found: Found) -> None:
-        unit = self._machine.try_run(["test", "-e", self._unit_file]).rc == 0
-        started = self._machine.try_run(
-            ["systemctl", "start", "--", self._unit] if unit else ["sh", self._file("start"), "-daemonize"]
-        )
-        if started.rc:
-            look = f" 'journalctl -u {self._unit}' there has QEMU's words." if unit else ""
-            raise ChrError(
-                f"{self.spec.name!r} was not switched on by {self.title}: {started.said}.{look} The "
-                f"VM exists and is off, and the next run tries again. {self._file('start')} there "
-                "has QEMU's command line."
-            )
-        if self._machine.try_run(["sh", "-c", _PROBE, "sh", self.folder]).rc:
-            raise NotPossible(f"{self.spec.name!r} was switched on by {self.title}, but ended at once.")
+        self._vm.start()
 
     # -- what is asked of the host -----------------------------------------------------------------
 
     def _file(self, name: str) -> str:
         return f"{self.folder}/{name}"
 
-    def _sh(self, script: str, *arguments: str) -> str:
-        return self._machine.run(["sh", "-c", script, "sh", self.folder, *arguments])
-
     def _mark(self, image: str, *, complete: bool) -> None:
         self._machine.write(f"{self.mark(complete=complete, image=image)}\n", self._file("notes"))
 
     def _ask(self) -> dict[str, list[str]]:
         facts: dict[str, list[str]] = {}
-        for line in self._sh(_ASK, self._unit_file, f"{self.root}/run/systemd/system").splitlines():
+        for line in self._vm.sh(_ASK, self._vm.unit_file, f"{self.root}/run/systemd/system").splitlines():
             name, _unused, value = line.partition(" ")
             facts.setdefault(name, []).append(value.strip())
         return facts
@@ -282,12 +243,12 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
         if self._settings.service and "systemd" not in self._facts:
             raise NotPossible(
                 f"service: {self._machine.name} is not run by systemd, or the user there may not "
-                f"write {self._unit_file}. Set service to false; the VM then stays off after a "
+                f"write {self._vm.unit_file}. Set service to false; the VM then stays off after a "
                 "reboot of the host."
             )
         if self._facts.get("unit") == ["0"]:
             raise NameTaken(
-                f"{self._machine.name} has {self._unit_file} of another VM with this name, in "
+                f"{self._machine.name} has {self._vm.unit_file} of another VM with this name, in "
                 f"another folder than {self.folder}. It was not touched. Choose another name or the "
                 "directory of that VM."
             )

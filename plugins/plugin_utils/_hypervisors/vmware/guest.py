@@ -52,6 +52,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_
 from . import read_by_exit_code
 from .network import VmwareNetwork
 from .options import VmwareOptions
+from .power import VmwarePower, template
 from .snapshots import VmwareSnapshots
 from .tools import SCRIPTS, VmwareTools
 from .vsphere import Vsphere, fault_words, library
@@ -139,10 +140,7 @@ class VmwareGuest(Guest):
             self._moid, ["runtime.powerState", "guest.toolsRunningStatus", "config.template"]
         )
         if state.get("config.template") is True:
-            raise VmNotFound(
-                f"{self.vm!r} ({self._moid}) is a template of {self._vsphere.endpoint.where}, which never runs. Nothing was sent. "
-                "Name a VM that was made from it in chr_vm."
-            )
+            raise template(self._vsphere, self._moid, self.vm)
         if (power := str(state.get("runtime.powerState"))) != "poweredOn":
             return self._off(power)
         tools = str(state.get("guest.toolsRunningStatus"))
@@ -204,8 +202,8 @@ class VmwareGuest(Guest):
         except library().vmodl.MethodFault as error:
             raise self._explained(error, _POWER_ADVICE) from error
 
-    def is_off(self) -> bool:
-        return self._vsphere.power(self._moid) == "poweredOff"
+    def power(self) -> VmwarePower:
+        return VmwarePower(self._vsphere, self._moid, self.vm)
 
     def why_it_stays_up(self) -> str | None:
         """Find out why the guest stays up.

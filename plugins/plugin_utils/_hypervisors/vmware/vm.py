@@ -45,6 +45,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_
 from .guest import PORT
 from .options import VmwareOptions
 from .place import Place, PlaceNames, network, resolve
+from .power import VmwarePower
+from .task import explained, run_task
 from .upload import Files, lease, upload
 from .vsphere import Vsphere, fault_words, library
 
@@ -58,22 +60,6 @@ _SECTOR = 512  # bytes
 # Flags of a sparse vmdk: compressed grains, markers (VMware's Virtual Disk Format 5.0).
 _STREAM = 1 << 16 | 1 << 17
 _UPLOADED, _SYSTEM = "import.vmdk", "system.vmdk"  # files of method datastore, in the VM's folder
-
-_ADVICE = {
-    "ConcurrentAccess": "Something else changed it at the same time. Repeat the task.",
-    "DuplicateName": "Another object in that folder has the name. Choose another name.",
-    "FileAlreadyExists": "The datastore has a file of that name that belongs to nothing in VMware's inventory. Look at it there.",
-    "FileLocked": "Another host or a backup has the file open.",
-    "InsufficientResourcesFault": "The host or the resource pool has no CPU or memory left for it.",
-    "InsufficientStorageSpace": "Make space in the datastore, or choose another one.",
-    "InvalidArgument": "In a cluster without DRS, esxi_host must name the host.",
-    "InvalidDatastore": "The datastore does not exist, or that host does not have it.",
-    "InvalidDatastorePath": "The datastore does not exist, or that host does not have it.",
-    "NoDiskSpace": "Make space in the datastore, or choose another one.",
-    "NotEnoughLicenses": "The license of vSphere does not cover it.",
-    "RestrictedVersion": "The license of this ESXi host (the free one) does not let the API change anything.",
-    "TaskInProgress": "Something else is busy with it. Look at the tasks of VMware, and repeat this one.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -414,9 +400,10 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
     # -- an existing one ---------------------------------------------------------------------------
 
     def start(self, found: Found) -> None:
-        self._run(
-            "PowerOnVM_Task", lambda: self._vsphere.object("VirtualMachine", found.id).PowerOnVM_Task(None), "switch on"
-        )
+        self._power(found).start(Deadline(_TASK))
+
+    def _power(self, found: Found) -> VmwarePower:
+        return VmwarePower(self._vsphere, found.id, self.spec.name)
 
     def remove(self, found: Found) -> None:
         vim, vmodl = library().vim, library().vmodl
@@ -424,7 +411,7 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
         try:
             values = self._vsphere.properties(found.id, ["config.annotation", "runtime.powerState"])
             if str(values.get("runtime.powerState")) != "poweredOff":
-                self._run("PowerOffVM_Task", vm.PowerOffVM_Task, "switch off")
+                self._power(found).stop(Deadline(_TASK))
             if found.mark and not found.mark.complete and _SYSTEM in str(values.get("config.annotation")):
                 home, center = self._home(found.id), self._datacenter(found.id)
                 for name in (_UPLOADED, _SYSTEM):
@@ -452,23 +439,10 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
         self._run("ReconfigVM_Task", lambda: vm.ReconfigVM_Task(config), "import")
 
     def _run(self, call: str, start: t.Callable[[], t.Any], tried: str) -> t.Any:
-        try:
-            return self._vsphere.run(call, start, Deadline(_TASK), repr(self.spec.name))
-        except library().vmodl.MethodFault as error:
-            raise self._explained(error, tried) from error
+        return run_task(self._vsphere, call, start, Deadline(_TASK), self.spec.name, tried)
 
     def _explained(self, error: t.Any, tried: str) -> ChrError:
-        """Turn a fault into an error. *tried*: a verb that goes before the VM's name."""
-        user, name = self._vsphere.endpoint.user, self.spec.name
-        if privilege := getattr(error, "privilegeId", None):
-            of = f" on {error.object._moId}" if getattr(error, "object", None) else ""
-            return NotPermitted(
-                f"{user!r} may not {tried} {name!r} on {self.title}: the privilege {privilege} is "
-                f"missing{of}. Add it to the user's role there."
-            )
-        kinds = [kind.__name__.rpartition(".")[2] for kind in type(error).__mro__]
-        advice = next((_ADVICE[kind] for kind in kinds if kind in _ADVICE), "")
-        return NotPossible(f"{self.title} did not {tried} {name!r}: {fault_words(error)}. {advice}".rstrip())
+        return explained(self._vsphere, error, self.spec.name, tried)
 
 
 def _is_stream(image: Image) -> bool:

@@ -121,11 +121,13 @@ class Dom0:
             self._open_store.close()
             self._open_store = None
 
-    def domain(self) -> Domain:
-        """The present domain of the VM.
+    @property
+    def known(self) -> bool:
+        """Whether a domain of the VM has been seen."""
+        return self._known is not None
 
-        Raises Unreachable when none runs, VmAmbiguous when several match.
-        """
+    def present(self) -> Domain | None:
+        """The present domain of the VM. None when none runs. Raises VmAmbiguous."""
         known = self._known
         if known is not None and self.ask(lambda store: store.domain(known.domid)) == known:
             return known
@@ -138,22 +140,24 @@ class Dom0:
                 "into chr_vm."
             )
         if not found:
-            running = ", ".join(sorted(domain.name for domain in domains)) or "none"
+            return None
+        self._known = found[0]
+        return found[0]
+
+    def domain(self) -> Domain:
+        """The present domain of the VM.
+
+        Raises Unreachable when none runs, VmAmbiguous when several match.
+        """
+        found = self.present()
+        if found is None:
+            running = ", ".join(sorted(one.name for one in self.ask(lambda store: store.domains()))) or "none"
             raise Unreachable(
                 f"No domain {self.vm!r} runs in {self.name}: xenstore has only running domains (here: "
                 f"{line(running, 300)}). The VM is off, restarting, or on another host, or chr_vm is "
                 "not a valid domid, name or uuid."
             )
-        self._known = found[0]
-        return found[0]
-
-    def has_ended(self) -> bool:
-        """Whether xenstore no longer has a domain of the VM, which it has while the VM runs.
-
-        Raises Unreachable, NotPossible.
-        """
-        known = self._known or self.domain()
-        return not followed(known, self.ask(lambda store: store.domains()))
+        return found
 
     def forget(self) -> None:
         """Forget the domain. It is looked up again when it is needed next."""

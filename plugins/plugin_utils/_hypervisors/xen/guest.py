@@ -29,10 +29,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_source import check_source
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import records
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import import_script
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
 from . import vm_data
 from .dom0 import Dom0
 from .options import XenstoreOptions
+from .power import XlPower
 from .steps import Running, Steps
 from .store import Domain, Moved, StoreChange, StoreLost, StoreRefused
 from .survey import SURVEY, from_script, from_tools
@@ -67,6 +69,7 @@ class XenstoreGuest(Guest):
     def __init__(self, options: XenstoreOptions) -> None:
         super().__init__(options.vm, options.connect_timeout)
         self._dom0 = Dom0(options)
+        self._machine = Machine(options)
         self._steps = Steps(self._dom0)
         self._jobs: dict[str, tuple[Running, ScriptPlan]] = {}
 
@@ -250,8 +253,8 @@ class XenstoreGuest(Guest):
                 return from_script(records.parse(result.output), tree, extra)
         return from_tools(tree, extra)
 
-    def is_off(self) -> bool:
-        return self._dom0.has_ended()
+    def power(self) -> XlPower:
+        return XlPower(self._dom0, self._machine)
 
     def shutdown(self, mode: str) -> None:
         """Send Xen's own request. The router's kernel or tools accept it by emptying it."""

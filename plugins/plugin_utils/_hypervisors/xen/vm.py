@@ -31,15 +31,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm impo
     VmSettings,
     VmSpec,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import CommandFailed, Machine
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
 from .options import XenstoreOptions
+from .power import UUID, running_domains, start_domain
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _PATH = re.compile(r"(/[A-Za-z0-9_.+-]+)+")
 _BRIDGE = re.compile(r"[A-Za-z0-9_.:-]+")
-_UUID = re.compile(r'^uuid = "([0-9a-f-]{36})"$', re.MULTILINE)
-_RUNNING = re.compile(r"([0-9a-f-]{36})\s+(\d+)\s+(.*\S)\s*")
 _START = 300.0  # seconds
 # The nearest existing folder of a path that may have to be made.
 _NEAREST = 'd=$1; while [ ! -d "$d" ]; do d=$(dirname "$d"); done; echo "$d"'
@@ -79,13 +78,13 @@ class XlPlatform(Platform[XenstoreOptions, XlVmSettings]):
     # -- what there is -----------------------------------------------------------------------------
 
     def find(self) -> Found | None:
-        running = self._running()
+        running = running_domains(self._machine)
         config = self._machine.read(self._config)
         if config is None:
             named = [one for one, (_domid, name) in running.items() if name == self.spec.name]
             return Found(f"domain {named[0]}", None, True) if named else None
         mark = Mark.parse(config)
-        own = _UUID.search(config)
+        own = UUID.search(config)
         if mark is None or own is None:
             return Found(self._config, None, False)
         return Found(own[1], mark, own[1] in running)
@@ -99,14 +98,6 @@ class XlPlatform(Platform[XenstoreOptions, XlVmSettings]):
             model = "netfront" if about.get("type") == "vif" else about.get("model")
             cards.append(Card(model, about.get("mac"), about.get("bridge")))
         return Hardware(int(values.get("vcpus", 1)), int(values["memory"]), tuple(cards))
-
-    def _running(self) -> dict[str, tuple[str, str]]:
-        """The domid and the name of each running domain, by its uuid."""
-        try:
-            listed = self._machine.run(["xl", "vm-list"])
-        except CommandFailed as error:
-            raise NotPossible(f"{error}. xl needs root in dom0, and a dom0 that runs on Xen.") from None
-        return {found[1]: (found[2], found[3]) for line in listed.splitlines() if (found := _RUNNING.fullmatch(line))}
 
     # -- whether it can be made --------------------------------------------------------------------
 
@@ -197,7 +188,7 @@ on_crash = "restart"
     # -- removing it, and power --------------------------------------------------------------------
 
     def remove(self, found: Found) -> None:
-        if found.id in (running := self._running()):
+        if found.id in (running := running_domains(self._machine)):
             self._machine.run(["xl", "destroy", running[found.id][0]])
         config = self._machine.read(self._config) or ""
         disk = re.search(rf'target=((?:/[A-Za-z0-9_.+-]+)*/{re.escape(self.spec.name)}\.img)"', config)
@@ -207,24 +198,7 @@ on_crash = "restart"
         self._machine.run(["rm", "-f", *files])
 
     def start(self, found: Found) -> None:
-        """Start the domain, and make a ``vm-data`` in xenstore that the guest owns.
-
-        XenServer makes this node itself, but xl does not.
-        """
-        self._machine.run(["xl", "create", "-p", self._config], seconds=_START)
-        domid, _name = self._running().get(found.id, ("", ""))
-        if not domid:
-            raise NotPossible(
-                f"{self.title} started {self.spec.name!r}, but the domain had ended a moment later. "
-                f"Look at /var/log/xen/ there (xl-{self.spec.name}.log, "
-                f"qemu-dm-{self.spec.name}.log)."
-            )
-        path = f"/local/domain/{domid}/vm-data"
-        try:
-            self._machine.run(["xenstore-write", path, ""])
-            self._machine.run(["xenstore-chmod", path, f"n{domid}"])
-        finally:
-            self._machine.run(["xl", "unpause", domid])
+        start_domain(self._machine, self._config, found.id, self.spec.name, _START)
 
 
 def _card(nic: Nic) -> str:

@@ -64,6 +64,7 @@ _ROLES = {
     "VM.set_xenstore_data": "vm-admin",
     "Async.VM.start": "vm-operator",
     "Async.VM.clean_reboot": "vm-operator",
+    "Async.VM.hard_reboot": "vm-operator",
     "Async.VM.clean_shutdown": "vm-operator",
     "Async.VM.hard_shutdown": "vm-operator",
     **dict.fromkeys(("VM.create", "VM.set_other_config", "VM.destroy"), "vm-admin"),

@@ -31,6 +31,7 @@ from .api import NULL, PORT, Xapi, XenapiError, XenapiLogin
 from .delivery import Delivery
 from .machine import Record, XenapiMachine
 from .options import XenapiOptions
+from .power import XenapiPower
 
 _ORDERS = {"powerdown": "clean_shutdown", "reboot": "clean_reboot"}
 _TAKEN = 30.0  # seconds in which an order that cannot be carried out fails
@@ -164,9 +165,8 @@ class XenapiGuest(Guest):
             raise self._vm.failed(error) from None
         self._vm.settle(task, operation, Deadline(_TAKEN))
 
-    def is_off(self) -> bool:
-        self._vm.look()
-        return self._vm.power_state == "Halted"
+    def power(self) -> XenapiPower:
+        return XenapiPower(self._vm)
 
     def _require_running(self) -> None:
         """Check that the VM runs. Raises Unreachable, which says what to do."""

@@ -15,6 +15,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     NotPossible,
+    OutcomeUnknown,
     Unreachable,
     VmAmbiguous,
     VmNotFound,
@@ -210,6 +211,22 @@ class XenapiMachine:
                 self.discard(task)
                 return True
         return False
+
+    def carry_out(self, operation: str, *values: t.Any, deadline: Deadline) -> None:
+        """Order ``VM.<operation>`` and wait for its end.
+
+        Raises the errors of ``order`` and ``done``, and OutcomeUnknown if it goes on after
+        *deadline*.
+        """
+        try:
+            ended = self.settle(self.order(operation, *values), operation, deadline)
+        except XenapiError as error:
+            raise self.failed(error) from None
+        if not ended:
+            raise OutcomeUnknown(
+                f"{self.xapi.login.where} did not finish {operation} of {self.name!r} within {deadline.seconds:g} s "
+                "and is still working on it. Look at the tasks of the pool."
+            )
 
     def discard(self, task: str) -> None:
         """Delete the record of a task that has ended."""

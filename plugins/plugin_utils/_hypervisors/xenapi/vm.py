@@ -24,7 +24,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     InvalidInput,
     NotPermitted,
     NotPossible,
-    OutcomeUnknown,
     TransferFailed,
     VmAmbiguous,
 )
@@ -46,6 +45,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https imp
 from .api import NULL, PORT, Xapi, XenapiError, XenapiLogin, told
 from .machine import Record, XenapiMachine, no_machine
 from .options import XenapiOptions
+from .power import XenapiPower
 
 TEMPLATE = "Other install media"
 KEY = "outofband.chr"
@@ -407,7 +407,7 @@ class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
         """Remove a VM and its snapshots. The disks go first, so that none is left without a VM."""
         record = self._xapi.call("VM.get_record", ref)
         if record["power_state"] != "Halted" and not record["is_a_snapshot"]:
-            self._order(str(record["uuid"]), "hard_shutdown")
+            XenapiPower(XenapiMachine(self._xapi, str(record["uuid"]))).stop(Deadline(_POWER))
         for snapshot in record["snapshots"]:
             self._remove_vm(snapshot)
         for vbd in record["VBDs"]:
@@ -434,19 +434,7 @@ class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
             time.sleep(0.5)
 
     def start(self, found: Found) -> None:
-        self._order(found.id, "start", False, False)
-
-    def _order(self, uuid: str, operation: str, *values: t.Any) -> None:
-        vm = XenapiMachine(self._xapi, uuid)
-        try:
-            ended = vm.settle(vm.order(operation, *values), operation, Deadline(_POWER))
-        except XenapiError as error:
-            raise vm.failed(error) from None
-        if not ended:
-            raise OutcomeUnknown(
-                f"{self.title} did not finish {operation} of {self.spec.name!r} within {_POWER:g} s "
-                "and is still working on it. Look at the tasks of the pool."
-            )
+        XenapiPower(XenapiMachine(self._xapi, found.id)).start(Deadline(_POWER))
 
 
 def mark_of(record: Record) -> Mark | None:

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
+
+"""The switch of a VM of Proxmox VE: its tasks qmstart, qmstop and qmreset."""
+
+from __future__ import annotations
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, VmNotFound
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
+
+from .api import Ask
+from .machine import ProxmoxMachine
+
+# States of QEMU (qmpstatus) in which the guest does not run, or moves to another process.
+_IN_BETWEEN = {"paused", "suspended", "io-error", "inmigrate", "postmigrate", "finish-migrate", "save-vm", "restore-vm"}
+
+
+class ProxmoxPower(Power):
+    """The switch of *vm*."""
+
+    def __init__(self, vm: ProxmoxMachine) -> None:
+        self._vm = vm
+
+    def is_on(self) -> bool:
+        return self._vm.state() == "running"
+
+    def check(self) -> None:
+        vm, now = self._vm, self._vm.current()
+        if now.get("template"):
+            raise VmNotFound(f"{vm} is a template, which never runs. Name a VM that was made from it in chr_vm.")
+        if lock := now.get("lock"):
+            raise NotPossible(
+                f"{vm} is locked ({lock}), so it was not turned on or off. Wait until the task of Proxmox VE that holds it is "
+                "over. If none runs, 'qm unlock <vmid>' on the node removes the lock. A VM with the lock 'suspended' lies on "
+                "its disk, and 'qm resume <vmid>' wakes it."
+            )
+        if now["status"] == "running" and (state := str(now.get("qmpstatus"))) in _IN_BETWEEN:
+            raise NotPossible(
+                f"{vm} is {state}, so it was not turned on or off. Resume it ('qm resume <vmid>' on the node), or wait until its "
+                "migration is over."
+            )
+
+    def start(self, deadline: Deadline) -> None:
+        self._order(lambda vm: vm.status.start.post(), deadline, "did not start")
+
+    def stop(self, deadline: Deadline) -> None:
+        self._order(lambda vm: vm.status.stop.post(), deadline, "was not stopped")
+
+    def reset(self, deadline: Deadline) -> None:
+        self._order(lambda vm: vm.status.reset.post(), deadline, "was not reset")
+
+    def _order(self, ask: Ask, deadline: Deadline, otherwise: str) -> None:
+        self._vm.task(ask, deadline, "VM.PowerMgmt", otherwise)
