@@ -9,6 +9,11 @@ import time
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.readiness import (
+    has_interfaces,
+    wait_for_agent,
+    wait_until_ready,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import (
     Deadline,
     poll_interval,
@@ -16,6 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
+    InvalidInput,
     NotPossible,
     OutcomeUnknown,
     ScriptFailed,
@@ -23,6 +29,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import text
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values import seconds
 
@@ -35,46 +42,124 @@ _OWN = 30.0  # for a short script
 _PACE = 0.25  # the shortest time between two looks at a machine that goes down
 
 
+_ORDERS = {"started": "start", "stopped": "stop", "reset": "reset"}
+"""The states that the hypervisor brings about, and the methods of Power."""
+_COMES_UP = ("started", "reset", "rebooted")
+"""The states after which the router answers."""
+
+
 class _Refused(NotPossible):
     """The router was told to restart or shut down, and refused."""
 
 
 class ActionModule(GuestAction):
-    """Reboot the router or shut it down, and wait until this has happened."""
+    """Turn the router's machine on or off, and wait until this has happened."""
 
     SPEC = {
-        "state": {"type": "str", "choices": ["rebooted", "shutdown"], "required": True},
+        "state": {
+            "type": "str",
+            "choices": ["started", "stopped", "reset", "rebooted", "shutdown"],
+            "required": True,
+        },
         "method": {"type": "str", "choices": ["auto", "script", "agent"], "default": "auto"},
+        "wait": {"type": "str", "choices": ["none", "agent", "ready"], "default": "agent"},
         "timeout": {"type": "float", "default": 300.0},
     }
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
+        state, method, wait = arguments["state"], arguments["method"], arguments["wait"]
+        if wait == "ready" and state in _COMES_UP and not guest.capabilities.runs_without_restart:
+            raise NotPossible(
+                f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so whether it is ready cannot be asked "
+                "there. Use wait: agent."
+            )
+        if state in _ORDERS:
+            if method != "auto":
+                raise InvalidInput(
+                    f"method {method} is for the states rebooted and shutdown. The hypervisor carries out state {state}: leave "
+                    "method out."
+                )
+            return self._switch(guest, state, wait, deadline)
         guest.require_routeros()
         if self._task.check_mode:
-            return {
-                "changed": True,
-                "state": arguments["state"],
-                "msg": f"The router would have been asked for state {arguments['state']}.",
-            }
+            return {"changed": True, "state": state, "msg": f"The router would have been asked for state {state}."}
         began = time.monotonic()
-        method = arguments["method"]
         if method == "script" and not guest.capabilities.runs_without_restart:
             raise NotPossible(
                 f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so a script cannot restart it "
                 "or shut it down: it would run again after the restart. Use method: agent."
             )
-        if arguments["state"] == "rebooted":
+        if state == "rebooted":
             # RouterOS's own command is known to work; it is not known whether its agent honours the
             # mode "reboot".
             own = "script" if guest.capabilities.runs_without_restart else "agent"
             method = own if method == "auto" else method
-            self._reboot(guest, method, deadline)
+            if wait == "none":
+                self._ask(guest, method, "reboot", "/system reboot")
+            else:
+                self._reboot(guest, method, deadline)
+            if wait == "ready":
+                wait_until_ready(guest, has_interfaces(1), deadline)
         else:
             method = "agent" if method == "auto" else method
             self._shutdown(guest, method, deadline)
-        elapsed = round(time.monotonic() - began, 3)
-        return {"changed": True, "state": arguments["state"], "method": method, "elapsed": elapsed}
+        return {"changed": True, "state": state, "method": method, "elapsed": _since(began)}
+
+    # -- by the hypervisor -------------------------------------------------------------------------
+
+    def _switch(self, guest: Guest, state: str, wait: str, deadline: Deadline) -> dict[str, t.Any]:
+        """Bring the machine into *state* through its hypervisor. The router need not answer."""
+        began = time.monotonic()
+        power = guest.power()
+        power.check()
+        on = power.is_on()
+        if state == "reset" and not on:
+            raise NotPossible(f"{guest.vm!r} was not reset, because its machine is off. Use state: started.")
+        result: dict[str, t.Any] = {"changed": state == "reset" or on != (state == "started"), "state": state}
+        if self._task.diff:
+            before = "started" if on else "stopped"
+            result["diff"] = {"before": f"{before}\n", "after": f"{state}\n" if result["changed"] else f"{before}\n"}
+        if self._task.check_mode:
+            done = "would have been brought into" if result["changed"] else "is in"
+            return result | {"msg": f"The machine {done} state {state}."}
+        asked = time.monotonic()
+        if result["changed"]:
+            self._order(guest, power, state, deadline)
+        if state in _COMES_UP and wait != "none":
+            if state == "reset" and guest.capabilities.runs_without_restart:
+                self._watch_boot(guest, "was reset", asked, deadline, self._up_for_less(guest))
+            else:
+                wait_for_agent(guest, deadline)
+            if wait == "ready":
+                wait_until_ready(guest, has_interfaces(1), deadline)
+        return result | {"method": "hypervisor", "elapsed": _since(began)}
+
+    def _order(self, guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
+        """Give the order once, and wait until the machine is on or off as it says.
+
+        If the answer to the order is lost, what the machine does counts, except for a reset, which
+        cannot be seen in this way.
+        """
+        lost: OutcomeUnknown | None = None
+        try:
+            getattr(power, _ORDERS[state])(deadline)
+        except OutcomeUnknown as error:
+            if state == "reset":
+                raise
+            lost = error
+        wanted = state != "stopped"
+        seen, unseen = _wait_for_power(power, wanted, deadline)
+        if seen:
+            return
+        if lost:
+            raise lost
+        told = f"The hypervisor was told to bring {guest.vm!r} into state {state}"
+        if unseen:
+            raise _unseen(told, "on" if wanted else "off", deadline, unseen)
+        raise TimedOut(f"{told}, but its machine is still {'off' if wanted else 'on'} after {deadline.seconds:g} s.")
+
+    # -- by the router -----------------------------------------------------------------------------
 
     def _reboot(self, guest: Guest, method: str, deadline: Deadline) -> None:
         if not guest.capabilities.runs_without_restart:
@@ -108,12 +193,17 @@ class ActionModule(GuestAction):
                 )
             time.sleep(0.5)
 
+        self._watch_reboot(guest, method, deadline, self._up_for_less(guest))
+
+    def _up_for_less(self, guest: Guest) -> t.Callable[[float], str | None]:
+        """Return a *look* for ``_watch_boot``: whether the router booted after the order."""
+
         def look(elapsed: float) -> str | None:
             since = int(elapsed) + 1
             again = guest.condition(f"[/system resource get uptime] < {since}s", 10.0)
             return None if again else f"has been up for {since} s or more"
 
-        self._watch_reboot(guest, method, deadline, look)
+        return look
 
     def _reboot_by_boots(self, guest: Guest, method: str, deadline: Deadline) -> None:
         """Reboot where the hypervisor tells one boot from the next, without a script."""
@@ -127,13 +217,19 @@ class ActionModule(GuestAction):
     def _watch_reboot(
         self, guest: Guest, method: str, deadline: Deadline, look: t.Callable[[float], str | None]
     ) -> None:
-        """Order a reboot and wait for it.
-
-        *look* takes the seconds since the order. It returns None after another boot, or else what
-        it saw.
-        """
+        """Order a reboot and wait for it. *look*: see ``_watch_boot``."""
         asked = time.monotonic()
         self._ask(guest, method, "reboot", "/system reboot")
+        self._watch_boot(guest, "was told to reboot", asked, deadline, look)
+
+    def _watch_boot(
+        self, guest: Guest, told: str, asked: float, deadline: Deadline, look: t.Callable[[float], str | None]
+    ) -> None:
+        """Wait for the boot after the order that was given at the time *asked*.
+
+        *look* takes the seconds since the order. It returns None after another boot, or else what
+        it saw. *told* says in the message what the order was.
+        """
         last: ChrError = Unreachable("it was not reached again")
         while not deadline.expired:
             time.sleep(0.25)
@@ -150,7 +246,7 @@ class ActionModule(GuestAction):
             except ChrError as error:
                 last = error
         kind = Unreachable if isinstance(last, Unreachable) else TimedOut
-        raise kind(f"{guest.vm!r} was told to reboot, but is not back after {deadline.seconds:g} s: {last}")
+        raise kind(f"{guest.vm!r} {told}, but is not back after {deadline.seconds:g} s: {last}")
 
     def _shutdown(self, guest: Guest, method: str, deadline: Deadline) -> None:
         """Order a shutdown and wait until the hypervisor says that the machine is off.
@@ -158,29 +254,19 @@ class ActionModule(GuestAction):
         Nothing else ends that wait: a silent agent, or a server that cannot be reached, says
         nothing about the machine.
         """
-        if guest.is_off():
+        power = guest.power()
+        if not power.is_on():
             raise NotPossible(
                 f"{guest.vm!r} was not told to shut down: it answers, although backend {guest.backend} says that its machine is "
                 "off. So the end of the shutdown could not be seen. Is another machine in between?"
             )
         self._ask(guest, method, "powerdown", "/system shutdown")
-        asked = time.monotonic()
-        unseen: ChrError | None = None
-        while not deadline.expired:
-            try:
-                if guest.is_off():
-                    return
-                unseen = None
-                reason = guest.why_it_stays_up()
-            except ChrError as error:
-                unseen, reason = error, None
-            if reason:
-                raise _Refused(reason)
-            time.sleep(min(max(_PACE, poll_interval(time.monotonic() - asked)), deadline.remaining))
+        seen, unseen = _wait_for_power(power, False, deadline, guest.why_it_stays_up)
+        if seen:
+            return
         told = f"{guest.vm!r} was told to shut down ({method})"
         if unseen:
-            kind = Unreachable if isinstance(unseen, Unreachable) else TimedOut
-            raise kind(f"{told}, but whether it is off could not be seen after {deadline.seconds:g} s: {unseen}")
+            raise _unseen(told, "off", deadline, unseen)
         raise TimedOut(
             f"{told}, but has not done so after {deadline.seconds:g} s: its machine still runs. "
             f"Try method: {'script' if method == 'agent' else 'agent'}."
@@ -205,3 +291,38 @@ class ActionModule(GuestAction):
             return seconds(text(self.read(guest, ":put [/system resource get uptime]", 10.0)))
         except ValueError as error:
             raise ScriptFailed(f"The uptime of {guest.vm!r} cannot be read: {error}.") from error
+
+
+def _wait_for_power(
+    power: Power, on: bool, deadline: Deadline, why_not: t.Callable[[], str | None] = lambda: None
+) -> tuple[bool, ChrError | None]:
+    """Wait until the hypervisor says that the machine is *on*, or that it is off.
+
+    Nothing else ends that wait: a silent agent, or a server that cannot be reached, says nothing
+    about the machine. Returns whether it was seen before *deadline*, and the last error if the
+    machine could not be seen in the end. Raises _Refused with the reason that *why_not* returns.
+    """
+    began = time.monotonic()
+    while True:
+        unseen: ChrError | None = None
+        reason = None
+        try:
+            if power.is_on() == on:
+                return True, None
+            reason = why_not()
+        except ChrError as error:
+            unseen = error
+        if reason:
+            raise _Refused(reason)
+        if deadline.expired:
+            return False, unseen
+        time.sleep(min(max(_PACE, poll_interval(time.monotonic() - began)), deadline.remaining))
+
+
+def _unseen(told: str, wanted: str, deadline: Deadline, error: ChrError) -> ChrError:
+    kind = Unreachable if isinstance(error, Unreachable) else TimedOut
+    return kind(f"{told}, but whether it is {wanted} could not be seen after {deadline.seconds:g} s: {error}")
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 3)

@@ -7,26 +7,38 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: power
 author: The outofband.chr authors (@outofband)
-short_description: Reboot or shut down a router
+short_description: Start, stop, reset, reboot or shut down a router
 version_added: 0.1.0
 description:
-  - Reboots a Cloud Hosted Router and waits until it is back with a new uptime, or shuts it down and
-    waits until its hypervisor says that the machine is off.
-  - A router that is off has no agent. It is started by its hypervisor, and
-    M(outofband.chr.wait_for_agent) waits for it.
+  - Turns the machine of a Cloud Hosted Router on or off, or resets it, through its hypervisor. The
+    router need not answer for that, so it works on a router that is off, that hangs or that has no
+    agent.
+  - Reboots a router through RouterOS or its agent and waits until it is back with a new uptime, or
+    shuts it down and waits until its hypervisor says that the machine is off.
 options:
   state:
     description:
+      - V(started) turns the machine on. Nothing is changed if it is on.
+      - V(stopped) turns the machine off, as if its power was cut. Nothing is changed if it is off.
+        RouterOS does not write what it has only in memory, so use V(shutdown) for a router that
+        answers.
+      - V(reset) lets a machine that is on start anew, each time, as if its reset button was
+        pressed. RouterOS does not write what it has only in memory.
       - V(rebooted) reboots the router, each time.
       - V(shutdown) shuts it down. Only the state of the machine ends the task successfully. An
         agent that has become silent, or a hypervisor that cannot be reached, does not. Before the
         order, the module looks whether it can see that state, and does nothing if it cannot.
-      - A router whose agent does not answer before the order is unreachable, not off.
+      - For V(rebooted) and V(shutdown), a router whose agent does not answer before the order is
+        unreachable, not off.
+      - V(started), V(stopped) and V(reset) are refused for a VM that is paused, suspended, locked,
+        or in the hands of another task of the hypervisor, and for a template.
     type: str
     required: true
-    choices: [rebooted, shutdown]
+    choices: [started, stopped, reset, rebooted, shutdown]
   method:
     description:
+      - How V(rebooted) and V(shutdown) are carried out. The other states are always carried out by
+        the hypervisor and take no other value than V(auto).
       - V(script) uses RouterOS's own C(/system reboot) and C(/system shutdown).
       - V(agent) uses the agent's command. It has been observed to shut a CHR down. It is not
         known to reboot one; it may shut the router down instead.
@@ -46,9 +58,24 @@ options:
     type: str
     default: auto
     choices: [auto, script, agent]
+  wait:
+    description:
+      - What V(started), V(reset) and V(rebooted) wait for, also if the machine was on already. It
+        is ignored for V(stopped) and V(shutdown).
+      - V(agent) waits until the guest's agent answers, after V(reset) and V(rebooted) with a new
+        uptime. On VMware, reading the uptime needs the login of RouterOS.
+      - V(ready) also waits until the router has an Ethernet interface, as
+        M(outofband.chr.wait_for_agent) does with
+        O(outofband.chr.wait_for_agent#module:interfaces=1). It is refused on backend C(xenapi),
+        where a script runs only at a boot.
+      - V(none) does not wait for the router. After V(started) and V(reset) the hypervisor has said
+        that the machine is on. After V(rebooted) the order was given, and nothing was seen of it.
+    type: str
+    default: agent
+    choices: [none, agent, ready]
   timeout:
     description:
-      - The seconds in which the router must be back, or off.
+      - The seconds in which the machine must be on or off, and the router back.
     type: float
     default: 300
 extends_documentation_fragment:
@@ -58,14 +85,31 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
+    support: partial
     details:
-      - There is no content that could be compared.
+      - It shows the state of the machine before and after V(started), V(stopped) and V(reset).
 notes:
   - The state of the machine is the one that Proxmox VE, libvirt, VMware or XAPI shows. On backend
     C(xenstore) it is the end of the domain. On backend C(qemu) it is the end of the process that
     listens at C(chr_socket); behind SSH, the module reads it from C(/proc/net)
     of that machine.
+  - An order to the hypervisor is sent once. If its answer is lost, the state of the machine decides
+    whether V(started) and V(stopped) succeed. A V(reset) cannot be seen in this way, so the task
+    fails and says that its outcome is unknown.
+  - The privileges for V(started), V(stopped) and V(reset) are C(VM.PowerMgmt) and C(VM.Audit) on
+    Proxmox VE; C(VirtualMachine.Interact.PowerOn), C(PowerOff) and C(Reset) on VMware; the role
+    C(vm-operator) for XAPI; and with access control in libvirtd, C(start), C(stop) and C(reset).
+  - On backend C(qemu), V(started), V(stopped) and V(reset) work for VMs that
+    M(outofband.chr.qemu_vm) made, whose C(chr_socket) is the C(agent.sock) in their folder. With
+    systemd, a start uses the unit of the VM. A reset uses the monitor of QEMU.
+  - On backend C(xenstore), they use C(xl) in dom0. C(xl) remembers nothing about a domain that is
+    off, so V(started) and V(reset) need the file C(/etc/xen/NAME.cfg) that M(outofband.chr.xl_vm)
+    makes, and C(chr_vm) must be that name. A reset destroys the domain and makes it anew. In a dom0
+    of XenServer or XCP-ng they are refused, because XAPI starts and stops the VMs there; use
+    backend C(xenapi).
+  - VirtualBox, Workstation and Hyper-V have no backend. M(outofband.chr.virtualbox_vm),
+    M(outofband.chr.workstation_vm) and M(outofband.chr.hyperv_vm) start a VM that they made with
+    O(outofband.chr.virtualbox_vm#module:running=true).
 seealso:
   - module: outofband.chr.wait_for_agent
 """
@@ -79,6 +123,15 @@ EXAMPLES = r"""
   outofband.chr.power:
     state: shutdown
     timeout: 60
+
+- name: Turn it on again, and wait until it has its interfaces
+  outofband.chr.power:
+    state: started
+    wait: ready
+
+- name: Reset a router that does not answer any more
+  outofband.chr.power:
+    state: reset
 """
 
 RETURN = r"""
@@ -88,7 +141,7 @@ state:
   type: str
   sample: rebooted
 method:
-  description: How it was done.
+  description: How it was done, V(script), V(agent) or V(hypervisor).
   returned: success, not in check mode
   type: str
   sample: script

@@ -126,9 +126,10 @@ class LabRouter:
 
         Replies on their way can still be sent.
         """
-        threading.Timer(0.05, self._reboot if what == "reboot" else self.stop).start()
+        threading.Timer(0.05, self.reset if what == "reboot" else self.stop).start()
 
-    def _reboot(self) -> None:
+    def reset(self) -> None:
+        """Begin anew, without power being cut: the socket stays open."""
         self._away_until = time.monotonic() + self.switches.boot_seconds
         self.agent.forget()
         self.router.reboot()

@@ -39,7 +39,7 @@ from .workers import Workers
 
 _VM_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/agent/([a-z-]+)$")
 _MACHINE_PATH = re.compile(
-    r"/nodes/([^/]+)/qemu/(\d+)(?:/(config|pending|status/(?:current|start|stop)|snapshot|snapshot/([^/]+)))?$"
+    r"/nodes/([^/]+)/qemu/(\d+)(?:/(config|pending|status/(?:current|start|stop|reset)|snapshot|snapshot/([^/]+)))?$"
 )
 _TASK_PATH = re.compile(r"/nodes/([^/]+)/tasks/([^/]+)/(status|log)$")
 _UPID = re.compile(r"UPID:[^:]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:")
@@ -170,6 +170,8 @@ class LabVm:
         self.vmid, self.name, self.node, self.lab = vmid, name, node, router
         self.kind = "qemu"
         self.template = False
+        self.qmpstatus: str | None = None
+        """What QEMU says of itself, in place of ``running`` or ``stopped``."""
         self.pool: str | None = None
         self.config = {
             "agent": "1",
@@ -503,7 +505,8 @@ class LabProxmox(Resources, Storages):
         self._need(login, vm, "VM.Audit")
         (row,) = [one for one in self.vm_rows(vm.node, vm.kind, login) if one["vmid"] == vm.vmid]
         enabled = {"agent": 1} if vm.agent_enabled else {}
-        return {**row, "qmpstatus": row["status"], "ha": {"managed": 0}, **enabled}
+        locked = {"lock": vm.config["lock"]} if "lock" in vm.config else {}
+        return {**row, "qmpstatus": vm.qmpstatus or row["status"], "ha": {"managed": 0}, **enabled, **locked}
 
     def _get_config(self, vm: LabVm, login: str, values: dict[str, t.Any]) -> t.Any:
         self._need(login, vm, "VM.Audit")

@@ -477,18 +477,30 @@ class Storages:
         return self._begin(vm.node, vm.vmid, login, "qmconfig", work)
 
     def _post_status_start(self, vm: t.Any, login: str, values: dict[str, t.Any]) -> str:
-        self._need(login, vm, "VM.PowerMgmt")
-
-        def work(log: list[str]) -> None:
+        def work() -> None:
             if vm.running:
                 raise Died(500, f"VM {vm.vmid} already running")
             vm.lab.start()
 
-        return self._begin(vm.node, vm.vmid, login, "qmstart", work)
+        return self._power_task(vm, login, "qmstart", work)
 
     def _post_status_stop(self, vm: t.Any, login: str, values: dict[str, t.Any]) -> str:
+        return self._power_task(vm, login, "qmstop", vm.lab.stop)
+
+    def _post_status_reset(self, vm: t.Any, login: str, values: dict[str, t.Any]) -> str:
+        if not vm.running:
+            raise Died(500, f"VM {vm.vmid} not running")
+        return self._power_task(vm, login, "qmreset", vm.lab.reset)
+
+    def _power_task(self, vm: t.Any, login: str, kind: str, work: t.Callable[[], t.Any]) -> str:
         self._need(login, vm, "VM.PowerMgmt")
-        return self._begin(vm.node, vm.vmid, login, "qmstop", lambda log: vm.lab.stop())
+
+        def unlocked(log: list[str]) -> None:
+            if lock := vm.config.get("lock"):
+                raise Died(500, f"VM is locked ({lock})")
+            work()
+
+        return self._begin(vm.node, vm.vmid, login, kind, unlocked)
 
     def _delete_vm(self, vm: t.Any, login: str, values: dict[str, t.Any]) -> str:
         self._need(login, vm, "VM.Allocate")

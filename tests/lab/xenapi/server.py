@@ -45,7 +45,7 @@ _QUOTA = 2048
 _SHUTDOWN = 10.0  # seconds that a guest has for a clean shutdown; 20 minutes and more in earnest
 # Operations that can take long can be called as Async.<class>.<name>; the datamodel does not say
 # which.
-_ASYNC = ("VM.start", "VM.clean_reboot", "VM.clean_shutdown", "VM.hard_shutdown")
+_ASYNC = ("VM.start", "VM.clean_reboot", "VM.hard_reboot", "VM.clean_shutdown", "VM.hard_shutdown")
 _TABLES = ("SR", "VDI", "VBD", "VIF", "network", "pool", "host", "host_metrics")
 _TEMPLATE: dict[str, t.Any] = {
     "name_description": "Template which allows VM installation from install media",
@@ -72,6 +72,7 @@ _LEAST = {
     "xenstore_data": "vm-admin",
     "start": "vm-operator",
     "clean_reboot": "vm-operator",
+    "hard_reboot": "vm-operator",
     "clean_shutdown": "vm-operator",
     "hard_shutdown": "vm-operator",
     "set_other_config": "vm-admin",
@@ -555,6 +556,12 @@ class LabPool:
             self._need(vm, "Running")
         vm.state = None
         vm.stop()
+        return ""
+
+    def _VM_hard_reboot(self, ref: str) -> str:
+        vm = self.find(ref)
+        self._need(vm, "Running")
+        vm.reboot()
         return ""
 
     def _VM_get_xenstore_data(self, ref: str) -> dict[str, str]:

@@ -87,8 +87,8 @@ class QemuPower(Power):
     def _command(self, command: str, *, changes: bool) -> t.Any:
         """Send one command to the monitor and return what it returns.
 
-        Raises NotPossible if QEMU refused it, Unreachable if it was not sent, and OutcomeUnknown for
-        a lost answer to one that *changes* something.
+        Raises NotPossible if QEMU refused it, Unreachable if it was not sent, and OutcomeUnknown
+        for a lost answer to one that *changes* something.
         """
         self._made_by_us()
         where = f"the monitor of {self._vm!r} ({self._monitor})"

@@ -266,6 +266,12 @@ func (l *lab) power(vm *simulator.VirtualMachine, what string) {
 	})
 }
 
+// restart lets the router begin anew, with nothing in its memory.
+func (l *lab) restart(vm *simulator.VirtualMachine) {
+	_, conn := l.ask(map[string]any{"op": "reboot", "vm": vm.Self.Value, "name": vm.Name})
+	conn.Close()
+}
+
 // script lets the router run one of its power scripts, and tells whether the operation may go on.
 func (l *lab) script(vm *simulator.VirtualMachine, name string) bool {
 	lines, conn := l.ask(map[string]any{"op": "script", "script": name, "vm": vm.Self.Value, "name": vm.Name})
@@ -391,8 +397,7 @@ func (p *tooled) carryOut(ctx *simulator.Context, what string) {
 		return
 	}
 	if what == "reboot" {
-		_, conn := p.lab.ask(map[string]any{"op": "reboot", "vm": p.Self.Value, "name": p.Name})
-		conn.Close()
+		p.lab.restart(p.VirtualMachine)
 	}
 	p.lab.power(p.VirtualMachine, what)
 }
@@ -474,6 +479,9 @@ func (l *lab) before(ctx *simulator.Context, method *simulator.Method) (mo.Refer
 			l.begins(vm, "resume")
 		case method.Name == "PowerOnVM_Task":
 			l.begins(vm, "poweron")
+		case method.Name == "ResetVM_Task" && vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn:
+			l.restart(vm)
+			l.power(vm, "reboot")
 		}
 		return nil, nil
 	}

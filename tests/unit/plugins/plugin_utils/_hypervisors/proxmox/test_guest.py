@@ -534,7 +534,7 @@ def test_vm_off_and_agent_not_running(cluster, reach):
 def test_a_booting_router_is_waited_for(cluster, reach):
     pve = cluster()
     vm = pve.add(100, "chr1", boot_seconds=1.0, **works("9.1"))
-    vm.lab._reboot()
+    vm.lab.reset()
     assert reach(pve, "100", connect_timeout=10).run(NAME, 5).rc == 0
 
 
