@@ -22,6 +22,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     InvalidInput,
+    NotPermitted,
     NotPossible,
     OutcomeUnknown,
     ScriptFailed,
@@ -128,12 +129,33 @@ class ActionModule(GuestAction):
             self._order(guest, power, state, deadline)
         if state in _COMES_UP and wait != "none":
             if state == "reset" and guest.capabilities.runs_without_restart:
-                self._watch_boot(guest, "was reset", asked, deadline, self._up_for_less(guest))
+                result["warnings"] = self._watch_reset(guest, asked, deadline)
             else:
                 wait_for_agent(guest, deadline)
             if wait == "ready":
                 wait_until_ready(guest, has_interfaces(1), deadline)
         return result | {"method": "hypervisor", "elapsed": _since(began)}
+
+    def _watch_reset(self, guest: Guest, asked: float, deadline: Deadline) -> list[str]:
+        """Wait for the boot after a reset at the time *asked*, and return warnings.
+
+        An agent that answers and lets nobody run a script, such as one that refuses the login, has
+        answered.
+        """
+        warnings: list[str] = []
+        booted = self._up_for_less(guest)
+
+        def look(elapsed: float) -> str | None:
+            try:
+                return booted(elapsed)
+            except (NotPermitted, NotPossible) as error:
+                warnings.append(
+                    f"The guest agent of {guest.vm!r} answers after the reset. Its uptime was not read: {error}"
+                )
+                return None
+
+        self._watch_boot(guest, "was reset", asked, deadline, look)
+        return warnings
 
     def _order(self, guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
         """Give the order once, and wait until the machine is on or off as it says.

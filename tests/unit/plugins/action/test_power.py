@@ -59,7 +59,7 @@ def of_socket(router):
 
 def shut_down(guest, timeout, method="agent"):
     action = ActionModule(Task(), None, None, None, None, None)
-    return action.perform(guest, {"state": "shutdown", "method": method, "timeout": timeout})
+    return action.perform(guest, {"state": "shutdown", "method": method, "wait": "agent", "timeout": timeout})
 
 
 def goes_off_after(seconds, vm, *others):
