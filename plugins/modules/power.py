@@ -63,8 +63,8 @@ options:
       - What V(started), V(reset) and V(rebooted) wait for, also if the machine was on already. It
         is ignored for V(stopped) and V(shutdown).
       - V(agent) waits until the guest's agent answers, after V(reset) and V(rebooted) with a new
-        uptime. Where no script can be run, such as on VMware
-        without the login of RouterOS, a warning after V(reset) says that the uptime was not read.
+        uptime. Where no script can be run, such as on VMware without the login of RouterOS, a
+        warning after V(reset) says that the uptime was not read.
       - V(ready) also waits until the router has an Ethernet interface, as
         M(outofband.chr.wait_for_agent) does with
         O(outofband.chr.wait_for_agent#module:interfaces=1). It is refused on backend C(xenapi),

@@ -23,12 +23,16 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.plugins.action.qemu_vm import ActionModule
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     InvalidInput,
     NotPossible,
     TransferFailed,
+    Unreachable,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.folder import QemuFolder
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.vm import QemuPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     NameTaken,
@@ -39,6 +43,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm impo
     ensure_present,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 from ansible_collections.outofband.chr.tests.lab import systemd
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
 from ansible_collections.outofband.chr.tests.lab.chr_image import build_chr_image
@@ -149,6 +154,10 @@ def test_the_disk_is_laid_out_as_that_of_a_chr(disk):
             assert f"/{name}/" in there
 
 
+def power(title: str, state: str) -> dict[str, t.Any]:
+    return {"name": title, "outofband.chr.power": {"state": state, "timeout": BOOT}}
+
+
 def test_from_an_image_to_a_licensed_router_that_survives_a_power_cycle(disk, accounts, vms, playbook):
     wait = {"outofband.chr.wait_for_agent": {"timeout": BOOT}}
     identity = {"outofband.chr.script": {"source": ":put [/system identity get name]"}, "changed_when": False}
@@ -172,6 +181,11 @@ def test_from_an_image_to_a_licensed_router_that_survives_a_power_cycle(disk, ac
         {"name": "second contact", **wait},
         {"name": "identity", **identity},
         {"name": "license kept", **level},
+        power("reset", "reset"),
+        power("cut", "stopped"),
+        power("cut again", "stopped"),
+        power("power", "started"),
+        power("power again", "started"),
         vm("check", vms, state="absent", image=str(disk)) | {"check_mode": True},
         vm("absent", vms, state="absent"),
         vm("absent again", vms, state="absent"),
@@ -195,7 +209,7 @@ def test_from_an_image_to_a_licensed_router_that_survives_a_power_cycle(disk, ac
     assert run.of("license kept")["result"]["license"]["system_id"] == license["system_id"]
     assert accounts.renewals(license["system_id"]) == 1
     changed = {task for _host, task in run.changed()}
-    assert changed == {"import", "new id", "license", "name", "off", "on", "check", "absent"}
+    assert changed == {"import", "new id", "license", "name", "off", "on", "reset", "cut", "power", "check", "absent"}
     assert list(vms.iterdir()) == []
 
 
@@ -432,6 +446,22 @@ def test_a_router_that_hangs_is_removed_all_the_same(vms, planned):
     assert list(vms.iterdir()) == []
 
 
+def test_a_qemu_that_is_paused_or_whose_monitor_is_taken_is_not_turned_on_or_off(vms, planned):
+    present(planned())
+    switch = open_guest(options_for("qemu", "chr1", 2.0, socket=f"{vms}/chr1/agent.sock")).power()
+    switch.check()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(f"{vms}/chr1/qmp.sock")
+        monitor = Qmp(other)
+        with pytest.raises(Unreachable, match="does not answer: .*It serves one client at a time"):
+            switch.check()
+        monitor.execute("stop")
+    with pytest.raises(NotPossible, match="'chr1' is 'paused', so it was not turned on or off"):
+        switch.check()
+    switch.stop(Deadline(10))
+    assert not switch.is_on()
+
+
 def test_with_systemd_a_unit_starts_it_and_goes_with_it(vms, short_path, planned, monkeypatch):
     """The lab's systemctl, which has no other verbs; the process is a real QEMU."""
     programs, units = short_path / "bin", short_path / "etc/systemd/system"
@@ -446,6 +476,9 @@ def test_with_systemd_a_unit_starts_it_and_goes_with_it(vms, short_path, planned
     assert (made.before, made.after) == ("absent", "running")
     assert (short_path / "outofband-chr-chr1.service.enabled").read_text() == "multi-user.target"
     assert not present(planned(root=root)).changed
+    folder = QemuFolder(Machine(options_for("qemu", "chr1")), f"{vms}/chr1", root)
+    folder.stop()
+    assert present(planned(root=root)).before == "stopped"
     with pytest.raises(NameTaken, match="of another VM with this name, in another folder"):
         present(planned(root=root, directory=f"{root}/elsewhere"))
     assert absent(planned(root=root)).changed

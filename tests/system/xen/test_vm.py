@@ -9,6 +9,7 @@ oxenstored, with a router in it.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -20,7 +21,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.plugins.action.xl_vm import ActionModule
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     NameTaken,
     Nic,
@@ -28,6 +33,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm impo
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen import power
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.options import XenstoreOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.vm import XlPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image, inspect
@@ -286,3 +292,78 @@ def test_the_lab_knows_what_xl_does_not(dom0, short_path):
     config.write_text('name = "x"\nbogus = 1\n')
     for argv in (["frob"], ["create", "--bogus", str(config)], ["create", str(config)], ["vm-list", "-v"]):
         assert subprocess.run(["xl", *argv], check=False, capture_output=True).returncode != 0
+
+
+# -- power -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def router(
+    dom0: XlHost, options: XenstoreOptions, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> t.Callable[[], Guest]:
+    """The guest chr1, as a new task gets it."""
+    monkeypatch.setattr(power, "CONFIG_DIRECTORY", f"{short_path}/etc")
+    return lambda: open_guest(dataclasses.replace(options, socket=str(dom0.xen.daemon.socket)))
+
+
+@pytest.fixture
+def switch(router: t.Callable[[], Guest]) -> t.Callable[[], Power]:
+    return lambda: router().power()
+
+
+def test_a_domain_is_stopped_started_and_reset_by_xl(dom0, platform, router, switch):
+    ensure_present(platform(), running=True, check_mode=False)
+    (first,) = dom0.running
+    switch().check()
+    assert switch().is_on()
+    switch().stop(Deadline(30))
+    assert dom0.running == []
+    assert not switch().is_on()
+    switch().start(Deadline(30))
+    (second,) = dom0.running
+    assert (second.uuid, second.domid != first.domid) == (first.uuid, True)
+    one = router()
+    one.ping(30)
+    before = second.domid
+    one.power().reset(Deadline(30))
+    (third,) = dom0.running
+    assert (third.uuid, third.domid != before) == (first.uuid, True)
+    one.ping(30)
+    assert [words[0] for words in dom0.log if words[0] in ("create", "destroy")] == [
+        "create",
+        "destroy",
+        "create",
+        "destroy",
+        "create",
+    ]
+
+
+def test_a_domain_that_nothing_describes_is_not_started_and_one_that_is_described_otherwise_is_not_reset(
+    dom0, platform, switch, short_path
+):
+    with pytest.raises(NotPossible, match="xl knows nothing about one that is off. A start needs the file"):
+        switch().is_on()
+    ensure_present(platform(), running=True, check_mode=False)
+    config = short_path / "etc" / "chr1.cfg"
+    other = "00000000-0000-4000-8000-000000000001"
+    config.write_text(power.UUID.sub(f'uuid = "{other}"', config.read_text()))
+    with pytest.raises(NotPossible, match=f"'chr1' was not reset: .*describes the VM {other}"):
+        switch().reset(Deadline(30))
+    config.write_text(config.read_text().replace('name = "chr1"', 'name = "chr2"'))
+    with pytest.raises(NotPossible, match="A start needs the file"):
+        switch().reset(Deadline(30))
+    assert len(dom0.running) == 1
+
+
+def test_a_dom0_of_xenserver_is_left_to_xapi(dom0, switch):
+    shadow(dom0, "xe", "exit 0")
+    with pytest.raises(NotPossible, match="whose VMs XAPI starts and stops. Use backend xenapi"):
+        switch().check()
+
+
+def test_a_domain_that_was_destroyed_and_does_not_start_again_is_told(dom0, platform, switch):
+    ensure_present(platform(), running=True, check_mode=False)
+    dom0.faults["create"] = "libxl: error: no memory"
+    with pytest.raises(ChrError, match="no memory. Its old domain has been destroyed"):
+        switch().reset(Deadline(30))
+    assert dom0.running == []

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     NotAnAgent,
@@ -687,6 +688,39 @@ def test_a_vm_without_tools_is_not_there_and_is_not_restarted(pool, guest):
     with pytest.raises(NotPossible, match="VM_LACKS_FEATURE"):
         guest("chr1").shutdown("powerdown")
     assert (vm.boots, vm.database.get(SCRIPT)) == (1, None)
+
+
+def test_a_vm_that_is_paused_or_busy_is_not_turned_on_or_off(pool, guest):
+    vm = pool.vm("chr1", started=True)
+    switch = guest("chr1").power()
+    switch.check()
+    vm.state = "Paused"
+    assert switch.is_on()
+    with pytest.raises(NotPossible, match="'chr1' is paused, so it was not turned on or off"):
+        switch.check()
+    vm.state, vm.operations = None, {"OpaqueRef:1": "pool_migrate"}
+    with pytest.raises(NotPossible, match="XenAPI carries out pool_migrate there"):
+        switch.check()
+
+
+def test_a_reset_needs_the_role_of_an_operator_and_is_not_sent_twice(pool, guest):
+    vm = pool.vm("chr1", started=True)
+    pool.users["reader"] = ("x", "read-only")
+    with pytest.raises(NotPermitted, match="Async.VM.hard_reboot.*needs the role vm-operator"):
+        guest("chr1", api_user="reader", api_password="x").power().reset(Deadline(10))
+    pool.faults["Async.VM.hard_reboot"] = ["lost"]
+    with pytest.raises(OutcomeUnknown, match="Whether Async.VM.hard_reboot was carried out is unknown"):
+        guest("chr1").power().reset(Deadline(10))
+    until(lambda: vm.boots == 2)
+    assert pool.calls("chr1").count("Async.VM.hard_reboot") == 2  # the one that was refused, and the lost one
+
+
+def test_an_order_that_goes_on_after_its_time_is_told(pool, guest):
+    vm = pool.vm("chr1")
+    vm.start_seconds = 2.0
+    with pytest.raises(OutcomeUnknown, match="did not finish start of 'chr1' within 0.5 s and is still working on it"):
+        guest("chr1").power().start(Deadline(0.5))
+    until(lambda: vm.boots == 1)
 
 
 def test_certificates_can_be_left_unchecked_and_the_environment_can_name_the_pool(pool, playbook, monkeypatch):

@@ -26,7 +26,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.channel i
 
 from .folder import QemuFolder
 
-_ANSWER = 10.0  # seconds for one command of the monitor
+_ANSWER = 5.0  # seconds for one answer of the monitor
 _LINE = 1 << 20  # bytes of one message of the monitor
 
 
