@@ -73,7 +73,7 @@ class XlPower(Power):
         return False
 
     def check(self) -> None:
-        if self._machine.try_run(["sh", "-c", "command -v xe"], changes=False).rc == 0:
+        if self._machine.run(["sh", "-c", "! command -v xe >/dev/null || echo yes"]):
             raise NotPossible(
                 f"{self._dom0.vm!r} was not turned on or off: {self._dom0.name} is one of XenServer or XCP-ng, whose VMs XAPI "
                 "starts and stops. Use backend xenapi, or 'xe vm-start', 'xe vm-shutdown force=true' and 'xe vm-reboot "
@@ -100,7 +100,7 @@ class XlPower(Power):
         try:
             start_domain(self._machine, config, uuid, self._dom0.vm, max(deadline.remaining, _LEAST))
         except ChrError as error:
-            error.args = (f"{error} Its old domain has been destroyed.",)
+            error.args = (f"{str(error).rstrip('.')}. Its old domain has been destroyed.",)
             raise
 
     def _configuration(self) -> tuple[str, str]:
