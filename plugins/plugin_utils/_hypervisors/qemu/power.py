@@ -10,6 +10,7 @@ Source: QEMU's QMP specification and its reference (query-status, system_reset).
 
 from __future__ import annotations
 
+import io
 import json
 import typing as t
 
@@ -115,7 +116,7 @@ class QemuPower(Power):
         return answer["return"]
 
 
-def _ask(stream: t.IO[bytes], command: str) -> dict[str, t.Any]:
+def _ask(stream: io.BufferedRWPair, command: str) -> dict[str, t.Any]:
     """Send *command* and return the answer, without the events before it.
 
     Raises OSError, ValueError.

@@ -111,6 +111,16 @@ def test_a_machine_that_runs_without_a_router_that_answers_is_told_after_the_ord
     assert vm.running
 
 
+def test_a_reboot_can_be_left_alone_or_waited_for_until_the_router_has_its_cards(pve):
+    vm = pve.add(100, "chr1", accepts_null_path=True, boot_seconds=1.0)
+    vm.router.booted_at = vm.router.clock.now().replace(year=2020)
+    alone = power(guest(pve), "rebooted", wait="none")
+    assert (alone["changed"], alone["method"]) == (True, "script")
+    vm.router.booted_at = vm.router.clock.now().replace(year=2020)
+    assert power(guest(pve), "rebooted", wait="ready", timeout=20.0)["elapsed"] >= 1
+    assert orders(pve) == []
+
+
 @pytest.mark.parametrize(("state", "changed"), [("started", False), ("stopped", True), ("reset", True)])
 def test_check_mode_says_what_would_be_and_sends_nothing(pve, state, changed):
     pve.add(100, "chr1")

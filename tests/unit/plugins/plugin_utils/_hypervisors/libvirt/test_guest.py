@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     AgentRefused,
     InvalidInput,
     NotPermitted,
+    NotPossible,
     OutcomeUnknown,
     Unreachable,
 )
@@ -24,6 +26,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import connection as libvirt_connection
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import guest as libvirt
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.options import without_key
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.power import LibvirtPower
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 
 SYSTEM = "qemu:///system"
@@ -91,6 +94,32 @@ def test_a_right_that_is_missing(fake, code):
     fake.qemu.qemuAgentCommand = failing(LibvirtError(code, "operation virDomainQemuAgentCommand forbidden"))
     with pytest.raises(NotPermitted, match="'chr1'.*forbidden.*read-only"):
         agent(timeout=30).execute("guest-ping")
+
+
+@pytest.mark.parametrize(("order", "call"), [("start", "create"), ("stop", "destroy"), ("reset", "reset")])
+def test_the_permission_that_is_missing_to_turn_a_domain_on_or_off_is_named(fake, order, call):
+    setattr(fake.connection.lookupByName("chr1"), call, raising(LibvirtError(88, "access denied")))
+    with pytest.raises(
+        NotPermitted, match=f"does not let this user {order} 'chr1'.*permission '{order}' on the domain"
+    ):
+        getattr(LibvirtPower(agent(), 1.0), order)(Deadline(5))
+
+
+def test_a_domain_that_moves_is_not_turned_on_or_off(fake):
+    domain = fake.connection.lookupByName("chr1")
+    domain.isActive, domain.jobInfo = lambda: 1, lambda: [2, 0]
+    with pytest.raises(NotPossible, match="libvirt works on 'chr1' .*virsh domjobinfo"):
+        LibvirtPower(agent(), 1.0).check()
+    domain.jobInfo = lambda: [0, 0]
+    LibvirtPower(agent(), 1.0).check()
+
+
+def test_an_order_that_libvirt_does_not_end_in_time_is_not_repeated(fake):
+    calls = []
+    fake.connection.lookupByName("chr1").reset = lambda flags: calls.append(flags) or time.sleep(2)
+    with pytest.raises(OutcomeUnknown, match="did not return from a call about 'chr1'.*it was not asked again"):
+        LibvirtPower(agent(), 1.0).reset(Deadline(0.3))
+    assert calls == [0]
 
 
 @pytest.mark.parametrize(
