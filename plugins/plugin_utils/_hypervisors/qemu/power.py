@@ -69,13 +69,14 @@ class QemuPower(Power):
         self._made_by_us().stop()
 
     def reset(self, deadline: Deadline) -> None:
+        self._made_by_us()
         self._command("system_reset", changes=True)
 
     def _made_by_us(self) -> QemuFolder:
         """The folder of a VM that ``qemu_vm`` made. Raises NotPossible."""
         looked = self._folder.look() if self._folder else None
         mark = Mark.parse(looked[1]) if looked else None
-        if self._folder is None or mark is None or not mark.complete:
+        if self._folder is None or mark is None or not mark.complete or not mark.holds_for(self._folder.name):
             raise NotPossible(
                 f"{self._vm!r} was not turned on or off: {self._channel} is not the agent.sock in the folder of a VM that "
                 "outofband.chr.qemu_vm made. Use what starts that QEMU, such as its systemd unit or libvirt (backend libvirt). A "
@@ -91,7 +92,6 @@ class QemuPower(Power):
         Raises NotPossible if QEMU refused it, Unreachable if it was not sent, and OutcomeUnknown
         for a lost answer to one that *changes* something.
         """
-        self._made_by_us()
         where = f"the monitor of {self._vm!r} ({self._monitor})"
         sent = False
         try:

@@ -22,6 +22,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Mark, VmSpec
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import EVERYTHING, LabProxmox
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
@@ -245,9 +246,15 @@ def test_a_qemu_that_something_else_started_is_left_to_it(socket):
         power(one, "started")
 
 
-def test_a_folder_without_the_mark_of_qemu_vm_is_left_alone(tmp_path):
-    (tmp_path / "start").write_text(f"touch {tmp_path}/started\n")
-    one = open_guest(options_for("qemu", "chr1", 0.3, socket=f"{tmp_path}/agent.sock"))
+@pytest.mark.parametrize(("name", "complete"), [(None, True), ("other", True), ("chr1", False)])
+def test_a_folder_without_the_mark_of_its_vm_is_left_alone(tmp_path, name, complete):
+    folder = tmp_path / "chr1"
+    folder.mkdir()
+    if name:
+        mark = Mark.of(VmSpec(name, 1, 256, (), None), "0" * 64, complete=complete)
+        (folder / "notes").write_text(f"{mark}\n")
+    (folder / "start").write_text(f"touch {tmp_path}/started\n")
+    one = open_guest(options_for("qemu", "chr1", 0.3, socket=f"{folder}/agent.sock"))
     for state in ("started", "stopped"):
         with pytest.raises(NotPossible, match="Use what starts that QEMU"):
             power(one, state)
