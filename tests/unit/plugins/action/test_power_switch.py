@@ -6,12 +6,16 @@ be done; a router that does not answer is no obstacle."""
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
 import time
 
 import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.outofband.chr.plugins.action.power import ActionModule
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     InvalidInput,
     NotPermitted,
@@ -237,9 +241,9 @@ def test_where_a_script_comes_with_a_boot_only_nobody_can_wait_until_the_router_
             power(one, state, wait="ready")
 
 
-@pytest.mark.parametrize("socket", ["/run/vm/chr1.sock", "tcp://127.0.0.1:9"])
-def test_a_qemu_that_something_else_started_is_left_to_it(socket):
-    one = open_guest(options_for("qemu", "chr1", 0.3, socket=socket))
+@pytest.mark.parametrize("where", ["/run/vm/chr1.sock", "tcp://127.0.0.1:9"])
+def test_a_qemu_that_something_else_started_is_left_to_it(where):
+    one = open_guest(options_for("qemu", "chr1", 0.3, socket=where))
     with pytest.raises(
         NotPossible, match="is not the agent.sock in the folder of a VM that outofband.chr.qemu_vm made"
     ):
@@ -259,3 +263,30 @@ def test_a_folder_without_the_mark_of_its_vm_is_left_alone(tmp_path, name, compl
         with pytest.raises(NotPossible, match="Use what starts that QEMU"):
             power(one, state)
     assert not (tmp_path / "started").exists()
+
+
+def test_a_reset_that_the_monitor_does_not_answer_is_unknown_and_was_sent_once():
+    """The monitor takes the order and closes its socket, as that of a QEMU that is killed."""
+    heard = []
+
+    def monitor(listener):
+        with listener.accept()[0] as client, client.makefile("rwb", 0) as stream:
+            stream.write(b'{"QMP": {"version": {}, "capabilities": []}}\n')
+            heard.append(json.loads(stream.readline())["execute"])
+            stream.write(b'{"event": "NIC_RX_FILTER_CHANGED"}\n{"return": {}}\n')
+            heard.append(json.loads(stream.readline())["execute"])
+
+    with temporary_folder() as root, socket.socket(socket.AF_UNIX) as listener:
+        folder = root / "chr1"
+        folder.mkdir()
+        mark = Mark.of(VmSpec("chr1", 1, 256, (), None), "0" * 64, complete=True)
+        (folder / "notes").write_text(f"{mark}\n")
+        listener.bind(str(folder / "qmp.sock"))
+        listener.listen()
+        thread = threading.Thread(target=monitor, args=(listener,))
+        thread.start()
+        switch = open_guest(options_for("qemu", "chr1", 1.0, socket=f"{folder}/agent.sock")).power()
+        with pytest.raises(OutcomeUnknown, match="did not answer system_reset: QEMU closed it.*it was not sent again"):
+            switch.reset(Deadline(5))
+        thread.join()
+    assert heard == ["qmp_capabilities", "system_reset"]
