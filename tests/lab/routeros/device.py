@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ..switches import LicenseSwitches
-from . import files, interfaces, license, network, system
+from . import backup, files, interfaces, license, network, system
 from .accounts import Accounts, from_environment
 from .clock import Clock
 from .commands import COMMANDS
@@ -29,7 +29,9 @@ from .specs import Menu
 from .values import Value, text
 
 OK, ERROR, STOPPED = 0, -1, 1
-MENUS: tuple[BaseMenu, ...] = system.MENUS + license.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
+MENUS: tuple[BaseMenu, ...] = (
+    system.MENUS + backup.MENUS + license.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
+)
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
@@ -110,6 +112,14 @@ class Router:
         """``/import`` ends without an error and without its words of success when a line fails."""
         self.export_errors: tuple[str, ...] = ()
         """Lines such as ``#error exporting /ip socks`` that ``/export`` has instead of menus."""
+        self.files_late = 0.0
+        """Seconds after ``/export file=`` and ``/system backup save`` until their file shows."""
+        self.load_asks = False
+        """``/system backup load`` in a script waits for an answer, as it does on a terminal."""
+        self.load_reboots = True
+        """``/system backup load`` reboots by itself."""
+        self.load_error_fails = True
+        """A backup that is refused ends the script with an error; otherwise it is only text."""
         self.as_value_flags = True
         """``print as-value`` has the properties that are flags, as ``disabled`` and ``dynamic``."""
         self.as_value_counters = False
@@ -126,7 +136,7 @@ class Router:
         self.log: list[LogEntry] = []
         self._logged = 0
         self.booted_at = self.clock.now()
-        self.root = build(MENUS, (EXPORT,), self.number_version)
+        self.root = build(MENUS, EXPORT, self.number_version)
         self.root.commands.update({spec.name: spec for spec in COMMANDS if spec.since <= self.number_version})
         self.root.commands[IMPORT.name] = IMPORT
         for menu in self._item_menus():
@@ -268,6 +278,13 @@ class Router:
                 raise ScriptError("failure: can not write to a directory")
             file.data, file.modified = data, self.clock.now()
         self.changed()
+
+    def write_late(self, name: str, data: bytes) -> None:
+        """Writes the file of a command, which may show some time after the command."""
+        if self.files_late:
+            threading.Timer(self.files_late, self.write_file, (name, data)).start()
+        else:
+            self.write_file(name, data)
 
     def add_log(self, topics: str, message: str) -> None:
         """Adds a line to the log; the oldest ones go."""

@@ -103,7 +103,7 @@ def _export(call: Call) -> Value:
         return None
     name = text(call.args["file"])
     data = content.replace("\n", call.output.newline).encode("latin-1")
-    router.write_file(name if name.endswith(".rsc") else f"{name}.rsc", data)
+    router.write_late(name if name.endswith(".rsc") else f"{name}.rsc", data)
     return None
 
 
@@ -157,10 +157,10 @@ def _located(error: ScriptError) -> ScriptError:
     return ScriptError(f"{error.text} (line {error.line})")
 
 
-EXPORT = CommandSpec(
-    "export",
-    _export,
-    params("flag", "compact", "verbose", "terse", "hide-sensitive", "show-sensitive") + (Param("file", "text"),),
+_EXPORT_PARAMS = (*params("flag", "compact", "verbose", "terse", "hide-sensitive"), Param("file", "text"))
+EXPORT = (
+    CommandSpec("export", _export, _EXPORT_PARAMS),
+    CommandSpec("export", _export, (*_EXPORT_PARAMS, Param("show-sensitive", "flag")), since=(7,)),
 )
 IMPORT = CommandSpec(
     "import",

@@ -510,5 +510,6 @@ def build(menus: tuple[BaseMenu, ...], common: tuple[CommandSpec, ...], version:
         node.commands.update({spec.name: spec for spec in behaviour.commands(version) if spec.since <= version})
     for node in root.walk():
         without = () if node.behaviour is None else node.behaviour.without
-        node.commands.update({spec.name: spec for spec in common if spec.name not in without})
+        here = (spec for spec in common if spec.name not in without and spec.since <= version)
+        node.commands.update({spec.name: spec for spec in here})
     return root

@@ -275,6 +275,15 @@ MENUS: tuple[BaseMenu, ...] = (
         key=".id",
         start=tuple({"topics": Array([topic])} for topic in ("info", "error", "warning", "critical")),
     ),
+    ItemMenu(
+        "ppp secret",
+        _NAME,
+        Prop("password", STRING, default="", secret=True),
+        Prop("service", enum("any", "async", "l2tp", "ovpn", "pppoe", "pptp", "sstp"), default="any"),
+        DISABLED,
+        COMMENT,
+        columns="name service password",
+    ),
     GroupMenu(
         "user group",
         _NAME,
