@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleError
-from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.module_utils.common.text.converters import to_bytes
 from ansible.parsing.vault import is_encrypted
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import local_file
@@ -26,9 +26,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import check_file_name
 
-DIFF_LIMIT = 100_000
 _SMALL = 256 * 1024  # bytes
 _SECONDS = 30.0  # for a script that reads one value
+_shown = local_file.shown_in_diff
 
 
 class ActionModule(GuestAction):
@@ -63,7 +63,9 @@ class ActionModule(GuestAction):
             result = {"changed": not same, "dest": dest, "size": size, "checksum": digest.hexdigest()}
             if self._task.diff and not same:
                 source.seek(0)
-                result["diff"] = self._diff(guest, dest, source.read(DIFF_LIMIT + 1), existed=same is not None)
+                result["diff"] = self._diff(
+                    guest, dest, source.read(local_file.DIFF_LIMIT + 1), existed=same is not None
+                )
             if not same and not self._task.check_mode:
                 source.seek(0)
                 if same is None:
@@ -130,14 +132,6 @@ class _Beginning(io.BytesIO):
     """A sink that ends the transfer when it has more than the diff shows."""
 
     def write(self, data: t.Any) -> int:
-        if self.tell() > DIFF_LIMIT:
+        if self.tell() > local_file.DIFF_LIMIT:
             raise _Enough
         return super().write(data)
-
-
-def _shown(content: bytes) -> str:
-    if len(content) > DIFF_LIMIT:
-        return f"(more than {DIFF_LIMIT} bytes)\n"
-    if b"\0" in content:
-        return f"(binary, {len(content)} bytes, sha1 {hashlib.sha1(content, usedforsecurity=False).hexdigest()})\n"
-    return to_text(content, errors="surrogate_or_replace")

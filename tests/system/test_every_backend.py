@@ -6,14 +6,21 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.missing import Missing
+from ansible_collections.outofband.chr.tests.lab.routeros.backup import ENCRYPTED
 from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 NO_FILES = "chr_backend not in ['vmware', 'xenapi', 'xenstore']"
 COUNT = {"outofband.chr.script": {"source": ":put [:len [/file find]]"}}
+KEEP = {
+    "dest": "kept",
+    "binary": "{{ chr_backend != 'xenstore' }}",
+    "password": "{{ 'b4ckup' if chr_backend != 'xenstore' else omit }}",
+}
 TASKS = [
     {"name": "wait", "outofband.chr.wait_for_agent": {"timeout": 90}},
     {"name": "files before", **COUNT},
@@ -48,6 +55,7 @@ TASKS = [
     {"name": "fetch", "outofband.chr.fetch": {"src": "x.rsc", "dest": "got/"}, "when": NO_FILES},
     {"name": "facts", "outofband.chr.facts": {"gather_subset": ["default"]}},
     {"name": "info", "outofband.chr.guest_info": None},
+    {"name": "backup", "outofband.chr.backup": KEEP, "when": "chr_backend not in ['vmware', 'xenapi']"},
     {"name": "files after", **COUNT},
     {"name": "reboot", "outofband.chr.power": {"state": "rebooted"}},
     {"name": "after", "outofband.chr.facts": {"gather_subset": ["default"]}},
@@ -73,6 +81,10 @@ def test_the_same_playbook_passes_on_every_backend(playbook, tmp_path):
         assert run.of("script", name)["result"]["backend"] == host["chr_backend"]
         assert run.of("name", name)["result"]["changed"]
         assert not run.of("again", name)["result"]["changed"]
+        if run.of("backup", name)["status"] == "ok":
+            assert f"set note={name}" in (tmp_path / "kept" / f"{name}.rsc").read_text()
+            kept = run.of("backup", name)["result"]["binary"]
+            assert kept is None or Path(kept).read_bytes().startswith(ENCRYPTED)
         assert run.of("info", name)["result"]["backend"] == host["chr_backend"]
         assert run.of("facts", name)["result"]["ansible_facts"]["ansible_net_hostname"] == name
         assert run.of("after", name)["result"]["ansible_facts"]["ansible_net_version"].startswith("7.")

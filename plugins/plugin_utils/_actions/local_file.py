@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import tempfile
 import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.common.text.converters import to_text
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
@@ -23,6 +25,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import sou
 
 _UNFINISHED = ".outofband.part-"
 """How the names of temporary files begin."""
+DIFF_LIMIT = 100_000
+"""The largest content that a diff shows, in bytes."""
 
 
 def find(action: ActionBase, option: str, name: str) -> Path:
@@ -98,3 +102,12 @@ def _temporary(folder: Path) -> tuple[int, str]:
         if os.fstat(descriptor).st_nlink:
             return descriptor, path
         os.close(descriptor)  # another task took it for a leftover before it was locked
+
+
+def shown_in_diff(content: bytes) -> str:
+    """Return the *content* of a file for a diff, or a line about it if it is large or binary."""
+    if len(content) > DIFF_LIMIT:
+        return f"(more than {DIFF_LIMIT} bytes)\n"
+    if b"\0" in content:
+        return f"(binary, {len(content)} bytes, sha1 {hashlib.sha1(content, usedforsecurity=False).hexdigest()})\n"
+    return str(to_text(content, errors="surrogate_or_replace"))

@@ -45,8 +45,7 @@ def import_script(name: str) -> bytes:
 def look_up_script(name: str) -> bytes:
     """Return a script that looks for the file *name*; ``looked_up`` reads its output."""
     script = (
-        f":local found [/file find name={quote(name)}]\n:put [:len $found]\n"
-        ":foreach one in=$found do={ :put [/file get $one size] }"
+        f":local found [{found(name)}]\n:put [:len $found]\n:foreach one in=$found do={{ :put [/file get $one size] }}"
     )
     return script.encode()
 
@@ -62,4 +61,18 @@ def looked_up(output: bytes) -> tuple[int, int]:
 
 def removal_script(*names: str) -> bytes:
     """Return a script that removes the files *names*, as far as they exist."""
-    return "\n".join(f"/file remove [/file find name={quote(name)}]" for name in names).encode()
+    return "\n".join(f"/file remove [{found(name)}]" for name in names).encode()
+
+
+def piece_script(name: str, start: int, end: int) -> str:
+    """Return a script that prints the length of a part of the file *name*, ``:``, and the part.
+
+    The part begins at the byte *start* and ends before *end*, or with the file.
+    """
+    part = f"[:pick [/file get [{found(name)}] contents] {start} {end}]"
+    return f':local part {part}\n:put ([:len $part] . ":" . $part)'
+
+
+def found(name: str) -> str:
+    """Return the command that finds the file *name*."""
+    return f"/file find name={quote(name)}"
