@@ -14,6 +14,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.readiness i
     wait_for_agent,
     wait_until_ready,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.reboots import (
+    SETTLED,
+    by_uptime,
+    settled_uptime,
+    watch_boot,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import (
     Deadline,
     poll_interval,
@@ -31,13 +37,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import text
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values import seconds
 
 # All in seconds.
-_LOOK = 3.0  # for one check whether the router answers
 _GOING_DOWN = 1.0  # for the answer to a command that ends the agent
-_SETTLED = 3.0  # the uptime from which two boots can be distinguished
 _BEFORE = 2  # between an order and its execution, so that the script can be removed first
 _OWN = 30.0  # for a short script
 _PACE = 0.25  # the shortest time between two looks at a machine that goes down
@@ -47,10 +49,6 @@ _ORDERS = {"started": "start", "stopped": "stop", "reset": "reset"}
 """The states that the hypervisor brings about, and the methods of Power."""
 _COMES_UP = ("started", "reset", "rebooted")
 """The states after which the router answers."""
-
-
-class _Refused(NotPossible):
-    """The router was told to restart or shut down, and refused."""
 
 
 class ActionModule(GuestAction):
@@ -154,7 +152,7 @@ class ActionModule(GuestAction):
                 )
                 return None
 
-        self._watch_boot(guest, "was reset", asked, deadline, look)
+        watch_boot(guest, "was reset", asked, deadline, look)
         return warnings
 
     def _order(self, guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
@@ -190,27 +188,18 @@ class ActionModule(GuestAction):
         if not guest.capabilities.output:
             self._reboot_by_conditions(guest, method, deadline)
             return
-        before = self._uptime(guest)
-        if before < _SETTLED:  # the uptimes of the old and the new boot must differ
-            time.sleep(_SETTLED - before)
-            before = self._uptime(guest)
-
-        def look(elapsed: float) -> str | None:
-            uptime = self._uptime(guest)
-            return None if uptime < before + elapsed - 2 else f"has been up for {uptime:g} s"
-
-        self._watch_reboot(guest, method, deadline, look)
+        self._watch_reboot(guest, method, deadline, by_uptime(guest, settled_uptime(guest)))
 
     def _reboot_by_conditions(self, guest: Guest, method: str, deadline: Deadline) -> None:
         """Reboot where only conditions can be read.
 
-        The uptime must be longer than _SETTLED before, and shorter than the time since the order
+        The uptime must be longer than SETTLED before, and shorter than the time since the order
         afterwards.
         """
-        while not guest.condition(f"[/system resource get uptime] > {_SETTLED:.0f}s", 10.0):
+        while not guest.condition(f"[/system resource get uptime] > {SETTLED:.0f}s", 10.0):
             if deadline.expired:
                 raise TimedOut(
-                    f"{guest.vm!r} did not reach an uptime of {_SETTLED:g} s within {deadline.seconds:g} s. Without it, a reboot "
+                    f"{guest.vm!r} did not reach an uptime of {SETTLED:g} s within {deadline.seconds:g} s. Without it, a reboot "
                     "could not be recognized, so it was not rebooted."
                 )
             time.sleep(0.5)
@@ -218,7 +207,7 @@ class ActionModule(GuestAction):
         self._watch_reboot(guest, method, deadline, self._up_for_less(guest))
 
     def _up_for_less(self, guest: Guest) -> t.Callable[[float], str | None]:
-        """Return a *look* for ``_watch_boot``: whether the router booted after the order."""
+        """Return a *look* for ``watch_boot``: whether the router booted after the order."""
 
         def look(elapsed: float) -> str | None:
             since = int(elapsed) + 1
@@ -239,36 +228,10 @@ class ActionModule(GuestAction):
     def _watch_reboot(
         self, guest: Guest, method: str, deadline: Deadline, look: t.Callable[[float], str | None]
     ) -> None:
-        """Order a reboot and wait for it. *look*: see ``_watch_boot``."""
+        """Order a reboot and wait for it. *look*: see ``watch_boot``."""
         asked = time.monotonic()
         self._ask(guest, method, "reboot", "/system reboot")
-        self._watch_boot(guest, "was told to reboot", asked, deadline, look)
-
-    def _watch_boot(
-        self, guest: Guest, told: str, asked: float, deadline: Deadline, look: t.Callable[[float], str | None]
-    ) -> None:
-        """Wait for the boot after the order that was given at the time *asked*.
-
-        *look* takes the seconds since the order. It returns None after another boot, or else what
-        it saw. *told* says in the message what the order was.
-        """
-        last: ChrError = Unreachable("it was not reached again")
-        while not deadline.expired:
-            time.sleep(0.25)
-            try:
-                guest.ping(_LOOK)
-                seen = look(time.monotonic() - asked)
-                if seen is None:
-                    return
-                if reason := guest.why_it_stays_up():
-                    raise _Refused(reason)
-                last = TimedOut(f"it answers, but {seen}, so it did not reboot")
-            except _Refused:
-                raise
-            except ChrError as error:
-                last = error
-        kind = Unreachable if isinstance(last, Unreachable) else TimedOut
-        raise kind(f"{guest.vm!r} {told}, but is not back after {deadline.seconds:g} s: {last}")
+        watch_boot(guest, "was told to reboot", asked, deadline, look)
 
     def _shutdown(self, guest: Guest, method: str, deadline: Deadline) -> None:
         """Order a shutdown and wait until the hypervisor says that the machine is off.
@@ -308,12 +271,6 @@ class ActionModule(GuestAction):
             if result.rc:
                 raise ScriptFailed(guest.failure(result, _GOING_DOWN))
 
-    def _uptime(self, guest: Guest) -> float:
-        try:
-            return seconds(text(self.read(guest, ":put [/system resource get uptime]", 10.0)))
-        except ValueError as error:
-            raise ScriptFailed(f"The uptime of {guest.vm!r} cannot be read: {error}.") from error
-
 
 def _wait_for_power(
     power: Power, on: bool, deadline: Deadline, why_not: t.Callable[[], str | None] = lambda: None
@@ -322,7 +279,7 @@ def _wait_for_power(
 
     Nothing else ends that wait: a silent agent, or a server that cannot be reached, says nothing
     about the machine. Returns whether it was seen before *deadline*, and the last error if the
-    machine could not be seen in the end. Raises _Refused with the reason that *why_not* returns.
+    machine could not be seen in the end. Raises NotPossible with the reason that *why_not* returns.
     """
     began = time.monotonic()
     while True:
@@ -335,7 +292,7 @@ def _wait_for_power(
         except ChrError as error:
             unseen = error
         if reason:
-            raise _Refused(reason)
+            raise NotPossible(reason)
         if deadline.expired:
             return False, unseen
         time.sleep(min(max(_PACE, poll_interval(time.monotonic() - began)), deadline.remaining))

@@ -21,7 +21,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 
 _LOOK = 3.0  # seconds for one check whether the router answers
-_SETTLED = 3.0  # seconds of uptime from which two boots can be distinguished
+SETTLED = 3.0
+"""The uptime in seconds from which two boots can be distinguished."""
 
 
 def watch_boot(
@@ -57,8 +58,8 @@ def settled_uptime(guest: Guest) -> float:
     Raises ScriptFailed.
     """
     uptime = _uptime(guest)
-    if uptime < _SETTLED:
-        time.sleep(_SETTLED - uptime)
+    if uptime < SETTLED:
+        time.sleep(SETTLED - uptime)
         uptime = _uptime(guest)
     return uptime
 
