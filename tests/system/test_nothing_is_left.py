@@ -55,6 +55,8 @@ MODULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("copy", {"content": "x", "dest": "kept.txt"}, FILES),
     ("fetch", {"src": "kept.txt", "dest": "got/"}, FILES),
     ("fetch", {"src": "missing.txt", "dest": "got/"}, FILES),
+    ("backup", {"dest": "got/", "binary": True, "encrypt": False}, "true"),
+    ("api_bridge", {}, "true"),
     ("snapshot", {"name": "first"}, SNAPSHOTS),
     ("power", {"state": "rebooted"}, "true"),
 ]
