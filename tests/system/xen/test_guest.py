@@ -244,6 +244,25 @@ def test_output_beyond_1536_bytes_that_counts_as_an_error_is_one(domain, guest):
         assert (result.rc, result.output) == (-1, b"")
 
 
+@pytest.mark.parametrize("lines", [100, 300])
+def test_output_at_which_the_routers_tools_stop_is_named_as_a_cause_and_a_restart_helps(domain, guest, lines):
+    """The script may have run to its end, and no other task is blamed for the status that stays."""
+    chr1 = domain("chr1", too_long="stop")
+    one = guest("chr1", connect_timeout=0.5)
+    one.ping()
+    result = one.run(f':for i from=1 to={lines} do={{ :put "a line of some length" }}'.encode(), 1)
+    assert (result.rc, result.timed_out) == (None, True)
+    assert "more than 1536 bytes" in one.failure(result, 1)
+    for attempt in (one.ping, lambda: guest("chr1", connect_timeout=0.5).run(b":put 1", 1)):
+        with pytest.raises(Unreachable, match="an earlier task.*more than 1536 bytes.*method: agent") as caught:
+            attempt()
+        assert "somebody else" not in str(caught.value)
+    one.shutdown("reboot")
+    until(lambda: chr1.boots == 2)
+    assert guest("chr1").run(b":put next", 10).output == b"next\r\n"
+    assert left(chr1) == {}
+
+
 def test_a_script_that_leaves_before_its_end_is_not_taken_for_whole(domain, guest):
     domain("chr1")
     result = guest("chr1").run(b":put 1\n:return 2", 10)
@@ -298,7 +317,7 @@ def test_after_a_timeout_the_text_is_gone_and_the_status_keeps_others_out(domain
     result = one.run(b":delay 3s; :put late", 0.3)
     assert (result.rc, result.timed_out) == (None, True)
     assert left(chr1) == {vm_data.SCRIPT: "", vm_data.STATUS: "running"}
-    with pytest.raises(Unreachable, match="script of somebody else"):
+    with pytest.raises(Unreachable, match="script of an earlier task of this controller"):
         one.ping()
     chr1.reboot()
     guest("chr1").ping()

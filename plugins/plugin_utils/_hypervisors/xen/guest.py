@@ -159,6 +159,7 @@ class XenstoreGuest(Guest):
             start = datetime.now(UTC)
             over = before.step if before else None
             running = self._steps.hand_over(domain, last, Deadline(self.connect_timeout), over=over)
+            self._dom0.memory(domain).write({"domid": domain.domid})  # a script of an earlier task has ended
         except BaseException as error:
             try:
                 if before:
@@ -214,7 +215,9 @@ class XenstoreGuest(Guest):
                 self._undo(running.domain, plan)
         finally:
             self._steps.release()
-        if progress.phase is Phase.WAITING and not goes_on:
+        if goes_on and progress.phase is not Phase.ENDED:
+            self._dom0.memory(running.domain).write({"domid": running.domain.domid, "unended": job.id})
+        elif progress.phase is Phase.WAITING:
             self._dom0.memory(running.domain).write({})
             raise OutcomeUnknown(
                 f"RouterOS in {self.vm!r} ({running.domain}) took no notice of the script within {timeout:g} s, although it "
@@ -236,6 +239,16 @@ class XenstoreGuest(Guest):
             exec_mode=job.exec_mode,
             truncated=progress.phase is Phase.ENDED and not progress.whole and cut,
         )
+
+    def failure(self, result: ScriptResult, timeout: float) -> str:
+        """A sentence that names another possible cause of a script whose end is not seen."""
+        said = super().failure(result, timeout)
+        if result.rc is None:
+            said += (
+                f" It may also have run to its end and printed {vm_data.TOO_MUCH}: then let it print less. Restart the router "
+                "(outofband.chr.power, method: agent) if it takes no other script."
+            )
+        return said
 
     # -- questions and power -----------------------------------------------------------------------
 
