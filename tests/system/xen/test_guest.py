@@ -37,6 +37,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen imp
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen import vm_data
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.relay import Relay
+from ansible_collections.outofband.chr.tests.lab.routeros.files import File
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 
@@ -227,14 +228,66 @@ def test_a_long_script_that_is_interrupted_by_somebody_else_leaves_nothing_in_th
 def test_output_beyond_1536_bytes_is_told_not_guessed(domain, guest, too_long, lines):
     """The guest's own value has the same limit as ours, and a message to xenstore 4096 bytes."""
     chr1 = domain("chr1", too_long=too_long)
-    chr1.router.run('/system note set note="' + "x" * 2000 + '"')
+    chr1.router.run(f'/system note set note="{"x" * 2000}"')
     source = f':for i from=1 to={lines} do={{ :put "a line of some length" }}'
     result = guest("chr1").run(source.encode(), 10)
     assert (result.rc, result.truncated, len(result.output)) == (0, True, 0 if too_long == "dropped" else 1536)
     assert guest("chr1").run(b":put next", 10).output == b"next\r\n"
-    with pytest.raises(OutputCut, match="1536 bytes"):
-        guest("chr1").read("[/system note get note]", 10)
+    assert guest("chr1").read("[/system note get note]", 10) == b"x" * 2000
     assert left(chr1) == {}
+
+
+@EACH_WAY
+@pytest.mark.parametrize("length", [0, 1, 1100, 1101, 2200, 10000])
+def test_a_value_of_any_length_is_read_exactly_and_leaves_nothing(domain, guest, length):
+    chr1 = domain("chr1", too_long="stop")
+    value = ('Größe 1 €\r\n$x \\ ";\n' * 1000).encode()[:length]
+    chr1.router.files["x"] = File(value)
+    assert guest("chr1").read('[/file get [/file find name="x"] contents]', 10) == value
+    assert chr1.router.globals == {}
+    assert left(chr1) == {}
+
+
+def test_a_value_whose_line_ends_become_two_characters_is_read_exactly(domain, guest):
+    chr1 = domain("chr1")
+    chr1.router.values_with_crlf = True
+    for value in (b"one\ntwo\n", b"a line\n" * 500):
+        chr1.router.files["x"] = File(value)
+        assert guest("chr1").read('[/file get [/file find name="x"] contents]', 10) == value
+
+
+def test_a_value_beyond_the_bound_is_refused_and_not_kept(domain, guest, monkeypatch):
+    monkeypatch.setattr(guest_module, "LARGEST_VALUE", 3000)
+    chr1 = domain("chr1")
+    chr1.router.files["x"] = File(b"x" * 3001)
+    with pytest.raises(OutputCut, match="3001 bytes.*At most 3000"):
+        guest("chr1").read('[/file get [/file find name="x"] contents]', 10)
+    assert chr1.router.globals == {}
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_long_value_of_which_a_part_is_missing_is_not_guessed_and_leaves_nothing(domain, guest, page):
+    chr1 = domain("chr1")
+    chr1.router.files["x"] = File(b"x" * 4000)
+    one, run, seen = guest("chr1"), chr1.router.run, []
+
+    def spoiled(source, **more):
+        if b":pick" in source:
+            seen.append(source)
+            source = b':put "other"' + source[source.rindex(b"\n") :] if len(seen) == page else source
+        return run(source, **more)
+
+    chr1.router.run = spoiled
+    with pytest.raises(ScriptFailed, match="could not be read whole.*7 bytes instead of"):
+        one.read('[/file get [/file find name="x"] contents]', 10)
+    assert len(seen) == page
+    assert chr1.router.globals == {}
+
+
+def test_a_value_that_cannot_be_evaluated_has_routeros_own_words(domain, guest):
+    domain("chr1")
+    with pytest.raises(ScriptFailed, match="no such item"):
+        guest("chr1").read('[/file get [/file find name="x"] contents]', 10)
 
 
 def test_output_beyond_1536_bytes_that_counts_as_an_error_is_one(domain, guest):

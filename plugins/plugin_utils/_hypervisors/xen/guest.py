@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import typing as t
 from datetime import UTC, datetime
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
@@ -18,6 +19,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NoSecretWay,
     NotPossible,
     OutcomeUnknown,
+    OutputCut,
     ScriptFailed,
     Unreachable,
 )
@@ -27,7 +29,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest i
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_report import GuestReport
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import Job, ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_source import check_source
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import records
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import pages, records
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import import_script
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
@@ -42,6 +44,10 @@ from .vm_data import Phase, ScriptPlan, Step
 
 _OWN_STEP = 30.0  # seconds for one piece of a long script
 _QUESTION = 10.0
+_PART = 1100
+"""How many bytes of a value one script prints: 400 line ends in them may become two characters."""
+LARGEST_VALUE = 64 * 1024
+"""The largest value in bytes that is read in parts. It takes about 50 scripts."""
 
 
 def open_guest(options: XenstoreOptions) -> Guest:
@@ -250,7 +256,41 @@ class XenstoreGuest(Guest):
             )
         return said
 
-    # -- questions and power -----------------------------------------------------------------------
+    # -- values ------------------------------------------------------------------------------------
+
+    def read(self, expression: str, timeout: float, likely: t.Sequence[bytes] = ()) -> bytes:
+        """The value of an *expression*, in as many scripts as its length needs.
+
+        The expression is evaluated once.
+        """
+        name = pages.variable()
+        kept = True
+        try:
+            first, _end, rest = self._output(
+                pages.first_page(expression, name, _PART, LARGEST_VALUE), timeout
+            ).partition(b"\n")
+            length = int(first)
+            kept = _PART < length <= LARGEST_VALUE
+            if length <= _PART:
+                return pages.printed(rest, length)
+            if length > LARGEST_VALUE:
+                raise OutputCut(
+                    f"The value of {excerpt(expression)} on {self.vm!r} has {length} bytes. At most {LARGEST_VALUE} are read "
+                    f"through backend {self.backend}, in parts."
+                )
+            parts = []
+            for start in range(0, length, _PART):
+                end = min(start + _PART, length)
+                parts.append(pages.printed(self._output(pages.page(name, start, end), timeout), end - start))
+            return b"".join(parts)
+        except ValueError as error:
+            raise ScriptFailed(
+                f"The value of {excerpt(expression)} on {self.vm!r} could not be read whole: a script printed {error}."
+            ) from None
+        finally:
+            if kept:
+                with contextlib.suppress(ChrError):
+                    self._output(pages.forget(name), _QUESTION)
 
     def report(self) -> GuestReport:
         """The report that a small script prints.
