@@ -27,7 +27,8 @@ def forget(name: str) -> str:
 def first_page(expression: str, name: str, part: int, largest: int) -> str:
     """A script that prints the length of the text of *expression*.
 
-    It also prints the text if that has at most *part* bytes. A longer text of up to *largest* bytes is kept in the global variable *name*.
+    It also prints the text if that has at most *part* bytes. A longer one, of up to *largest*
+    bytes, is kept in the global variable *name*.
     """
     return (
         f":local s [:tostr ({expression})]\n:local n [:len $s]\n:put $n\n"

@@ -29,11 +29,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NotPermitted,
     NotPossible,
     OutcomeUnknown,
+    ScriptFailed,
     ScriptTimedOut,
     Unreachable,
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import encoded
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import small_files
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.capabilities import Capabilities
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_report import (
@@ -43,10 +45,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_r
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import Job, ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_source import check_source
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import (
+    contents,
     import_script,
     removal_script,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_login import PasswordLogin
 
 from . import read_by_exit_code
@@ -86,13 +91,13 @@ def open_guest(options: VmwareOptions) -> Guest:
     return VmwareGuest(options.vm, Vsphere(endpoint), options)
 
 
-class VmwareGuest(Guest):
+class VmwareGuest(small_files.SmallFiles):
     """A CHR behind VMware's guest operations."""
 
     backend = "vmware"
     # 1 MB reached the guest side of the simulator; what a CHR takes is unknown, so the bound is
     # that of the other backends.
-    capabilities = Capabilities(output=False, files=False, max_script=256 * 1024)
+    capabilities = Capabilities(output=False, files=False, max_script=256 * 1024, small_files=small_files.LARGEST)
 
     def __init__(self, vm: str, vsphere: Vsphere, options: VmwareOptions) -> None:
         super().__init__(vm, options.connect_timeout)
@@ -434,6 +439,34 @@ class VmwareGuest(Guest):
     def read_seconds(self, expression: str, timeout: float) -> float:
         with self.exchange():
             return read_by_exit_code.read_seconds(expression, lambda scripts: self._succeed(scripts, timeout))
+
+    # -- small files -------------------------------------------------------------------------------
+
+    room = capabilities.max_script
+
+    def write_by(self, script: bytes, *, secret: bool) -> None:
+        with self.exchange():
+            if not self._succeed([script.decode()], small_files.SCRIPT)[0]:
+                raise ScriptFailed("VMware does not tell why its script failed.")
+
+    def compare(self, name: str, local: t.BinaryIO, limit: TransferLimit | None = None) -> bool | None:
+        """Compare on the router, as its files cannot be read.
+
+        A job that is lost counts as a difference, because only success is evidence.
+        """
+        found = f"[/file find name={quote(name)}]"
+        data = local.read(self.capabilities.small_files + 1)
+        is_same = f"([:tonum [/file get {found} size]] = {len(data)}) && ([:tostr {contents(name)}] = {quote(data)})"
+        questions = [f"[:len {found}] = 0", f"[:len {found}] > 0", is_same]
+        with self.exchange():
+            missing, exists, same = self._succeed(
+                [read_by_exit_code.when(question) for question in questions], small_files.SCRIPT
+            )
+        if not (missing or exists or same):
+            raise ScriptFailed(
+                f"Whether {self.vm!r} has a file {name!r} cannot be found out: the jobs that ask all failed."
+            )
+        return None if missing else same
 
     @contextlib.contextmanager
     def exchange(self) -> t.Iterator[None]:

@@ -24,6 +24,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import encoded, excerpt, message
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import small_files
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.capabilities import Capabilities
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_report import GuestReport
@@ -60,7 +61,7 @@ def open_guest(options: XenstoreOptions) -> Guest:
     return XenstoreGuest(options)
 
 
-class XenstoreGuest(Guest):
+class XenstoreGuest(small_files.SmallFiles):
     """A CHR that takes scripts from xenstore."""
 
     backend = "xenstore"
@@ -68,6 +69,7 @@ class XenstoreGuest(Guest):
         output=True,
         files=False,
         max_script=vm_data.MAX_SOURCE,
+        small_files=small_files.LARGEST,
         max_output=vm_data.MAX_STEP,
         may_run_again_at_boot=True,
     )
@@ -291,6 +293,16 @@ class XenstoreGuest(Guest):
             if kept:
                 with contextlib.suppress(ChrError):
                     self._output(pages.forget(name), _QUESTION)
+
+    # -- small files -------------------------------------------------------------------------------
+
+    room = vm_data.ROOM
+
+    def write_by(self, script: bytes, *, secret: bool) -> None:
+        run = self.run_secret if secret else self.run
+        self.checked(run(script, small_files.SCRIPT), small_files.SCRIPT)
+
+    # -- questions and power -----------------------------------------------------------------------
 
     def report(self) -> GuestReport:
         """The report that a small script prints.
