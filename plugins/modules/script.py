@@ -34,7 +34,8 @@ options:
     type: path
   guest_file:
     description:
-      - A script file on the router, such as one that M(outofband.chr.copy) has put there.
+      - A script file on the router, such as one that M(outofband.chr.copy) has put there. That
+        works on backends C(vmware) and C(xenstore), too, with up to 60 KiB of text.
       - The connection's O(outofband.chr.guest_agent#connection:exec_mode) says how it is run.
     type: str
   timeout:

@@ -191,15 +191,15 @@ class Steps:
             if not deadline.expired:
                 return  # the next try tells
         known = self._dom0.memory(domain).read()
-        whose, cure = "somebody else", ""
+        what, cure = "still runs a script of somebody else", ""
         if known.get("domid") == domain.domid and "unended" in known:
-            whose = "an earlier task of this controller, which was given up after its timeout,"
+            what = "still runs a script of an earlier task of this controller, which was given up after its timeout,"
             cure = (
                 f" It may also have printed {vm_data.TOO_MUCH}: then no script ends this, and a restart does "
                 "(outofband.chr.power, method: agent)."
             )
         raise Unreachable(
-            f"{self._dom0.vm!r} ({domain}) still runs a script of {whose} after {deadline.seconds:g} s (its status is "
+            f"{self._dom0.vm!r} ({domain}) {what} after {deadline.seconds:g} s (its status is "
             f"'running'), and takes no other script until that ends. Nothing was handed over.{cure} If none runs, remove the "
             f"status: xenstore-rm {domain.path}/{vm_data.STATUS}",
             silent=True,
