@@ -59,6 +59,15 @@ options:
         nothing is changed.
       - It is evaluated in check mode too, so it must not change anything.
     type: str
+  read_error:
+    description:
+      - On backend C(vmware), which returns no output, read the last line that a script printed
+        before it failed, up to 120 bytes of it, for the message. That takes 6 to 8 short jobs on the
+        router for each character, so it is off by default.
+      - The file with the whole text stays on the router, as it does without this option. With
+        C(no_log), nothing is read. On other backends, the message has RouterOS's words anyway.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - outofband.chr.attributes
   - outofband.chr.attributes.router

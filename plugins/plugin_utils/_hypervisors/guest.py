@@ -195,6 +195,14 @@ class Guest(ABC):
             )
         return result
 
+    def with_error_text(self, result: ScriptResult) -> ScriptResult:
+        """Return *result* with RouterOS's last words as output, if the script failed.
+
+        A backend without output looks for them. Where it does not find them, or where they are in
+        the output anyway, *result* is returned as it is.
+        """
+        return result
+
     def failure(self, result: ScriptResult, timeout: float) -> str:
         """A sentence about a script that failed or did not end within *timeout* seconds."""
         return script_result.failure(self.vm, result, timeout)

@@ -87,8 +87,8 @@ class SmallFiles(Guest):
                 self.write_by(script, secret=secret)
         except ScriptFailed as error:
             raise TransferFailed(
-                f"The router {self.vm!r} did not write the file {name!r}: {error} It needs RouterOS 7.9 or later (/file add), "
-                "and room for the file."
+                f"The router {self.vm!r} did not write the file {name!r}: {str(error).rstrip('.')}. It needs RouterOS 7.9 or "
+                "later (/file add), and room for the file."
             ) from error
         finally:
             if undo:

@@ -376,8 +376,13 @@ def test_a_file_that_the_router_refuses_is_told_and_nothing_is_left(vcenter, vmw
     router = vc.router("chr1")
     run = router.run
     router.run = lambda source, **more: run(b":error full" if b"/file add" in source else source, **more)
-    with pytest.raises(TransferFailed, match="did not write the file 'x.txt'.*7.9 or later"):
-        vmware_guest(vc, "chr1").put(io.BytesIO(b"x"), "x.txt")
+    one = vmware_guest(vc, "chr1")
+    with pytest.raises(
+        TransferFailed, match="did not write the file 'x.txt': .*on 'chr1': full. It needs.*7.9 or later"
+    ):
+        one.put(io.BytesIO(b"x"), "x.txt")
+    with pytest.raises(TransferFailed, match="'x.txt': VMware does not tell why its script failed. It needs"):
+        one.put_secret(io.BytesIO(b"x"), "x.txt")
     assert router.files == {}
 
 
@@ -388,6 +393,37 @@ def test_whether_a_file_is_there_is_not_guessed_when_every_job_fails(vcenter, vm
     router.run = lambda source, **more: run(b":error lost" if b"/file find" in source else source, **more)
     with pytest.raises(ScriptFailed, match="cannot be found out"):
         vmware_guest(vc, "chr1").compare("x.txt", io.BytesIO(b"x"))
+
+
+# -- the words of a script that failed -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vix_job_{} .txt", "vix_job_{}.txt"], ids=["blank", "no blank"])
+def test_the_last_words_of_a_script_that_failed_are_read_if_they_are_asked_for(vcenter, playbook, name):
+    """Manual 7.5, failure file: it has the output, which is left for the user as it would be
+    without the option. The jobs that read it leave none."""
+    vc = vcenter("chr1", "secret")
+    vc.routers.job_file = name
+    source = ':put "before"\n:error "the bridge \\"lan\\" is wrong"'
+    tasks = [
+        script(source, read_error=True) | {"ignore_errors": True, "when": "inventory_hostname == 'chr1'"},
+        script(source, read_error=True) | {"name": "secret", "no_log": True},
+    ]
+    run = playbook(tasks, hosts(vc, "chr1", "secret"))
+    result = run.of("go", "chr1")["result"]
+    assert result["msg"].startswith("The script failed on 'chr1': the bridge \"lan\" is wrong")
+    assert name.format(result["job"]) in vc.router("chr1").files
+    assert len(vc.router("chr1").files) == 2  # one of each task
+    assert len([1 for vm, *_rest in vc.log if vc.routers.routers[vm] is vc.router("secret")]) == 1
+
+
+def test_without_the_file_the_words_of_a_script_that_failed_are_not_guessed(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    vc.routers.job_file = "elsewhere {}"
+    one = vmware_guest(vc, "chr1")
+    result = one.run(b":error x", 20)
+    assert one.with_error_text(result) == result
+    assert "does not tell why" in one.failure(result, 20)
 
 
 # -- what reading leaves ---------------------------------------------------------------------------

@@ -15,6 +15,7 @@ moved.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import time
 import typing as t
@@ -67,6 +68,7 @@ _LIMIT = 120.0  # seconds that RouterOS gives one script
 _BATCH = 48  # jobs at once: the last must be started well within the minute for which the first is kept
 _STARTERS = 6  # calls at a time while starting them
 _CLEARING = 30.0  # seconds for the removal of files
+_READING = 30.0  # seconds for the jobs that read the words of a script that failed
 _REPORT = 30  # seconds between two reports of the tools to VMware
 _POWER = 60.0  # seconds after which a router that still runs stays up: RouterOS gives its power scripts 30
 _FAILED = (
@@ -351,9 +353,23 @@ class VmwareGuest(small_files.SmallFiles):
                 ]
             time.sleep(min(poll_interval(elapsed), max(timeout - elapsed, 0.001)))
 
+    def with_error_text(self, result: ScriptResult) -> ScriptResult:
+        if result.rc != -1:
+            return result
+        names = " or ".join(f"name={quote(name)}" for name in _job_files(result.job))
+        try:
+            with self.exchange():
+                output = read_by_exit_code.read_last_line(
+                    f"[/file get [/file find where {names}] contents]",
+                    lambda scripts: self._succeed(scripts, _READING),
+                )
+        except ChrError:
+            return result  # the file is not there, or cannot be read
+        return dataclasses.replace(result, output=output)
+
     def failure(self, result: ScriptResult, timeout: float) -> str:
         """A sentence that says where RouterOS keeps the reason, as VMware gives no output."""
-        if result.rc is None:
+        if result.rc is None or result.output:
             return super().failure(result, timeout)
         if result.rc == 1:
             return (
@@ -362,7 +378,8 @@ class VmwareGuest(small_files.SmallFiles):
             )
         return (
             f"The script failed on {self.vm!r}. VMware does not tell why. RouterOS writes the reason to the file "
-            f"'vix_job_{result.job} .txt' on the router (the blank is part of the name in the vendor's manual)."
+            f"'{_job_files(result.job)[0]}' on the router (the blank is part of the name in the vendor's manual). "
+            "outofband.chr.script reads its last line with read_error: true."
         )
 
     def _ended(self, job: Job, process: t.Any) -> ScriptResult:
@@ -446,8 +463,14 @@ class VmwareGuest(small_files.SmallFiles):
 
     def write_by(self, script: bytes, *, secret: bool) -> None:
         with self.exchange():
-            if not self._succeed([script.decode()], small_files.SCRIPT)[0]:
-                raise ScriptFailed("VMware does not tell why its script failed.")
+            job = self._start_probe(_as_xml(script))
+            result = self._collect([job], small_files.SCRIPT)[0]
+            if result.rc != 0:
+                said = result if secret else self.with_error_text(result)
+                kind = ScriptTimedOut if result.timed_out else ScriptFailed
+                why = "VMware does not tell why its script failed."  # its file is removed, so it is not named
+                raise kind(self.failure(said, small_files.SCRIPT) if result.rc != -1 or said.output else why)
+            self._probes.remove(job.id)
 
     def compare(self, name: str, local: t.BinaryIO, limit: TransferLimit | None = None) -> bool | None:
         """Compare on the router, as its files cannot be read.
@@ -493,8 +516,7 @@ class VmwareGuest(small_files.SmallFiles):
         if self._readers or not self._probes:
             return
         with contextlib.suppress(ChrError):
-            # The manual prints a blank before ".txt", which may be a misprint.
-            names = [f"vix_job_{job}{end}" for job in self._probes for end in (" .txt", ".txt")]
+            names = [name for job in self._probes for name in _job_files(job)]
             clearing = self._start_text(removal_script(*names).decode())
             if self._collect([clearing], _CLEARING)[0].rc == 0:
                 self._probes = []
@@ -530,6 +552,14 @@ class VmwareGuest(small_files.SmallFiles):
         job = self._start_text(script)
         self._probes.append(job.id)
         return job
+
+
+def _job_files(job: str) -> list[str]:
+    """The names that the file of a job that failed can have.
+
+    The manual prints a blank before ".txt", which may be a misprint.
+    """
+    return [f"vix_job_{job} .txt", f"vix_job_{job}.txt"]
 
 
 def _interfaces(state: dict[str, t.Any]) -> tuple[Interface, ...]:
