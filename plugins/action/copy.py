@@ -17,9 +17,9 @@ from ansible.parsing.vault import is_encrypted
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import local_file
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.same_content import same_content
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     InvalidInput,
+    NotPossible,
     ScriptFailed,
     TransferFailed,
 )
@@ -51,8 +51,9 @@ class ActionModule(GuestAction):
         limit = self.transfer_limit(arguments)
         with self._open(arguments) as source:
             dest = check_file_name(dest if dest is not None else Path(arguments["src"]).name)
+            guest.check_content(source, dest)
             guest.require_routeros()
-            same = same_content(guest, dest, source, limit)
+            same = guest.compare(dest, source, limit)
             source.seek(0)
             digest = hashlib.sha1(usedforsecurity=False)
             size = 0
@@ -70,7 +71,8 @@ class ActionModule(GuestAction):
                 source.seek(0)
                 if same is None:
                     self._check_room(guest, size, dest)
-                guest.put(source, dest, limit)
+                put = guest.put_secret if self._task.no_log else guest.put
+                put(source, dest, limit)
         return result
 
     def _check_room(self, guest: Guest, size: int, dest: str) -> None:
@@ -113,13 +115,20 @@ class ActionModule(GuestAction):
 
     def _diff(self, guest: Guest, dest: str, after: bytes, *, existed: bool) -> dict[str, t.Any]:
         before = _Beginning()
+        unseen = ""
         if existed:
-            with contextlib.suppress(_Enough):
+            try:
                 guest.get(dest, t.cast("t.BinaryIO", before))
+            except _Enough:
+                pass
+            except (NotPossible, TransferFailed) as error:
+                if guest.capabilities.files:
+                    raise
+                unseen = f"({error})\n"
         return {
             "before_header": dest,
             "after_header": dest,
-            "before": _shown(before.getvalue()),
+            "before": unseen or _shown(before.getvalue()),
             "after": _shown(after),
         }
 

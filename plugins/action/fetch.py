@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.local_file import remove_leftovers, replacing
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.same_content import same_content
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import FileMissing, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
@@ -32,7 +31,7 @@ class ActionModule(GuestAction):
     }
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-        guest.check_files()
+        guest.check_files(reading=True)
         name = check_file_name(arguments["src"])
         dest = self._destination(arguments, name)
         limit = self.transfer_limit(arguments)
@@ -71,7 +70,7 @@ class ActionModule(GuestAction):
     def _same(self, guest: Guest, name: str, dest: Path, limit: TransferLimit) -> bool:
         """Whether *dest* has the content of the router's file *name*. Raises FileMissing."""
         with dest.open("rb") if dest.is_file() else io.BytesIO() as local:
-            same = same_content(guest, name, local, limit)
+            same = guest.compare(name, local, limit)
         if same is None:
             raise FileMissing(f"The file {name!r} does not exist on {guest.vm!r}.")
         return same and dest.is_file()

@@ -29,15 +29,18 @@ class ActionModule(GuestAction):
         "timeout": {"type": "float"},
         "unless": {"type": "str"},
         "only_if": {"type": "str"},
+        "read_error": {"type": "bool", "default": False},
     }
     MUTUALLY_EXCLUSIVE = [("source", "src", "guest_file")]
     REQUIRED_ONE_OF = [("source", "src", "guest_file")]
 
+    _read_error = False
     _vaulted = False
     """Whether ``src`` was encrypted."""
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         timeout = self.script_timeout(arguments)
+        self._read_error = arguments["read_error"]
         source = self._source(arguments)
         if source is not None:
             try:
@@ -153,5 +156,7 @@ class ActionModule(GuestAction):
             what = "RouterOS says so in its output" if self._task.no_log else missing
             report["warnings"].append(f"The export of {guest.vm!r} is not whole: {what}.")
         if result.rc != 0:
+            if self._read_error and not self._task.no_log:
+                result = guest.with_error_text(result)
             report.update(failed=True, msg=guest.failure(result, timeout))
         return report

@@ -47,7 +47,8 @@ notes:
     V(import). If the guest refuses the name, so that nothing was started, the other way is taken,
     and remembered for that VM.
   - B(Limits of backend vmware.) The output of a script cannot be read, and files cannot be
-    transferred. Values, conditions and some facts can still be read, by jobs that succeed or fail.
+    transferred. Values, conditions and some facts can still be read, by jobs that succeed or fail,
+    and scripts can write text files of up to 60 KiB.
   - B(Rights for backend vmware.) On the VM, O(api_user) needs
     C(VirtualMachine.GuestOperations.Execute) and C(VirtualMachine.GuestOperations.Query), and
     C(VirtualMachine.Interact.PowerOff) to shut it down.

@@ -22,6 +22,6 @@ notes:
     that dom0. V(socket) speaks to xenstored's own socket, so that a script is not in the
     arguments of any program. V(commands) runs C(xenstore-write) and related commands, which shows
     a script in the process list of dom0 for a moment. Script files are run with C(/import).
-  - B(Limits of backend xenstore.) Files cannot be transferred, and a script's output has at most
-    1,536 bytes.
+  - B(Limits of backend xenstore.) A script's output has at most 1,536 bytes. Files cannot be
+    transferred, but scripts can write and read text files of up to 60 KiB.
 """

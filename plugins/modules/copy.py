@@ -15,8 +15,14 @@ description:
   - The file is streamed, every write is checked, and the result is verified. An incomplete file is
     removed from the router.
 notes:
-  - Backends C(vmware), C(xenapi) and C(xenstore) cannot transfer files, so the module fails at once
-    there. Use M(outofband.chr.script) with C(src) instead.
+  - Backends C(vmware) and C(xenstore) cannot transfer files. Scripts write them there, which works
+    for text in UTF-8 of up to 60 KiB (others have seen no larger contents) and needs RouterOS 7.9
+    or later (C(/file add)). Anything else is refused before something is sent. The file is written
+    at once by the last script. On C(xenstore), a script carries about 1.4 KB, so 60 KiB take more
+    than 50 of them. With C(vmware), the present content is compared on the router and cannot be
+    shown by C(--diff).
+  - Backend C(xenapi) has no files at all, so the module fails at once there. Use
+    M(outofband.chr.script) with C(src) instead.
 options:
   src:
     description:

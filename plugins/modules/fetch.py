@@ -17,8 +17,9 @@ description:
   - If the playbook is killed meanwhile, a file C(.outofband.part-*) stays in the folder. The next
     task that writes into that folder removes it.
 notes:
-  - Backends C(vmware), C(xenapi) and C(xenstore) cannot transfer files, so the module fails at once
-    there.
+  - Backend C(xenstore) cannot transfer files. Scripts read them there, which works for text of up
+    to 60 KiB. One script brings 1.1 KB.
+  - Backends C(vmware) and C(xenapi) cannot read files, so the module fails at once there.
 options:
   src:
     description:

@@ -56,6 +56,12 @@ options:
       - Do not run the script on a router where this is false, see
         O(outofband.chr.script#module:only_if).
     type: str
+  read_error:
+    description:
+      - Read why a script failed on backend C(vmware), see
+        O(outofband.chr.script#module:read_error).
+    type: bool
+    default: false
   gather_subset:
     description:
       - Which facts to read, see O(outofband.chr.facts#module:gather_subset).

@@ -34,7 +34,8 @@ options:
     type: path
   guest_file:
     description:
-      - A script file on the router, such as one that M(outofband.chr.copy) has put there.
+      - A script file on the router, such as one that M(outofband.chr.copy) has put there. That
+        works on backends C(vmware) and C(xenstore), too, with up to 60 KiB of text.
       - The connection's O(outofband.chr.guest_agent#connection:exec_mode) says how it is run.
     type: str
   timeout:
@@ -58,6 +59,15 @@ options:
         nothing is changed.
       - It is evaluated in check mode too, so it must not change anything.
     type: str
+  read_error:
+    description:
+      - On backend C(vmware), which returns no output, read the last line that a script printed
+        before it failed, up to 120 bytes of it, for the message. That takes 6 to 8 short jobs on the
+        router for each character, so it is off by default.
+      - The file with the whole text stays on the router, as it does without this option. With
+        C(no_log), nothing is read. On other backends, the message has RouterOS's words anyway.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - outofband.chr.attributes
   - outofband.chr.attributes.router

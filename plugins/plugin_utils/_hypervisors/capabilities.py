@@ -20,6 +20,11 @@ class Capabilities:
     """Files can be moved."""
     max_script: int
     """Largest script in bytes."""
+    small_files: int = 0
+    """Without ``files``: the largest text file in bytes that scripts write.
+
+    They can read it as well if there is ``output``.
+    """
     runs_without_restart: bool = True
     """A script runs without a restart of the router.
 

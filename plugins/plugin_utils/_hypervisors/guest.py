@@ -30,6 +30,7 @@ from . import script_result
 from .capabilities import Capabilities
 from .guest_report import GuestReport
 from .power import Power
+from .same_content import same_content
 from .script_result import Job, ScriptResult
 from .snapshots import Snapshots
 from .transfer_limit import TransferLimit
@@ -64,12 +65,19 @@ class Guest(ABC):
         """
         raise NotImplementedError
 
-    def check_files(self) -> None:
-        """Check that ``capabilities.files`` says that files can be moved.
+    def check_files(self, *, reading: bool = False) -> None:
+        """Check that files, or at least small ones, can be written or with *reading* be read.
 
         Raises NotPossible, which says what to do instead.
         """
-        if not self.capabilities.files:
+        if self.capabilities.files:
+            return
+        if self.capabilities.small_files and reading and not self.capabilities.output:
+            raise NotPossible(
+                f"Backend {self.backend} reads no files of a RouterOS guest ({self.vm!r}). Let the router send the file itself "
+                "(/tool fetch with upload=yes)."
+            )
+        if not self.capabilities.small_files:
             raise NotPossible(
                 f"Backend {self.backend} moves no files to or from a RouterOS guest ({self.vm!r}). Run the text with "
                 "outofband.chr.script (source or src), or let the router fetch the file itself (/tool fetch)."
@@ -187,6 +195,14 @@ class Guest(ABC):
             )
         return result
 
+    def with_error_text(self, result: ScriptResult) -> ScriptResult:
+        """Return *result* with RouterOS's last words as output, if the script failed.
+
+        A backend without output looks for them. Where it does not find them, or where they are in
+        the output anyway, *result* is returned as it is.
+        """
+        return result
+
     def failure(self, result: ScriptResult, timeout: float) -> str:
         """A sentence about a script that failed or did not end within *timeout* seconds."""
         return script_result.failure(self.vm, result, timeout)
@@ -216,13 +232,31 @@ class Guest(ABC):
         self.check_files()
         raise NotImplementedError
 
+    def put_secret(self, source: t.BinaryIO, name: str, limit: TransferLimit | None = None) -> int:
+        """Write a file with a secret in it, otherwise as ``put`` does.
+
+        The scripts that it takes, if any, are run as ``run_secret`` does. Also raises NoSecretWay.
+        """
+        return self.put(source, name, limit)
+
+    def check_content(self, source: t.BinaryIO, name: str) -> None:
+        """Check that *source* can be written as the file *name*. Raises InvalidInput."""
+        return
+
+    def compare(self, name: str, local: t.BinaryIO, limit: TransferLimit | None = None) -> bool | None:
+        """Whether the router's file *name* has the bytes of *local*, from its position on.
+
+        Returns None if the router has no such file. Raises as ``get`` does.
+        """
+        return same_content(lambda target: self.get(name, target, limit), local)
+
     def get(self, name: str, target: t.BinaryIO, limit: TransferLimit | None = None) -> int:
         """Copy a file of the router to *target* and return its size in bytes.
 
         None for *limit* is the default of its class. Raises InvalidInput, FileMissing,
         TransferFailed, NotPossible.
         """
-        self.check_files()
+        self.check_files(reading=True)
         raise NotImplementedError
 
     @abstractmethod

@@ -25,7 +25,7 @@ def check_source(source: bytes, capabilities: Capabilities, instead: str = "") -
     if len(source) > capabilities.max_script:
         if not instead:
             instead = "Put it on the router with outofband.chr.copy and run it with guest_file, or split it."
-        if not capabilities.files:
+        if not capabilities.files and len(source) > capabilities.small_files:
             instead = "Split it, or let the router fetch it itself (/tool fetch, then /import)."
         raise TooLarge(
             f"The script has {len(source)} bytes; this way to the router takes at most {capabilities.max_script}. {instead}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 
+from . import pages
 from .quoting import quote
 
 
@@ -57,6 +58,57 @@ def looked_up(output: bytes) -> tuple[int, int]:
     """
     count, size = (*map(int, output.split()), 0)[:2]
     return count, size
+
+
+def contents(name: str) -> str:
+    """Return the expression for the content of the file *name*."""
+    return f"[/file get [/file find name={quote(name)}] contents]"
+
+
+def writing(name: str, data: bytes, room: int) -> tuple[list[bytes], bytes]:
+    """Return the scripts that write the file *name*, and one that removes what they keep meanwhile.
+
+    Only the last script touches the file. If all of *data* fits into a script of *room* bytes, it
+    is the only one, and there is nothing to remove (an empty script). Otherwise the others put the
+    content together in a global variable.
+    """
+    write = (
+        f"\n:local f [/file find name={quote(name)}]\n"
+        f":if ([:len $f] = 0) do={{ /file add name={quote(name)} contents=$c }} else={{ /file set $f contents=$c }}"
+    ).encode()
+    whole = b":local c " + quote(data).encode() + write
+    if len(whole) <= room:
+        return [whole], b""
+    kept = pages.variable()
+    scripts, written = [], 0
+    while written < len(data):
+        before, after = f":global {kept} ", ""
+        if written:
+            before, after = f"{_kept(kept, written)}:set {kept} (${kept} . ", ")"
+        piece = _quoted_prefix(data, written, room - len(before) - len(after))
+        scripts.append((before + quote(data[written : written + piece]) + after).encode())
+        written += piece
+    last = f"{_kept(kept, written)}:local c ${kept}\n{pages.forget(kept)}".encode() + write
+    return [*scripts, last], pages.forget(kept).encode()
+
+
+def _kept(name: str, length: int) -> str:
+    """The beginning of a script that goes on with *length* bytes of the global variable *name*."""
+    return (
+        f":global {name}\n:if ([:len ${name}] != {length}) do="
+        '{ :error "the router has another part of the file than it should" }\n'
+    )
+
+
+def _quoted_prefix(data: bytes, start: int, room: int) -> int:
+    """How many bytes of *data* from *start* fit into *room* bytes when they are quoted."""
+    end, length = start, 2
+    while end < len(data):
+        length += len(quote(data[end : end + 1])) - 2
+        if length > room:
+            break
+        end += 1
+    return end - start
 
 
 def removal_script(*names: str) -> bytes:

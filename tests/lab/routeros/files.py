@@ -80,7 +80,7 @@ class FileMenu(ItemMenu):
         if version < (7, 14):  # a file cannot be renamed
             kept = tuple(param for param in found["set"].params if param.name != "name")
             found["set"] = replace(found["set"], params=kept)
-        if version < (7,):
+        if version < (7, 9):
             del found["add"]
         return tuple(found.values())
 

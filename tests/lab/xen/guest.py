@@ -44,8 +44,8 @@ class XenSwitches:
     runs_at_boot: bool = True
     """A script that is there when the tools start is run."""
     too_long: str = "dropped"
-    """Output that the store refuses (E2BIG): ``dropped``, ``cut`` to what fits, or ``error`` as the
-    status."""
+    """Output that the store refuses (E2BIG): ``dropped``, ``cut`` to what fits, ``error`` as the
+    status, or the tools ``stop`` there: the status stays ``running`` until the next boot."""
     without_permission: str = "runs"
     """A script whose status may not be written (EACCES): still ``runs``, or is ``ignored``."""
     delay: float = 0.0
@@ -186,6 +186,9 @@ class XenGuest:
                 store.write(path, base64.b64encode(output[:1536]).decode())
             elif str(error) == "E2BIG" and self._switches.too_long == "error":
                 return "error"
+            elif str(error) == "E2BIG" and self._switches.too_long == "stop":
+                self._running.set()
+                raise
         return status
 
     def _shutdown(self, store: Client) -> None:

@@ -6,6 +6,7 @@ routers behind it."""
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import ssl
@@ -21,6 +22,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NotPossible,
     OutcomeUnknown,
     ScriptFailed,
+    TransferFailed,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import Job
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware import guest as vmware
@@ -313,19 +315,115 @@ def test_facts_and_guest_info_come_without_output(vcenter, playbook):
 
 
 def test_files_are_refused_at_once_with_what_to_do_instead(vcenter, playbook):
-    """Manual 7.5, files: host/guest transfer does not exist, and copy and fetch say what to use
-    instead."""
+    """Manual 7.5, files: host/guest transfer does not exist. Scripts write small text files, and
+    what they cannot do is refused with what to do instead."""
     vc = vcenter("chr1")
-    modules = {"copy": {"content": "x", "dest": "x.rsc"}, "fetch": {"src": "x.rsc", "dest": "got/"}}
+    tasks = {
+        "large": {"outofband.chr.copy": {"content": "x" * 61441, "dest": "x.rsc"}},
+        "binary": {"outofband.chr.copy": {"content": "\x00", "dest": "x.rsc"}},
+        "fetch": {"outofband.chr.fetch": {"src": "x.rsc", "dest": "got/"}},
+    }
+    run = playbook([{"name": name, "ignore_errors": True, **task} for name, task in tasks.items()], hosts(vc, "chr1"))
+    for name, says in {"large": "more than 61440 bytes", "binary": "not text", "fetch": "reads no files"}.items():
+        assert run.of(name)["status"] == "failed"
+        assert says in run.of(name)["result"]["msg"]
+        assert "/tool fetch" in run.of(name)["result"]["msg"]
+    assert vc.counts() == {}
+
+
+def test_a_small_file_is_copied_once_and_run_and_no_job_leaves_a_file(vcenter, playbook):
+    vc = vcenter("chr1")
+    text = 'Größe 10 € $x \\ "{}" [/system reboot]\r\n' * 40
+    copy = {"content": f"#{text}".replace("\n", "\n#") + "\n/system note set note=ran", "dest": "x.rsc"}
     tasks = [
-        {"name": module, f"outofband.chr.{module}": arguments, "ignore_errors": True}
-        for module, arguments in modules.items()
+        {"name": "check", "outofband.chr.copy": copy, "check_mode": True, "diff": True},
+        {"name": "first", "outofband.chr.copy": {"content": "", "dest": "x.rsc"}},
+        {"name": "second", "outofband.chr.copy": copy, "diff": True},
+        {"name": "third", "outofband.chr.copy": copy},
+        {"name": "secret", "outofband.chr.copy": {**copy, "dest": "y.rsc"}, "no_log": True},
+        {"name": "run", "outofband.chr.script": {"guest_file": "x.rsc"}},
     ]
     run = playbook(tasks, hosts(vc, "chr1"))
-    for module in modules:
-        assert run.of(module)["status"] == "failed"
-        assert "outofband.chr.script" in run.of(module)["result"]["msg"]
-    assert vc.counts() == {}
+    assert run.rc == 0, run.output
+    changed = {task["name"]: run.of(task["name"])["result"]["changed"] for task in tasks[:4]}
+    assert changed == {"check": True, "first": True, "second": True, "third": False}
+    assert run.of("check")["result"]["diff"]["before"] == ""
+    assert "reads no files" in run.of("second")["result"]["diff"]["before"]
+    assert run.of("second")["result"]["diff"]["after"] == copy["content"]
+    files = vc.router("chr1").files
+    assert {name: file.data.decode() for name, file in files.items()} == dict.fromkeys(
+        ("x.rsc", "y.rsc"), copy["content"]
+    )
+    assert note(vc, "chr1") == "ran"
+
+
+def test_a_file_as_large_as_it_can_be_is_written(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    data = (b"{}\n" * 30000)[: 60 * 1024]
+    assert vmware_guest(vc, "chr1").put(io.BytesIO(data), "x.txt") == len(data)
+    assert {name: file.data for name, file in vc.router("chr1").files.items()} == {"x.txt": data}
+
+
+def test_a_large_file_does_not_count_as_an_empty_one(vcenter, vmware_guest):
+    """A script sees no contents of a file of more than 60 KiB."""
+    vc = vcenter("chr1")
+    vc.router("chr1").files["x.txt"] = File(b"x" * 70_000)
+    assert vmware_guest(vc, "chr1").compare("x.txt", io.BytesIO(b"")) is False
+
+
+def test_a_file_that_the_router_refuses_is_told_and_nothing_is_left(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    router = vc.router("chr1")
+    run = router.run
+    router.run = lambda source, **more: run(b":error full" if b"/file add" in source else source, **more)
+    one = vmware_guest(vc, "chr1")
+    with pytest.raises(
+        TransferFailed, match="did not write the file 'x.txt': .*on 'chr1': full. It needs.*7.9 or later"
+    ):
+        one.put(io.BytesIO(b"x"), "x.txt")
+    with pytest.raises(TransferFailed, match="'x.txt': VMware does not tell why its script failed. It needs"):
+        one.put_secret(io.BytesIO(b"x"), "x.txt")
+    assert router.files == {}
+
+
+def test_whether_a_file_is_there_is_not_guessed_when_every_job_fails(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    router = vc.router("chr1")
+    run = router.run
+    router.run = lambda source, **more: run(b":error lost" if b"/file find" in source else source, **more)
+    with pytest.raises(ScriptFailed, match="cannot be found out"):
+        vmware_guest(vc, "chr1").compare("x.txt", io.BytesIO(b"x"))
+
+
+# -- the words of a script that failed -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vix_job_{} .txt", "vix_job_{}.txt"], ids=["blank", "no blank"])
+def test_the_last_words_of_a_script_that_failed_are_read_if_they_are_asked_for(vcenter, playbook, name):
+    """Manual 7.5, failure file: it has the output, which is left for the user as it would be
+    without the option. The jobs that read it leave none."""
+    vc = vcenter("chr1", "secret")
+    vc.routers.job_file = name
+    source = ':put "before"\n:error "the bridge \\"lan\\" is wrong"'
+    tasks = [
+        script(source, read_error=True) | {"ignore_errors": True, "when": "inventory_hostname == 'chr1'"},
+        script(source, read_error=True) | {"name": "secret", "no_log": True},
+    ]
+    run = playbook(tasks, hosts(vc, "chr1", "secret"))
+    result = run.of("go", "chr1")["result"]
+    assert result["msg"].startswith("The script failed on 'chr1': the bridge \"lan\" is wrong")
+    assert name.format(result["job"]) in vc.router("chr1").files
+    assert len(vc.router("chr1").files) == 2  # one of each task
+    assert len([1 for vm, *_rest in vc.log if vc.routers.routers[vm] is vc.router("secret")]) == 1
+
+
+def test_without_the_file_the_words_of_a_script_that_failed_are_not_guessed(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    vc.routers.job_file = "elsewhere {}"
+    one = vmware_guest(vc, "chr1")
+    result = one.run(b":error x", 20)
+    assert one.with_error_text(result) == result
+    assert "does not tell why" in one.failure(result, 20)
 
 
 # -- what reading leaves ---------------------------------------------------------------------------

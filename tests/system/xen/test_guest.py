@@ -12,6 +12,7 @@ accepted only while the status is not ``running``.
 from __future__ import annotations
 
 import base64
+import io
 import socket
 import struct
 import subprocess
@@ -22,21 +23,24 @@ from datetime import timedelta
 import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    FileMissing,
     InvalidInput,
     NotPossible,
     OutcomeUnknown,
     OutputCut,
     ScriptFailed,
     TooLarge,
+    TransferFailed,
     Unreachable,
     VmAmbiguous,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest, small_files
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen import guest as guest_module
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen import steps as steps_module
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen import vm_data
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.relay import Relay
+from ansible_collections.outofband.chr.tests.lab.routeros.files import File
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 
@@ -227,14 +231,69 @@ def test_a_long_script_that_is_interrupted_by_somebody_else_leaves_nothing_in_th
 def test_output_beyond_1536_bytes_is_told_not_guessed(domain, guest, too_long, lines):
     """The guest's own value has the same limit as ours, and a message to xenstore 4096 bytes."""
     chr1 = domain("chr1", too_long=too_long)
-    chr1.router.run('/system note set note="' + "x" * 2000 + '"')
+    chr1.router.run(f'/system note set note="{"x" * 2000}"')
     source = f':for i from=1 to={lines} do={{ :put "a line of some length" }}'
     result = guest("chr1").run(source.encode(), 10)
     assert (result.rc, result.truncated, len(result.output)) == (0, True, 0 if too_long == "dropped" else 1536)
     assert guest("chr1").run(b":put next", 10).output == b"next\r\n"
-    with pytest.raises(OutputCut, match="1536 bytes"):
-        guest("chr1").read("[/system note get note]", 10)
+    assert guest("chr1").read("[/system note get note]", 10) == b"x" * 2000
     assert left(chr1) == {}
+
+
+@pytest.mark.parametrize(
+    ("guest", "length"),
+    [("socket", length) for length in (0, 1, 1100, 1101, 2200, 10000)] + [("commands", 2200)],
+    indirect=["guest"],
+)
+def test_a_value_of_any_length_is_read_exactly_and_leaves_nothing(domain, guest, length):
+    chr1 = domain("chr1", too_long="stop")
+    value = ('Größe 1 €\r\n$x \\ ";\n' * 1000).encode()[:length]
+    chr1.router.files["x"] = File(value)
+    assert guest("chr1").read('[/file get [/file find name="x"] contents]', 10) == value
+    assert chr1.router.globals == {}
+    assert left(chr1) == {}
+
+
+def test_a_value_whose_line_ends_become_two_characters_is_read_exactly(domain, guest):
+    chr1 = domain("chr1")
+    chr1.router.values_with_crlf = True
+    for value in (b"one\ntwo\n", b"a line\n" * 500):
+        chr1.router.files["x"] = File(value)
+        assert guest("chr1").read('[/file get [/file find name="x"] contents]', 10) == value
+
+
+def test_a_value_beyond_the_bound_is_refused_and_not_kept(domain, guest, monkeypatch):
+    monkeypatch.setattr(guest_module, "LARGEST_VALUE", 3000)
+    chr1 = domain("chr1")
+    chr1.router.files["x"] = File(b"x" * 3001)
+    with pytest.raises(OutputCut, match="3001 bytes.*At most 3000"):
+        guest("chr1").read('[/file get [/file find name="x"] contents]', 10)
+    assert chr1.router.globals == {}
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_long_value_of_which_a_part_is_missing_is_not_guessed_and_leaves_nothing(domain, guest, page):
+    chr1 = domain("chr1")
+    chr1.router.files["x"] = File(b"x" * 4000)
+    one, run, seen = guest("chr1"), chr1.router.run, []
+
+    def spoiled(source, **more):
+        if b":pick" in source:
+            seen.append(source)
+            source = b':put "other"' + source[source.rindex(b"\n") :] if len(seen) == page else source
+        return run(source, **more)
+
+    chr1.router.run = spoiled
+    with pytest.raises(ScriptFailed, match="could not be read whole.*7 bytes instead of"):
+        one.read('[/file get [/file find name="x"] contents]', 10)
+    assert len(seen) == page
+    assert chr1.router.globals == {}
+
+
+def test_a_value_that_cannot_be_evaluated_has_routeros_own_words(domain, guest):
+    domain("chr1")
+    with pytest.raises(ScriptFailed, match="no such item"):
+        guest("chr1").read('[/file get [/file find name="x"] contents]', 10)
 
 
 def test_output_beyond_1536_bytes_that_counts_as_an_error_is_one(domain, guest):
@@ -242,6 +301,25 @@ def test_output_beyond_1536_bytes_that_counts_as_an_error_is_one(domain, guest):
     for lines in (100, 300):
         result = guest("chr1").run(f':for i from=1 to={lines} do={{ :put "a line of some length" }}'.encode(), 10)
         assert (result.rc, result.output) == (-1, b"")
+
+
+@pytest.mark.parametrize("lines", [100, 300])
+def test_output_at_which_the_routers_tools_stop_is_named_as_a_cause_and_a_restart_helps(domain, guest, lines):
+    """The script may have run to its end, and no other task is blamed for the status that stays."""
+    chr1 = domain("chr1", too_long="stop")
+    one = guest("chr1", connect_timeout=0.5)
+    one.ping()
+    result = one.run(f':for i from=1 to={lines} do={{ :put "a line of some length" }}'.encode(), 1)
+    assert (result.rc, result.timed_out) == (None, True)
+    assert "more than 1536 bytes" in one.failure(result, 1)
+    for attempt in (one.ping, lambda: guest("chr1", connect_timeout=0.5).run(b":put 1", 1)):
+        with pytest.raises(Unreachable, match="an earlier task.*more than 1536 bytes.*method: agent") as caught:
+            attempt()
+        assert "somebody else" not in str(caught.value)
+    one.shutdown("reboot")
+    until(lambda: chr1.boots == 2)
+    assert guest("chr1").run(b":put next", 10).output == b"next\r\n"
+    assert left(chr1) == {}
 
 
 def test_a_script_that_leaves_before_its_end_is_not_taken_for_whole(domain, guest):
@@ -298,7 +376,7 @@ def test_after_a_timeout_the_text_is_gone_and_the_status_keeps_others_out(domain
     result = one.run(b":delay 3s; :put late", 0.3)
     assert (result.rc, result.timed_out) == (None, True)
     assert left(chr1) == {vm_data.SCRIPT: "", vm_data.STATUS: "running"}
-    with pytest.raises(Unreachable, match="script of somebody else"):
+    with pytest.raises(Unreachable, match="script of an earlier task of this controller"):
         one.ping()
     chr1.reboot()
     guest("chr1").ping()
@@ -550,9 +628,85 @@ def test_options_that_cannot_be_right(guest, options, says):
         guest("chr1", **options)
 
 
-def test_files_are_refused_in_one_sentence(guest):
-    with pytest.raises(NotPossible, match="Backend xenstore moves no files"):
-        guest("chr1").put(None, "x")
+# -- small files -----------------------------------------------------------------------------------
+
+TEXT = 'Größe 10 € $x \\ "{}" [/system reboot]\n' * 60
+
+
+@pytest.mark.parametrize(
+    ("guest", "length"), [("socket", 0), ("socket", 1000), ("socket", 2500), ("commands", 2500)], indirect=["guest"]
+)
+def test_a_small_file_is_written_and_read_back_exactly_and_nothing_else_is_left(domain, guest, length):
+    chr1 = domain("chr1", too_long="stop")
+    data = TEXT.encode()[:length].decode("utf-8", "ignore").encode()
+    one, target = guest("chr1"), io.BytesIO()
+    for before in (None, b"old", data):
+        if before is not None:
+            chr1.router.files["x.txt"] = File(before)
+        assert one.compare("x.txt", io.BytesIO(data)) is (None if before is None else before == data)
+        assert one.put(io.BytesIO(data), "x.txt") == len(data)
+        assert chr1.router.files["x.txt"].data == data
+    assert one.get("x.txt", target) == len(data)
+    assert target.getvalue() == data
+    assert list(chr1.router.files) == ["x.txt"]
+    assert (chr1.router.globals, chr1.router.items("system script")) == ({}, [])
+    assert left(chr1) == {}
+
+
+@pytest.mark.slow
+def test_a_file_as_large_as_it_can_be_is_written(domain, guest):
+    chr1 = domain("chr1")
+    data = (b"/ip address print\n" * 4000)[: 60 * 1024]
+    assert guest("chr1").put(io.BytesIO(data), "x.txt") == len(data)
+    assert chr1.router.files["x.txt"].data == data
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"x" * (60 * 1024 + 1), "more than 61440 bytes"),
+        (b"a\0b", "not text in UTF-8"),
+        (b"a\xff", "not text in UTF-8"),
+    ],
+    ids=["large", "nul", "latin"],
+)
+def test_a_file_that_is_large_or_no_text_is_refused_before_anything_is_sent(domain, guest, data, says):
+    chr1 = domain("chr1")
+    with pytest.raises(InvalidInput, match=f"{says}.*Nothing was sent.*/tool fetch"):
+        guest("chr1").put(io.BytesIO(data), "x.txt")
+    assert chr1.log == []
+
+
+@pytest.mark.parametrize("step", [b":set outofband", b"/file add"])
+def test_a_file_that_the_router_refuses_is_told_and_leaves_nothing(domain, guest, step):
+    chr1 = domain("chr1")
+    run = chr1.router.run
+    chr1.router.run = lambda source, **more: run(b':error "no space left"' if step in source else source, **more)
+    with pytest.raises(TransferFailed, match="did not write the file 'x.txt'.*no space left.*7.9 or later"):
+        guest("chr1").put(io.BytesIO(TEXT.encode()), "x.txt")
+    assert (chr1.router.files, chr1.router.globals) == ({}, {})
+    assert left(chr1) == {}
+
+
+def test_a_file_that_is_not_there_as_it_was_written_is_told(domain, guest, monkeypatch):
+    monkeypatch.setattr(small_files, "_SHOWS", 0.1)
+    chr1 = domain("chr1")
+    run = chr1.router.run
+    chr1.router.run = lambda source, **more: run(source.replace(b"payload", b"paylo4d"), **more)
+    with pytest.raises(TransferFailed, match="other content"):
+        guest("chr1").put(io.BytesIO(b"payload"), "x.txt")
+
+
+def test_a_file_that_scripts_cannot_read_whole_is_not_fetched(domain, guest):
+    chr1 = domain("chr1")
+    chr1.router.files = {"large": File(b"x" * 61441)}
+    for name, error, says in (
+        ("large", TransferFailed, "61441 bytes.*up to 61440"),
+        ("none", FileMissing, "not exist"),
+    ):
+        with pytest.raises(error, match=says):
+            guest("chr1").get(name, io.BytesIO())
+    assert guest("chr1").compare("large", io.BytesIO(b"x")) is False
 
 
 # -- as users run it: ansible-playbook, and dom0 behind OpenSSH ------------------------------------
@@ -604,7 +758,7 @@ def test_a_playbook_does_everything_that_this_backend_can(domain, playbook, vari
         {"name": "raw", "ansible.builtin.raw": ":put raw"},
         {"name": "info", "outofband.chr.guest_info": None},
         {"name": "facts", "outofband.chr.facts": {"gather_subset": ["hardware", "interfaces"]}},
-        {"name": "copy", "outofband.chr.copy": {"content": "x", "dest": "x.txt"}, "ignore_errors": True},
+        {"name": "refused", "outofband.chr.copy": {"content": "\x00", "dest": "x.txt"}, "ignore_errors": True},
     ]
     run = playbook(tasks, {"chr1": variables()}, "-vvvvv")
     assert run.rc == 0, run.output
@@ -623,8 +777,41 @@ def test_a_playbook_does_everything_that_this_backend_can(domain, playbook, vari
     facts = run.of("facts")["result"]["ansible_facts"]
     assert (facts["ansible_net_hostname"], facts["ansible_net_version"]) == ("chr1", "7.22 (stable)")
     assert "ether1" in facts["ansible_net_interfaces"]
-    assert "moves no files" in run.of("copy")["result"]["msg"]
+    assert "not text in UTF-8" in run.of("refused")["result"]["msg"]
     assert left(chr1) == {}
+
+
+def test_a_small_file_is_copied_once_and_run_and_fetched(domain, playbook, variables, tmp_path):
+    chr1 = domain("chr1")
+    copy = {"content": TEXT + "\n:put copied", "dest": "x.rsc"}
+    tasks = [
+        {"name": "check", "outofband.chr.copy": copy, "check_mode": True, "diff": True},
+        {"name": "first", "outofband.chr.copy": {"content": "old\n", "dest": "x.rsc"}},
+        {"name": "second", "outofband.chr.copy": copy, "diff": True},
+        {"name": "third", "outofband.chr.copy": copy},
+        {"name": "fetch", "outofband.chr.fetch": {"src": "x.rsc", "dest": f"{tmp_path}/fetched", "flat": True}},
+    ]
+    run = playbook(tasks, {"chr1": variables()})
+    assert run.rc == 0, run.output
+    changed = {task["name"]: run.of(task["name"])["result"]["changed"] for task in tasks}
+    assert changed == {"check": True, "first": True, "second": True, "third": False, "fetch": True}
+    before = {name: run.of(name)["result"]["diff"]["before"] for name in ("check", "second")}
+    assert before == {"check": "", "second": "old\n"}
+    assert run.of("second")["result"]["diff"]["after"] == copy["content"]
+    assert (tmp_path / "fetched").read_text() == chr1.router.files["x.rsc"].data.decode() == copy["content"]
+    assert chr1.router.globals == {}
+
+
+def test_a_file_with_a_secret_does_not_take_a_way_that_shows_it(domain, playbook, variables):
+    chr1 = domain("chr1")
+    secret = "s3cr3t-in-the-file"
+    for length in (20, 3000):
+        task = {"name": "go", "outofband.chr.copy": {"content": secret.ljust(length), "dest": f"{length}.txt"}}
+        run = playbook([task | {"no_log": True}], {"chr1": variables()}, "-vvvvv")
+        assert secret not in run.output
+        written = f"{length}.txt" in chr1.router.files
+        assert written == (run.rc == 0)
+        assert written != ("would show it in the process list" in run.output)
 
 
 def test_a_router_reboots_and_shuts_down_and_no_boot_repeats_it(domain, playbook, variables):

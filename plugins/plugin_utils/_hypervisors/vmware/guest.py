@@ -15,6 +15,7 @@ moved.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import time
 import typing as t
@@ -29,11 +30,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NotPermitted,
     NotPossible,
     OutcomeUnknown,
+    ScriptFailed,
     ScriptTimedOut,
     Unreachable,
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import encoded
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import small_files
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.capabilities import Capabilities
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_report import (
@@ -43,10 +46,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_r
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import Job, ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_source import check_source
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import (
+    contents,
     import_script,
     removal_script,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_login import PasswordLogin
 
 from . import read_by_exit_code
@@ -62,6 +68,7 @@ _LIMIT = 120.0  # seconds that RouterOS gives one script
 _BATCH = 48  # jobs at once: the last must be started well within the minute for which the first is kept
 _STARTERS = 6  # calls at a time while starting them
 _CLEARING = 30.0  # seconds for the removal of files
+_READING = 30.0  # seconds for the jobs that read the words of a script that failed
 _REPORT = 30  # seconds between two reports of the tools to VMware
 _POWER = 60.0  # seconds after which a router that still runs stays up: RouterOS gives its power scripts 30
 _FAILED = (
@@ -86,13 +93,13 @@ def open_guest(options: VmwareOptions) -> Guest:
     return VmwareGuest(options.vm, Vsphere(endpoint), options)
 
 
-class VmwareGuest(Guest):
+class VmwareGuest(small_files.SmallFiles):
     """A CHR behind VMware's guest operations."""
 
     backend = "vmware"
     # 1 MB reached the guest side of the simulator; what a CHR takes is unknown, so the bound is
     # that of the other backends.
-    capabilities = Capabilities(output=False, files=False, max_script=256 * 1024)
+    capabilities = Capabilities(output=False, files=False, max_script=256 * 1024, small_files=small_files.LARGEST)
 
     def __init__(self, vm: str, vsphere: Vsphere, options: VmwareOptions) -> None:
         super().__init__(vm, options.connect_timeout)
@@ -346,9 +353,23 @@ class VmwareGuest(Guest):
                 ]
             time.sleep(min(poll_interval(elapsed), max(timeout - elapsed, 0.001)))
 
+    def with_error_text(self, result: ScriptResult) -> ScriptResult:
+        if result.rc != -1:
+            return result
+        names = " or ".join(f"name={quote(name)}" for name in _job_files(result.job))
+        try:
+            with self.exchange():
+                output = read_by_exit_code.read_last_line(
+                    f"[/file get [/file find where {names}] contents]",
+                    lambda scripts: self._succeed(scripts, _READING),
+                )
+        except ChrError:
+            return result  # the file is not there, or cannot be read
+        return dataclasses.replace(result, output=output)
+
     def failure(self, result: ScriptResult, timeout: float) -> str:
         """A sentence that says where RouterOS keeps the reason, as VMware gives no output."""
-        if result.rc is None:
+        if result.rc is None or result.output:
             return super().failure(result, timeout)
         if result.rc == 1:
             return (
@@ -357,7 +378,8 @@ class VmwareGuest(Guest):
             )
         return (
             f"The script failed on {self.vm!r}. VMware does not tell why. RouterOS writes the reason to the file "
-            f"'vix_job_{result.job} .txt' on the router (the blank is part of the name in the vendor's manual)."
+            f"'{_job_files(result.job)[0]}' on the router (the blank is part of the name in the vendor's manual). "
+            "outofband.chr.script reads its last line with read_error: true."
         )
 
     def _ended(self, job: Job, process: t.Any) -> ScriptResult:
@@ -435,6 +457,40 @@ class VmwareGuest(Guest):
         with self.exchange():
             return read_by_exit_code.read_seconds(expression, lambda scripts: self._succeed(scripts, timeout))
 
+    # -- small files -------------------------------------------------------------------------------
+
+    room = capabilities.max_script
+
+    def write_by(self, script: bytes, *, secret: bool) -> None:
+        with self.exchange():
+            job = self._start_probe(_as_xml(script))
+            result = self._collect([job], small_files.SCRIPT)[0]
+            if result.rc != 0:
+                said = result if secret else self.with_error_text(result)
+                kind = ScriptTimedOut if result.timed_out else ScriptFailed
+                why = "VMware does not tell why its script failed."  # its file is removed, so it is not named
+                raise kind(self.failure(said, small_files.SCRIPT) if result.rc != -1 or said.output else why)
+            self._probes.remove(job.id)
+
+    def compare(self, name: str, local: t.BinaryIO, limit: TransferLimit | None = None) -> bool | None:
+        """Compare on the router, as its files cannot be read.
+
+        A job that is lost counts as a difference, because only success is evidence.
+        """
+        found = f"[/file find name={quote(name)}]"
+        data = local.read(self.capabilities.small_files + 1)
+        is_same = f"([:tonum [/file get {found} size]] = {len(data)}) && ([:tostr {contents(name)}] = {quote(data)})"
+        questions = [f"[:len {found}] = 0", f"[:len {found}] > 0", is_same]
+        with self.exchange():
+            missing, exists, same = self._succeed(
+                [read_by_exit_code.when(question) for question in questions], small_files.SCRIPT
+            )
+        if not (missing or exists or same):
+            raise ScriptFailed(
+                f"Whether {self.vm!r} has a file {name!r} cannot be found out: the jobs that ask all failed."
+            )
+        return None if missing else same
+
     @contextlib.contextmanager
     def exchange(self) -> t.Iterator[None]:
         """A context in which values are read.
@@ -460,8 +516,7 @@ class VmwareGuest(Guest):
         if self._readers or not self._probes:
             return
         with contextlib.suppress(ChrError):
-            # The manual prints a blank before ".txt", which may be a misprint.
-            names = [f"vix_job_{job}{end}" for job in self._probes for end in (" .txt", ".txt")]
+            names = [name for job in self._probes for name in _job_files(job)]
             clearing = self._start_text(removal_script(*names).decode())
             if self._collect([clearing], _CLEARING)[0].rc == 0:
                 self._probes = []
@@ -497,6 +552,14 @@ class VmwareGuest(Guest):
         job = self._start_text(script)
         self._probes.append(job.id)
         return job
+
+
+def _job_files(job: str) -> list[str]:
+    """The names that the file of a job that failed can have.
+
+    The manual prints a blank before ".txt", which may be a misprint.
+    """
+    return [f"vix_job_{job} .txt", f"vix_job_{job}.txt"]
 
 
 def _interfaces(state: dict[str, t.Any]) -> tuple[Interface, ...]:

@@ -35,7 +35,17 @@ Succeed = t.Callable[[list[str]], list[bool]]
 
 MAX_LENGTH = 127
 _LENGTH_BITS = 7
+_LINE = 120
 _FAIL = '{ :error "0" }'
+
+# Takes a line end from the end, then all lines but the last one, then what is too long.
+_LAST_LINE = f"""\
+:for i from=1 to=2 do={{ :if ([:len $s] > 0) do={{
+:local c [:pick $s ([:len $s] - 1) [:len $s]]
+:if (($c = "\\n") || ($c = "\\r")) do={{ :set s [:pick $s 0 ([:len $s] - 1)] }} }} }}
+:while ([:typeof [:find $s "\\n"]] = "num") do={{ :set s [:pick $s ([:find $s "\\n"] + 1) [:len $s]] }}
+:if ([:len $s] > {_LINE}) do={{ :set s [:pick $s 0 {_LINE}] }}
+"""
 
 # The sets of a text's characters, cheapest first. The jobs ask bit by bit for the position of a
 # character in its set.
@@ -67,13 +77,14 @@ def condition(expression: str, succeed: Succeed) -> bool:
     )
 
 
-def read_text(expression: str, succeed: Succeed, likely: t.Sequence[bytes] = ()) -> bytes:
+def read_text(expression: str, succeed: Succeed, likely: t.Sequence[bytes] = (), then: str = "") -> bytes:
     """The value of *expression* as ``:tostr`` gives it.
 
-    Raises ScriptFailed, and NotPossible for more than 127 bytes.
+    *then*: lines of a script that change the value, which is in the variable ``s``. Raises
+    ScriptFailed, and NotPossible for more than 127 bytes.
     """
     for _attempt in range(3):
-        value = _try_text(expression, succeed, likely)
+        value = _try_text(expression, succeed, likely, then)
         if value is not None:
             return value
     raise ScriptFailed(
@@ -81,9 +92,14 @@ def read_text(expression: str, succeed: Succeed, likely: t.Sequence[bytes] = ())
     )
 
 
-def _try_text(expression: str, succeed: Succeed, likely: t.Sequence[bytes]) -> bytes | None:
+def read_last_line(expression: str, succeed: Succeed) -> bytes:
+    """The first 120 bytes of the last line of a text. Raises ScriptFailed."""
+    return read_text(expression, succeed, then=_LAST_LINE)
+
+
+def _try_text(expression: str, succeed: Succeed, likely: t.Sequence[bytes], then: str) -> bytes | None:
     """Read the text once. Returns None if it could not be verified."""
-    value = f":local s [:tostr ({expression})]\n"
+    value = f":local s [:tostr ({expression})]\n{then}"
     candidates = list(dict.fromkeys([b"", *likely]))
     answers = iter(
         succeed(

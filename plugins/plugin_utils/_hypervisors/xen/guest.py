@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import typing as t
 from datetime import UTC, datetime
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
@@ -18,16 +19,18 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NoSecretWay,
     NotPossible,
     OutcomeUnknown,
+    OutputCut,
     ScriptFailed,
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import encoded, excerpt, message
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import small_files
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.capabilities import Capabilities
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_report import GuestReport
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import Job, ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_source import check_source
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import records
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import pages, records
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import import_script
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
@@ -42,6 +45,10 @@ from .vm_data import Phase, ScriptPlan, Step
 
 _OWN_STEP = 30.0  # seconds for one piece of a long script
 _QUESTION = 10.0
+_PART = 1100
+"""How many bytes of a value one script prints: 400 line ends in them may become two characters."""
+LARGEST_VALUE = 64 * 1024
+"""The largest value in bytes that is read in parts. It takes about 50 scripts."""
 
 
 def open_guest(options: XenstoreOptions) -> Guest:
@@ -54,7 +61,7 @@ def open_guest(options: XenstoreOptions) -> Guest:
     return XenstoreGuest(options)
 
 
-class XenstoreGuest(Guest):
+class XenstoreGuest(small_files.SmallFiles):
     """A CHR that takes scripts from xenstore."""
 
     backend = "xenstore"
@@ -62,6 +69,7 @@ class XenstoreGuest(Guest):
         output=True,
         files=False,
         max_script=vm_data.MAX_SOURCE,
+        small_files=small_files.LARGEST,
         max_output=vm_data.MAX_STEP,
         may_run_again_at_boot=True,
     )
@@ -159,6 +167,7 @@ class XenstoreGuest(Guest):
             start = datetime.now(UTC)
             over = before.step if before else None
             running = self._steps.hand_over(domain, last, Deadline(self.connect_timeout), over=over)
+            self._dom0.memory(domain).write({"domid": domain.domid})  # a script of an earlier task has ended
         except BaseException as error:
             try:
                 if before:
@@ -214,7 +223,9 @@ class XenstoreGuest(Guest):
                 self._undo(running.domain, plan)
         finally:
             self._steps.release()
-        if progress.phase is Phase.WAITING and not goes_on:
+        if goes_on and progress.phase is not Phase.ENDED:
+            self._dom0.memory(running.domain).write({"domid": running.domain.domid, "unended": job.id})
+        elif progress.phase is Phase.WAITING:
             self._dom0.memory(running.domain).write({})
             raise OutcomeUnknown(
                 f"RouterOS in {self.vm!r} ({running.domain}) took no notice of the script within {timeout:g} s, although it "
@@ -236,6 +247,60 @@ class XenstoreGuest(Guest):
             exec_mode=job.exec_mode,
             truncated=progress.phase is Phase.ENDED and not progress.whole and cut,
         )
+
+    def failure(self, result: ScriptResult, timeout: float) -> str:
+        """A sentence that names another possible cause of a script whose end is not seen."""
+        said = super().failure(result, timeout)
+        if result.rc is None:
+            said += (
+                f" It may also have run to its end and printed {vm_data.TOO_MUCH}: then let it print less. Restart the router "
+                "(outofband.chr.power, method: agent) if it takes no other script."
+            )
+        return said
+
+    # -- values ------------------------------------------------------------------------------------
+
+    def read(self, expression: str, timeout: float, likely: t.Sequence[bytes] = ()) -> bytes:
+        """The value of an *expression*, in as many scripts as its length needs.
+
+        The expression is evaluated once.
+        """
+        name = pages.variable()
+        kept = True
+        try:
+            first, _end, rest = self._output(
+                pages.first_page(expression, name, _PART, LARGEST_VALUE), timeout
+            ).partition(b"\n")
+            length = int(first)
+            kept = _PART < length <= LARGEST_VALUE
+            if length <= _PART:
+                return pages.printed(rest, length)
+            if length > LARGEST_VALUE:
+                raise OutputCut(
+                    f"The value of {excerpt(expression)} on {self.vm!r} has {length} bytes. At most {LARGEST_VALUE} are read "
+                    f"through backend {self.backend}, in parts."
+                )
+            parts = []
+            for start in range(0, length, _PART):
+                end = min(start + _PART, length)
+                parts.append(pages.printed(self._output(pages.page(name, start, end), timeout), end - start))
+            return b"".join(parts)
+        except ValueError as error:
+            raise ScriptFailed(
+                f"The value of {excerpt(expression)} on {self.vm!r} could not be read whole: a script printed {error}."
+            ) from None
+        finally:
+            if kept:
+                with contextlib.suppress(ChrError):
+                    self._output(pages.forget(name), _QUESTION)
+
+    # -- small files -------------------------------------------------------------------------------
+
+    room = vm_data.ROOM
+
+    def write_by(self, script: bytes, *, secret: bool) -> None:
+        run = self.run_secret if secret else self.run
+        self.checked(run(script, small_files.SCRIPT), small_files.SCRIPT)
 
     # -- questions and power -----------------------------------------------------------------------
 

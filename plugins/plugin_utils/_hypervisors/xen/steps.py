@@ -190,10 +190,18 @@ class Steps:
         except (Moved, StoreLost, StoreRefused):
             if not deadline.expired:
                 return  # the next try tells
+        known = self._dom0.memory(domain).read()
+        what, cure = "still runs a script of somebody else", ""
+        if known.get("domid") == domain.domid and "unended" in known:
+            what = "still runs a script of an earlier task of this controller, which was given up after its timeout,"
+            cure = (
+                f" It may also have printed {vm_data.TOO_MUCH}: then no script ends this, and a restart does "
+                "(outofband.chr.power, method: agent)."
+            )
         raise Unreachable(
-            f"{self._dom0.vm!r} ({domain}) still runs a script of somebody else after {deadline.seconds:g} s (its status is "
-            "'running'), and takes no other script until that ends. Nothing was handed over. If none runs, remove the status: "
-            f"xenstore-rm {domain.path}/{vm_data.STATUS}",
+            f"{self._dom0.vm!r} ({domain}) {what} after {deadline.seconds:g} s (its status is "
+            f"'running'), and takes no other script until that ends. Nothing was handed over.{cure} If none runs, remove the "
+            f"status: xenstore-rm {domain.path}/{vm_data.STATUS}",
             silent=True,
         )
 

@@ -38,6 +38,10 @@ It also limits a guest's output.
 """
 MAX_STEP = MAX_VALUE // 4 * 3
 """The largest script, or output of a script, in bytes before base64."""
+ROOM = MAX_STEP - 25
+"""The largest script in bytes that is one step, without the line that prints the nonce."""
+TOO_MUCH = f"more than {MAX_STEP} bytes, which xenstore refuses and the router's tools may stop at"
+"""The end of a sentence about a script whose end is not seen."""
 MAX_SOURCE = 32 * 1024
 """The largest script in bytes that is put together on the router.
 

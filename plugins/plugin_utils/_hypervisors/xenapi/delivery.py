@@ -265,8 +265,9 @@ class Delivery:
         if progress.phase is Phase.WAITING:
             raise OutcomeUnknown(
                 f"{vm.name!r} has booted, and within {timeout:g} s nothing showed that it took its script (status: "
-                f"{statuses[-1] or 'none'}). Is it a CHR, does it print more than 1.5 KiB, does it need longer (timeout, "
-                "chr_script_timeout), and does its RouterOS look into xenstore? Look at the router before you repeat it."
+                f"{statuses[-1] or 'none'}). Is it a CHR, does it need longer (timeout, chr_script_timeout), and does its "
+                f"RouterOS look into xenstore? It may also have run and printed {vm_data.TOO_MUCH}. Look at the router before "
+                "you repeat it."
             )
         if progress.phase is Phase.ENDED and progress.rc is None:
             raise OutcomeUnknown(

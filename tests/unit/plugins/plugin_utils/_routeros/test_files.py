@@ -14,6 +14,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files impo
     look_up_script,
     looked_up,
     removal_script,
+    writing,
 )
 from ansible_collections.outofband.chr.tests.lab.routeros import File, Router
 
@@ -53,3 +54,34 @@ def test_names_that_the_agent_does_not_serve_are_refused(name):
 def test_a_script_file_has_a_name(name):
     with pytest.raises(InvalidInput, match="guest_file .* is not a valid file name"):
         import_script(name)
+
+
+TEXT = 'Größe 10 € $x \\ "{}" [/system reboot]\r\n' * 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("before", [{}, {"other": File(b"")}])
+@pytest.mark.parametrize("room", [700, 1500, 100_000])
+@pytest.mark.parametrize("data", [b"", b"x", TEXT.encode()], ids=len)
+def test_a_file_is_written_whole_by_scripts_that_fit_and_the_variable_is_gone(name, before, room, data):
+    router = Router()
+    for files in (before, {**before, name: File(b"old")}):
+        router.files = dict(files)
+        scripts, undo = writing(name, data, room)
+        for number, script in enumerate(scripts):
+            assert len(script) <= room
+            assert router.files == files, number
+            assert router.run(script).exitcode == 0, number
+        assert router.files[name].data == data
+        assert router.globals == {}
+        assert bool(undo) == (len(scripts) > 1)
+
+
+def test_a_file_of_which_a_part_is_lost_is_not_written_and_nothing_is_left():
+    router = Router()
+    scripts, undo = writing("x", TEXT.encode(), 700)
+    outcomes = [router.run(script).exitcode for script in [*scripts[:1], *scripts[2:]]]
+    assert set(outcomes[1:]) == {-1}
+    assert router.files == {}
+    assert router.run(undo).exitcode == 0
+    assert router.globals == {}

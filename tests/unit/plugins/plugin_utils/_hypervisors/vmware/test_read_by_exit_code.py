@@ -49,6 +49,22 @@ def test_lost_answers_never_make_a_wrong_value(value, seed):
         assert read_by_exit_code.read_text(quote(value), unreliable) == value
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", b""),
+        (b"\r\n", b""),
+        (b"no such item\r\n", b"no such item"),
+        (b"one\ntwo (line 1 column 5)\n", b"two (line 1 column 5)"),
+        (b"before\r\n\r\ngr\xc3\xb6\xc3\x9fer", b"gr\xc3\xb6\xc3\x9fer"),
+        (b"x" * 500 + b"\n" + b"0123456789" * 20 + b"\r\n", b"0123456789" * 12),
+    ],
+    ids=len,
+)
+def test_of_a_text_of_several_lines_the_beginning_of_the_last_one_is_read(content, line):
+    assert read_by_exit_code.read_last_line(quote(content), succeed) == line
+
+
 def test_conditions():
     assert read_by_exit_code.condition("1 = 1", succeed) is True
     assert read_by_exit_code.condition("1 = 2", succeed) is False

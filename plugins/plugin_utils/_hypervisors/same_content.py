@@ -1,18 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change in any release.
 
-"""Comparison of a file on the router with one on the controller, without a copy.
-
-PRIVATE to the collection: may change in any release.
-"""
+"""Comparison of a file on the router with one on the controller, without a copy."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import FileMissing
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 
 
 class _Differs(Exception):
@@ -31,13 +28,13 @@ class _Comparer:
         return len(data)
 
 
-def same_content(guest: Guest, name: str, local: t.BinaryIO, limit: TransferLimit) -> bool | None:
-    """Whether the router's file *name* has the bytes of *local*, from its position on.
+def same_content(get: t.Callable[[t.BinaryIO], t.Any], local: t.BinaryIO) -> bool | None:
+    """Whether *get*, which copies a file of the router, brings the rest of *local*.
 
     Returns None if the router has no such file. Reads the file up to the first difference.
     """
     try:
-        guest.get(name, t.cast("t.BinaryIO", _Comparer(local)), limit)
+        get(t.cast("t.BinaryIO", _Comparer(local)))
     except _Differs:
         return False
     except FileMissing:
