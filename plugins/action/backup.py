@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import shutil
 import time
 import typing as t
@@ -35,7 +34,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import message, readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import backup, files
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.export import gaps
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import text
@@ -44,7 +42,6 @@ _OWN = 30.0  # seconds for a short script
 _LOADING = 60.0  # seconds for the command that loads a backup
 _PAUSE = 0.1  # seconds between two looks at a file that may grow
 _MODE = 0o600
-_PIECE = re.compile(rb"(\d+):(.*?)\r?\n", re.DOTALL)
 _INSTEAD = (
     "Let the router send its export itself (/tool fetch upload=yes, /tool e-mail), or back up its VM on the hypervisor."
 )
@@ -165,12 +162,14 @@ class ActionModule(GuestAction):
         with removed_at_the_end(guest, backup.EXPORTED):
             self.read(guest, backup.export_script(version), timeout)
             size = self._size(guest, backup.EXPORTED, timeout)
-            if guest.capabilities.files:
-                content = io.BytesIO()
-                guest.get(backup.EXPORTED, content, self.transfer_limit(arguments))
-                export = content.getvalue()
-            else:
-                export = self._in_pieces(guest, size, self.transfer_limit(arguments))
+            if not guest.capabilities.files and size > guest.capabilities.small_files:
+                raise NotPossible(
+                    f"The export of {guest.vm!r} has {size} bytes, and backend {guest.backend} carries files of at most "
+                    f"{guest.capabilities.small_files} bytes. {_INSTEAD}"
+                )
+            content = io.BytesIO()
+            guest.get(backup.EXPORTED, content, self.transfer_limit(arguments))
+            export = content.getvalue()
         if missing := gaps(export.decode("utf-8", "surrogateescape")):
             raise ScriptFailed(f"The export of {guest.vm!r} is not whole: {missing}. Nothing was written.")
         return backup.without_date(export)
@@ -192,25 +191,6 @@ class ActionModule(GuestAction):
             last = size
             time.sleep(_PAUSE)
         raise ScriptFailed(f"{guest.vm!r} has not finished its file {name!r} within {timeout:g} s.")
-
-    def _in_pieces(self, guest: Guest, size: int, limit: TransferLimit) -> bytes:
-        """Return the router's file EXPORTED, read by scripts whose output is small."""
-        limit.announced(size, repr(backup.EXPORTED))
-        step = t.cast("int", guest.capabilities.max_output) // 2
-        content = b""
-        while len(content) < size:
-            source = files.piece_script(backup.EXPORTED, len(content), len(content) + step)
-            match = _PIECE.fullmatch(self.read(guest, source, _OWN))
-            if match and int(match[1]) == 0 and not content:
-                raise NotPossible(
-                    f"The export of {guest.vm!r} has {size} bytes, and RouterOS shows the content of smaller files only "
-                    f"(4 KB in RouterOS 6, 60 KB in 7). Backend {guest.backend} has no other way. {_INSTEAD}"
-                )
-            if not match or len(match[2]) != int(match[1]) or int(match[1]) != min(step, size - len(content)):
-                raise ScriptFailed(f"The export of {guest.vm!r} cannot be read after {len(content)} of {size} bytes.")
-            content += match[2]
-            limit.moved(len(content), repr(backup.EXPORTED))
-        return content
 
     def _save(self, guest: Guest, path: Path, arguments: dict[str, t.Any]) -> None:
         """Save a backup on the router, and fetch it to *path*. Raises ChrError, OSError."""

@@ -307,5 +307,5 @@ def test_on_xen_an_export_comes_in_pieces_and_what_is_too_large_is_told(playbook
     assert re.findall("comment=rule([0-9]+)", kept) == [f"{n:03d}" for n in range(80)]
     assert not result(run, "again")["changed"]
     assert "moves no files" in result(run, "binary")["msg"]
-    assert "RouterOS shows the content of smaller files only" in result(run, "too large")["msg"]
+    assert "carries files of at most 61440 bytes" in result(run, "too large")["msg"]
     assert result(run, "files")["stdout"] == "0"

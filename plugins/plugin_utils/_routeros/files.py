@@ -116,15 +116,6 @@ def removal_script(*names: str) -> bytes:
     return "\n".join(f"/file remove [{found(name)}]" for name in names).encode()
 
 
-def piece_script(name: str, start: int, end: int) -> str:
-    """Return a script that prints the length of a part of the file *name*, ``:``, and the part.
-
-    The part begins at the byte *start* and ends before *end*, or with the file.
-    """
-    part = f"[:pick [/file get [{found(name)}] contents] {start} {end}]"
-    return f':local part {part}\n:put ([:len $part] . ":" . $part)'
-
-
 def found(name: str) -> str:
     """Return the command that finds the file *name*."""
     return f"/file find name={quote(name)}"
