@@ -54,7 +54,7 @@ Such a script fails as a whole, and its sender goes on without an answer.
 
 WRONG_ON_PURPOSE = {
     "/nonsense": "a script that is not RouterOS's ends with -1",
-    "[/no such menu": "an expression that RouterOS cannot read is told from one that is false",
+    "/no such menu": "what RouterOS cannot read is told from what is false, and from a menu that is missing",
     "/ip adress": "a menu that a client of the API misspells is a trap",
     "/ip nothing": "the same",
     "/ip address fly": "a command that no menu has is a trap",

@@ -313,7 +313,7 @@ def test_the_rest_of_a_menu_is_not_read_for_a_client_that_left(listed):
 def test_a_switch_about_passwords_is_not_hidden_in_errors(bridged):
     api = bridged("chr1").connect()
     with contextlib.suppress(TrapError):  # the lab's routers lack it
-        tuple(api("/ip/ssh/set", **{"always-allow-password-login": False}))
+        tuple(api("/ppp/profile/set", **{".id": "*0", "use-encryption": False}))
     with pytest.raises(TrapError, match="no such item"):
         api.path("system", "script").remove("*99")
 
