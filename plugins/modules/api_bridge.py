@@ -90,6 +90,7 @@ EXAMPLES = r"""
     path: ip firewall filter
     ensure_order: true
     handle_absent_entries: remove
+    handle_entries_content: remove_as_much_as_possible
     data:
       - {chain: input, action: accept, connection-state: "established,related"}
       - {chain: input, action: drop, in-interface: ether1}

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -15,11 +17,13 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.peers import collections
 from ansible_collections.outofband.chr.tests.system.conftest import cache
 
+ROOT = Path(__file__).parents[2]
 LOCALLY = {
     "delegate_to": "localhost",
     "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
@@ -128,6 +132,22 @@ def test_ten_routers_without_an_address_on_four_backends_come_to_one_firewall(pl
     for host in hosts:
         assert before.of("addresses", host)["result"]["stdout"] == "0"
         assert after.of("rules", host)["result"]["stdout_lines"] == RULES
+
+
+def test_examples_run_as_they_stand(playbook, hosts):
+    guide = (ROOT / "docs" / "docsite" / "rst" / "inband_guide.rst").read_text()
+    found = re.findall(r"^\.\. code-block:: yaml\n\n((?:  .*\n|\n)+)", guide, re.MULTILINE)
+    (of_guide,) = [play for one in found for play in yaml.safe_load(one) if "api_bridge" in one and "tasks" in play]
+    tree = ast.parse((ROOT / "plugins" / "modules" / "api_bridge.py").read_text())
+    (of_module,) = [
+        yaml.safe_load(node.value.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES"
+    ]
+    for tasks, changed in ((of_guide["tasks"], set(hosts)), (of_module, set())):
+        run = playbook(tasks, hosts)
+        assert run.rc == 0, run.output
+        assert {host for host, _task in run.changed()} == changed  # the second one has the same rules
 
 
 def test_one_process_serves_all_routers_of_a_run_and_ends_with_it(playbook, hosts):
