@@ -59,7 +59,7 @@ FAULTS: dict[str, tuple[type[ChrError], tuple[str, ...]]] = {
     "untrusted certificate": (UntrustedCertificate, ("libvirt", *APIS)),
     "empty script": (InvalidInput, tuple(BACKENDS)),
     "long script": (TooLarge, tuple(BACKENDS)),
-    "files": (NotPossible, ("vmware", "xenapi", "xenstore")),
+    "files": (NotPossible, ("vmware", "xenapi")),
     "failing script": (ScriptFailed, ("qemu", "xenstore", *APIS)),
     "slow script": (ScriptTimedOut, ("qemu", "xenstore", *APIS)),
 }

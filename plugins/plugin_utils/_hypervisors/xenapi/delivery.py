@@ -46,6 +46,7 @@ from .machine import XenapiMachine
 _ORDER = 300.0  # seconds for a host to start or restart a VM, which waits for a guest that shuts down
 _QUIET = 1.0  # seconds in which a change in xenstore reaches the database
 _LATE = 2.0  # seconds by which the status may follow the output, or the output the status
+_KEPT = 8  # attempts to keep a script in the database while a VM changes its own data
 _TRIES = 3  # attempts to remove a script from a VM that starts or stops at the same time
 _OURS = re.compile(rb'\n:put "[0-9a-f]{16}"$')
 
@@ -173,7 +174,7 @@ class Delivery:
     def _keep(self, step: Step, own: set[str]) -> None:
         """Check that the script stays in the database. If it was overwritten, place it again."""
         vm = self._vm
-        for _unused in range(_TRIES):
+        for _unused in range(_KEPT):
             quiet = Deadline(_QUIET)
             for _task in vm.watch(None, lambda quiet=quiet: quiet.remaining):  # type: ignore[misc]
                 if {key: vm.data[key] for key in ours(vm.data)} != {vm_data.SCRIPT: step.value}:
