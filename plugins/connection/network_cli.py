@@ -223,6 +223,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import LARGEST, left_out
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.source import script
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.runs import process_exists
 
 _GUEST_AGENT = "outofband.chr.guest_agent"
 _MARGIN = 30  # seconds of a command for everything but the wait for the agent and for the script
@@ -314,7 +315,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
         self._terminal = terminal_loader.get(network_os, class_only=True)
         if self.cliconf is None or self._terminal is None:
             raise AnsibleError(
-                f"There is no plugin for ansible_network_os {network_os!r}. Install the collection community.routeros, "
+                f"Ansible found no plugin for ansible_network_os {network_os!r}. Install the collection community.routeros, "
                 "and leave ansible_network_os out."
             )
         self._sub_plugin = {"type": "cliconf", "name": self.cliconf._load_name, "obj": self.cliconf}
@@ -510,10 +511,8 @@ def _end_with(run: int) -> None:
 
     Ansible does so at the end of a play, but only for one process of each host.
     """
-    with contextlib.suppress(ProcessLookupError):
-        while True:
-            os.kill(run, 0)
-            time.sleep(1)
+    while process_exists(run):
+        time.sleep(1)
     while True:  # a command that runs is ended by the first signal
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)

@@ -116,7 +116,7 @@ port:
   type: int
   sample: 40123
 username:
-  description: The user name of the bridge. It is no user of the router.
+  description: The user name of the bridge. It is not a user of the router.
   returned: when O(state=started)
   type: str
   sample: bridge

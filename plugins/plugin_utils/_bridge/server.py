@@ -98,7 +98,7 @@ class Server:
                 changing = any(lock.locked() for lock in self._changing.values())
                 if not self._bridges and not changing and (self._asked or loop.time() - begun > _FIRST):
                     return
-                if process is None and not _runs(self._orders.pid):
+                if process is None and not runs.process_exists(self._orders.pid):
                     return
 
     async def _close(self, name: str) -> bool:
@@ -155,16 +155,6 @@ class Server:
             bridge.use(*times)
         self._asked = True
         return bridge.access
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def serve(orders: Orders, ready: t.Callable[[], None]) -> None:

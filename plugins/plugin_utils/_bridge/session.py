@@ -91,18 +91,18 @@ class Session:
         try:
             while True:
                 words = await self._sentence(await self._reader.readexactly(1))
-                if words == [] or words[0] == b"":
+                if not words:
                     continue
                 if words[0] == b"/quit":
                     self._send([[b"!fatal", b"session terminated on request"]])
                     return
                 # Reading goes on while commands wait, so the end of the client is seen.
-                if words[0] != b"/cancel" and len(self._waiting) < _MOST_WAITING:
+                if words[0] == b"/cancel":
+                    self._cancel(words)
+                elif len(self._waiting) < _MOST_WAITING:
                     self._waiting.append(words)
                     self._arrived.set()
                     continue
-                if words[0] == b"/cancel":
-                    self._cancel(words)
                 else:
                     self._send([Trap("too many commands wait", OF_API).words(), [b"!done"]], tag_of(words))
                 await self._drain()
@@ -117,17 +117,13 @@ class Session:
             await self._arrived.wait()
             while self._waiting:
                 words = self._waiting.popleft()
-                self._running = words, asyncio.create_task(self._answer(words))
+                task = asyncio.create_task(self._answer(words))
+                self._running = words, task
                 try:
-                    answer = await self._running[1]
-                except asyncio.CancelledError:
-                    if (
-                        not self._running[1].cancelled()
-                        or t.cast("asyncio.Task[None]", asyncio.current_task()).cancelling()
-                    ):
-                        self._running[1].cancel()
-                        raise
-                    answer = _INTERRUPTED_ON_THE_ROUTER
+                    await asyncio.wait([task])
+                finally:
+                    task.cancel()  # if the client has left; it does nothing to a task that is done
+                answer = _INTERRUPTED_ON_THE_ROUTER if task.cancelled() else task.result()
                 self._running = None
                 self._send(answer, tag_of(words))
                 if answer[-1][0] == GONE:

@@ -62,7 +62,7 @@ def looked_up(output: bytes) -> tuple[int, int]:
 
 def contents(name: str) -> str:
     """Return the expression for the content of the file *name*."""
-    return f"[/file get [/file find name={quote(name)}] contents]"
+    return f"[/file get [{found(name)}] contents]"
 
 
 def writing(name: str, data: bytes, room: int) -> tuple[list[bytes], bytes]:
@@ -73,7 +73,7 @@ def writing(name: str, data: bytes, room: int) -> tuple[list[bytes], bytes]:
     content together in a global variable.
     """
     write = (
-        f"\n:local f [/file find name={quote(name)}]\n"
+        f"\n:local f [{found(name)}]\n"
         f":if ([:len $f] = 0) do={{ /file add name={quote(name)} contents=$c }} else={{ /file set $f contents=$c }}"
     ).encode()
     whole = b":local c " + quote(data).encode() + write

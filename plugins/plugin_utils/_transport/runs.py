@@ -58,12 +58,20 @@ class Run:
         if other.get("host") != self.host:
             return True
         try:
-            os.kill(int(other.get("pid", 0)), 0)
-        except (ProcessLookupError, TypeError, ValueError, OverflowError):
+            return process_exists(int(other.get("pid", 0)))
+        except (TypeError, ValueError, OverflowError):
             return False
-        except PermissionError:
-            pass
-        return True
+
+
+def process_exists(pid: int) -> bool:
+    """Whether this machine has a process *pid*, of any user. Raises OverflowError."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 _begun: list[Run] = []

@@ -42,7 +42,6 @@ class Command:
     name: str
     attributes: dict[str, bytes]
     queries: tuple[bytes, ...] = ()
-    tag: bytes | None = None
 
     @property
     def bounded(self) -> bool:
@@ -81,7 +80,7 @@ def command(words: t.Sequence[bytes]) -> Command:
         elif not word.startswith(b".tag="):
             raise Trap(f"unknown word {excerpt(word)} in the sentence", OF_API)
     query.check(queries)
-    found = Command(tuple(menu), name, attributes, tuple(queries), tag_of(words))
+    found = Command(tuple(menu), name, attributes, tuple(queries))
     _refuse_what_has_no_end(found)
     if not menu and name not in _AT_THE_ROOT:
         raise Trap("no such command")
