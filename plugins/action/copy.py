@@ -28,7 +28,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files impo
 
 _SMALL = 256 * 1024  # bytes
 _SECONDS = 30.0  # for a script that reads one value
-_shown = local_file.shown_in_diff
 
 
 class ActionModule(GuestAction):
@@ -128,8 +127,8 @@ class ActionModule(GuestAction):
         return {
             "before_header": dest,
             "after_header": dest,
-            "before": unseen or _shown(before.getvalue()),
-            "after": _shown(after),
+            "before": unseen or local_file.shown_in_diff(before.getvalue()),
+            "after": local_file.shown_in_diff(after),
         }
 
 

@@ -37,10 +37,10 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.background import in_background
 
 # All in seconds.
 _GOING_DOWN = 1.0  # for the answer to a command that ends the agent
-_BEFORE = 2  # between an order and its execution, so that the script can be removed first
 _OWN = 30.0  # for a short script
 _PACE = 0.25  # the shortest time between two looks at a machine that goes down
 
@@ -264,7 +264,7 @@ class ActionModule(GuestAction):
         if guest.capabilities.may_run_again_at_boot:
             # In the background, because the script must have ended and been removed before the
             # router goes down.
-            self.read(guest, f':execute script=":delay {_BEFORE}s; {command}"', _OWN)
+            self.read(guest, in_background(command), _OWN)
             return
         with contextlib.suppress(OutcomeUnknown):  # a router that goes down may not answer; it is watched next
             result = guest.run(command.encode(), _GOING_DOWN)

@@ -21,8 +21,8 @@ description:
   - B(What it needs.) The collections C(community.routeros) and C(ansible.netcommon) on the
     controller, and a backend that returns the output of a script without a restart of the router,
     which V(qemu), V(libvirt), V(proxmox) and V(xenstore) do. V(vmware) and V(xenapi) are refused.
-  - B(How a command runs.) Each command is one RouterOS script. There is no terminal, so nothing is
-    paged, and RouterOS asks no questions.
+  - B(How a command runs.) Each command is one RouterOS script, which runs without a terminal.
+    So RouterOS does not page the output, and does not ask questions.
   - B(What works.) Modules that talk to the router through a persistent connection,
     M(ansible.builtin.wait_for_connection), M(ansible.builtin.ping), C(gather_facts) and
     C(reset_connection) of M(ansible.builtin.meta).

@@ -25,11 +25,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.api.script
     Unsteady,
     plan,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.background import in_background
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records import in_pages
 
 _PAGE = 3  # items of a menu in one script, if the size of its output is limited
 _READINGS = 5  # of a menu whose items change in between
-_BACKGROUND = ':execute script=":delay 2s; {command}"\n'
 GONE = b"!fatal"
 
 
@@ -83,7 +83,7 @@ class ApiRouter:
     def _act(self, guest: Guest, order: Order, command: Command) -> list[Sentence]:
         source = order.source
         if order.goes_down and guest.capabilities.may_run_again_at_boot:
-            source = _BACKGROUND.format(command=source.strip())
+            source = in_background(source.strip())
         run = guest.run_secret if command.secrets else guest.run
         try:
             result = run(source.encode(), self.timeout)

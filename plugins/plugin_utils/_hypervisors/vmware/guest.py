@@ -49,6 +49,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import (
     contents,
+    found,
     import_script,
     removal_script,
 )
@@ -477,10 +478,10 @@ class VmwareGuest(small_files.SmallFiles):
 
         A job that is lost counts as a difference, because only success is evidence.
         """
-        found = f"[/file find name={quote(name)}]"
+        there = f"[{found(name)}]"
         data = local.read(self.capabilities.small_files + 1)
-        is_same = f"([:tonum [/file get {found} size]] = {len(data)}) && ([:tostr {contents(name)}] = {quote(data)})"
-        questions = [f"[:len {found}] = 0", f"[:len {found}] > 0", is_same]
+        is_same = f"([:tonum [/file get {there} size]] = {len(data)}) && ([:tostr {contents(name)}] = {quote(data)})"
+        questions = [f"[:len {there}] = 0", f"[:len {there}] > 0", is_same]
         with self.exchange():
             missing, exists, same = self._succeed(
                 [read_by_exit_code.when(question) for question in questions], small_files.SCRIPT

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """The machine is turned on and off by its hypervisor, once for each order, and only when that can
-be done; a router that does not answer is no obstacle."""
+be done. The router need not answer for it."""
 
 from __future__ import annotations
 
