@@ -209,6 +209,7 @@ from ansible.plugins.loader import cliconf_loader, terminal_loader
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.connection import GuestConnection, arguments_in
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import printed
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.runtime_directory import runtime_directory
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
@@ -300,7 +301,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
             threading.Thread(target=_end_with, args=(int(self._ansible_playbook_pid),), daemon=True).start()
             self._load(direct["network_os"])
         mine = str(self._play_context.remote_addr).rpartition("#")[2]
-        if mine != _digest({**direct, "runtime_directory": self._runtime_directory}):
+        if mine != _digest({**direct, "runtime_directory": runtime_directory()}):
             self._refused = (
                 f"This process of {self.transport} does not serve {direct.get('vm')!r} with these options, so nothing was sent. "
                 "Please report this."

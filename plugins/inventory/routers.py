@@ -245,6 +245,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.before_fork import session_run
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import told
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.runtime_directory import runtime_directory
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import forget_empty_variables
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.inventory import FoundVm
@@ -332,7 +333,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     convert=self._convert,
                     is_template=self.templar.is_template,
                     is_encrypted=_is_encrypted,
-                    runtime_directory=Path(C.ANSIBLE_HOME).expanduser() / "cp",
+                    runtime_directory=runtime_directory(),
                 )
             )
             routers = self._routers(sources, cache)

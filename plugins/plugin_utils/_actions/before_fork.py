@@ -21,7 +21,6 @@ import multiprocessing
 import os
 from pathlib import Path
 
-from ansible import constants as C
 from ansible.plugins.loader import connection_loader
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._bridge import client
@@ -29,6 +28,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport import runs
 
 from .router import TRANSPORT
+from .runtime_directory import runtime_directory
 
 
 @functools.cache
@@ -48,8 +48,7 @@ def preload() -> None:
 def session_run() -> None:
     """Begin the run of this process, at whose end its sessions with hypervisors are ended."""
     # The workers end without the handlers of atexit, so this is called at the end of the run.
-    home = Path(str(C.config.get_config_value("ANSIBLE_HOME"))).expanduser()
-    atexit.register(_end, runs.begin(), home / "cp")
+    atexit.register(_end, runs.begin(), runtime_directory())
 
 
 def _end(run: runs.Run, directory: Path) -> None:

@@ -13,9 +13,7 @@ import json
 import re
 import sys
 import typing as t
-from pathlib import Path
 
-from ansible import constants as C
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.connection import ConnectionBase
 
@@ -28,6 +26,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest i
 
 from .errors import ansible_error, shown
 from .gather import SPEC, Gatherer, setup_facts
+from .runtime_directory import runtime_directory
 
 # Where a module's payload has its arguments, and where Ansible searches for Python.
 _ARGUMENTS = re.compile('"ANSIBLE_MODULE_ARGS": ')
@@ -122,11 +121,7 @@ class GuestConnection(ConnectionBase):
                 f"that delegates it ({self._mistaken_for!r}), so they may name another VM. Nothing was sent. Use a play on the "
                 "router itself."
             )
-        return {**super().get_options(), "runtime_directory": self._runtime_directory}
-
-    @property
-    def _runtime_directory(self) -> Path:
-        return Path(str(C.config.get_config_value("ANSIBLE_HOME"))).expanduser() / "cp"
+        return {**super().get_options(), "runtime_directory": runtime_directory()}
 
     @property
     def script_timeout(self) -> float:

@@ -13,7 +13,6 @@ import hashlib
 import typing as t
 from pathlib import Path
 
-from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
@@ -43,6 +42,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_f
 
 from . import before_fork, errors, versions
 from .router import router_connection
+from .runtime_directory import runtime_directory
 
 before_fork.preload()
 
@@ -181,11 +181,10 @@ class VmAction(HypervisorAction):
 
         A worker of a run that was killed may still be at work. Raises TimedOut.
         """
-        home = Path(str(C.config.get_config_value("ANSIBLE_HOME"))).expanduser()
         lock = f"vm-{hashlib.sha256(vm.encode()).hexdigest()[:20]}.lock"
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(locked(home / "cp" / lock, Deadline(_OTHERS)))
+                held.enter_context(locked(runtime_directory() / lock, Deadline(_OTHERS)))
             except TimeoutError:
                 raise TimedOut(
                     f"Another run on this controller has been working on {vm} for {_OTHERS:g} s. "

@@ -89,7 +89,7 @@ class ApiRouter:
             result = run(source.encode(), self.timeout)
         except OutcomeUnknown:
             if order.goes_down:  # a router that goes down need not answer
-                return [[GONE, b"=message=session terminated: the router goes down"]]
+                return [[GONE, b"session terminated: the router goes down"]]
             raise
         return order.answer(self._output(guest, result, source, command.name))
 

@@ -288,13 +288,6 @@ class Guest(ABC):
         Returns when the request was taken.
         """
 
-    def is_off(self) -> bool:
-        """Whether the machine itself is off, as its hypervisor says.
-
-        Raises the errors of ``power`` and ``Power.is_on``.
-        """
-        return not self.power().is_on()
-
     def power(self) -> Power:
         """The switch of the guest's machine.
 

@@ -141,6 +141,14 @@ def test_the_end_of_the_router_that_a_client_orders_is_told(bridged):
         list(one.connect().path("system", "identity"))
 
 
+def test_a_router_that_goes_down_without_an_answer_ends_the_session_in_plain_words(bridged):
+    one = bridged("chr1", timeout=2.0)
+    api = one.connect()
+    one.agent.switches.mute = ("guest-exec",)
+    with pytest.raises(FatalError, match="^session terminated: the router goes down$"):
+        tuple(api("/system/reboot"))
+
+
 def test_a_router_that_is_away_is_a_trap_with_the_reason(bridged):
     one = bridged("chr1")
     api = one.connect()

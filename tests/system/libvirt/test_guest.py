@@ -397,7 +397,7 @@ def test_power_reboots_and_shuts_down(libvirtd, playbook):
     ]
     asleep = router(libvirtd.uri, "cycle")
     libvirtd.virsh("suspend", "cycle")
-    assert not asleep.is_off()
+    assert asleep.power().is_on()
     libvirtd.virsh("resume", "cycle")
     run = playbook(
         tasks, {"cycle": {"chr_backend": "libvirt", "chr_libvirt_uri": libvirtd.uri, "chr_connect_timeout": 30}}
@@ -405,4 +405,4 @@ def test_power_reboots_and_shuts_down(libvirtd, playbook):
     assert run.rc == 0, run.output
     assert libvirtd.virsh("domstate", "cycle").strip() == "shut off"
     libvirtd.virsh("undefine", "cycle")
-    assert asleep.is_off()
+    assert not asleep.power().is_on()

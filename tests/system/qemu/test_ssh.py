@@ -77,14 +77,14 @@ def test_whether_qemu_has_ended_is_seen_behind_ssh_and_trouble_of_ssh_is_not_tak
     tcp = LabRouter(Router(identity="tcp"), "tcp:127.0.0.1:0").start()
     routers = [lab("chr1"), tcp]
     guests = [through(router.address) for router in routers]
-    assert [guest.is_off() for guest in guests] == [False, False]
+    assert [guest.power().is_on() for guest in guests] == [True, True]
     for router in routers:
         router.stop()
-    assert [guest.is_off() for guest in guests] == [True, True]
+    assert [guest.power().is_on() for guest in guests] == [False, False]
     sshd.stop()
     for guest in guests:
         with pytest.raises(Unreachable):
-            guest.is_off()
+            guest.power().is_on()
 
 
 def test_a_connection_that_died_is_made_again(lab, through, sshd):

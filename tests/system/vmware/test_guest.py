@@ -494,8 +494,8 @@ def test_a_vm_whose_tools_have_stopped_is_not_off_while_vmware_says_that_it_runs
     seen = []
     for change in ({"guest__toolsRunningStatus": "guestToolsNotRunning"}, {"runtime__powerState": "poweredOff"}):
         vc.change("chr1", **change)
-        seen.append(one.is_off())
-    assert seen == [False, True]
+        seen.append(one.power().is_on())
+    assert seen == [True, False]
 
 
 def test_a_router_that_still_boots_is_waited_for(vcenter, playbook):

@@ -841,10 +841,10 @@ def test_xens_own_request_reboots_and_shuts_down_and_is_withdrawn_where_nobody_t
     one.shutdown("reboot")
     until(lambda: chr1.boots == 2)
     one.ping()
-    assert not one.is_off()
+    assert one.power().is_on()
     one.shutdown("powerdown")
     until(lambda: chr1.domid is None)
-    assert one.is_off()
+    assert not one.power().is_on()
     monkeypatch.setattr(guest_module, "_QUESTION", 0.3)
     deaf = domain("deaf", control_shutdown=False)
     with pytest.raises(NotPossible, match="no notice of Xen's request to poweroff"):

@@ -682,7 +682,7 @@ def test_a_vm_without_tools_is_not_there_and_is_not_restarted(pool, guest):
     vm = pool.vm("chr1", started=True, control_shutdown=False, boot_seconds=30.0)
     with pytest.raises(Unreachable, match="they have reported nothing.*it reports every 30 s"):
         guest("chr1").ping(0.3)
-    assert not guest("chr1").is_off()
+    assert guest("chr1").power().is_on()
     with pytest.raises(NotPossible, match="does not allow a clean reboot"):
         guest("chr1", exec_mode="reboot").run(NAME.encode(), 5)
     with pytest.raises(NotPossible, match="VM_LACKS_FEATURE"):

@@ -142,15 +142,15 @@ def test_a_silent_agent_is_not_an_end_of_qemu(router):
     with pytest.raises(TimedOut, match="still runs"):
         shut_down(guest, 2)
     router.stop()
-    assert guest.is_off()
+    assert not guest.power().is_on()
 
 
 def test_a_socket_that_leads_nowhere_says_nothing_of_the_machine():
     nowhere = open_guest(options_for("qemu", "chr1", 0.3, "auto", socket="tcp://nobody.invalid:9"))
     with pytest.raises(Unreachable, match="was not seen: cannot resolve"):
-        nowhere.is_off()
+        nowhere.power().is_on()
     refused = open_guest(options_for("qemu", "chr1", 0.3, "auto", socket="tcp://127.0.0.1:9"))
-    assert refused.is_off()
+    assert not refused.power().is_on()
 
 
 def test_a_backend_that_cannot_see_the_machine_says_so_before_anything_is_done(router):
