@@ -20,7 +20,8 @@ description:
   - B(Options of some backends.) Each option says for which backends it is. The notes describe one
     backend after the other, with its options, its ways to hand over a script (O(exec_mode)), and
     its limits.
-  - B(What works.) M(ansible.builtin.raw) runs its text as a RouterOS script.
+  - B(What works.) M(ansible.builtin.raw) runs its text as a RouterOS script. With C(no_log), it is
+    handed over like one of M(outofband.chr.script) with C(no_log).
     M(ansible.builtin.wait_for_connection), M(ansible.builtin.ping) and C(reset_connection) of
     M(ansible.builtin.meta) work. The modules of this collection do everything else.
   - B(What does not work.) Modules that need Python or a shell on the target fail at once with a
@@ -129,6 +130,7 @@ xen_domains:
 
 import contextlib
 import re
+import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleError
@@ -138,6 +140,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.connection 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import ansible_error, printed
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, ScriptTimedOut
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import known_encoding
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import bounded, left_out
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.source import script
 
@@ -179,10 +182,10 @@ class Connection(GuestConnection):
                 "fetch, facts, guest_info, power or ansible.builtin.raw."
             )
         source = self._call(lambda _guest: script(to_bytes(cmd, errors="surrogate_or_strict")))
-        result = self._call(lambda guest: guest.run(source, self.script_timeout))
+        result = self._call(lambda guest: self.run_script(guest, source))
         if result.rc is None:
             error = ScriptTimedOut(self.guest.failure(result, self.script_timeout))
-            raise ansible_error(error, no_log=bool(self._play_context.no_log))
+            raise ansible_error(error, no_log=self.no_log)
         output, cut = bounded(result.output, known_encoding(self.get_option("encoding")))
         note = left_out(self.guest.vm, len(result.output)).encode() if cut else b""
         return result.rc, to_bytes(printed(output), errors="surrogate_or_strict"), note
@@ -190,7 +193,11 @@ class Connection(GuestConnection):
     def put_file(self, in_path: str, out_path: str) -> None:
         super().put_file(in_path, out_path)
         with Path(in_path).open("rb") as source:
-            self._call(lambda guest: guest.require_routeros() or guest.put(source, out_path))
+            self._call(lambda guest: self._put(guest, source, out_path))
+
+    def _put(self, guest: Guest, source: t.BinaryIO, name: str) -> None:
+        guest.require_routeros()
+        (guest.put_secret if self.no_log else guest.put)(source, name)
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         super().fetch_file(in_path, out_path)

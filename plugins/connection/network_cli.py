@@ -462,7 +462,7 @@ class Connection(GuestConnection, NetworkConnectionBase):
             guest.start(source)
             return ""
         started = time.monotonic()
-        result = guest.run(source, self.script_timeout)
+        result = self.run_script(guest, source)
         self._log(
             f"{guest.vm}: a command of {len(source)} bytes ended with {result.rc} after {time.monotonic() - started:.1f} s and "
             f"printed {len(result.output)} bytes."

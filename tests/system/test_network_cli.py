@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.peers import collections
+from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 
 from .conftest import Playbook, cache
 
@@ -518,3 +520,14 @@ def test_no_log_has_a_secret_whatever_is_logged(cli, lab, monkeypatch):
         assert secret not in text
         assert "jsonrpc" not in text
         assert "WILL NOT redact" not in text
+
+
+def test_a_command_under_no_log_is_not_put_into_a_file_of_the_router(cli, short_path):
+    with LabProxmox(short_path) as pve:
+        vm = pve.add(100, "chr1", path_mode="works", accepts_path_with_arg=True, write_modes=("w", "wb"))
+        tasks = [command("shown", ":put 1"), command("hidden", ':put "s3cr3t"', no_log=True)]
+        run = cli(tasks, {"chr1": {**CLI, **pve.variables()}}, "-vvvvv")
+        assert run.of("shown")["status"] == "ok", run.output
+        assert run.of("hidden")["status"] == "failed"
+        assert "would put a secret (no_log) into a file of the router" in run.output
+        assert all("s3cr3t" not in json.dumps(sent) for sent in vm.wire)

@@ -23,6 +23,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import known_encoding
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import ScriptResult
 
 from .errors import ansible_error, shown
 from .gather import SPEC, Gatherer, setup_facts
@@ -142,14 +143,26 @@ class GuestConnection(ConnectionBase):
         try:
             return function(self.guest)
         except Exception as error:  # the text is complete, but Ansible would add the causes
-            raise ansible_error(error, no_log=bool(self._play_context.no_log)) from None
+            raise ansible_error(error, no_log=self.no_log) from None
+
+    def run_script(self, guest: Guest, source: bytes) -> ScriptResult:
+        """Run *source* within the script's timeout; under no_log, as a script with a secret.
+
+        Raises the errors of ``Guest.run_secret``.
+        """
+        return (guest.run_secret if self.no_log else guest.run)(source, self.script_timeout)
+
+    @property
+    def no_log(self) -> bool:
+        """Whether the task has no_log."""
+        return bool(self._play_context.no_log)
 
     def _answered(self, payload: bytes) -> bytes | None:
         """Return the output of a module that Ansible itself runs, or None for other modules."""
         answer = self._answer(arguments_in(payload))
         if answer is None:
             return None
-        return json.dumps(shown({**answer, "changed": False}, no_log=bool(self._play_context.no_log))).encode()
+        return json.dumps(shown({**answer, "changed": False}, no_log=self.no_log)).encode()
 
     def _answer(self, arguments: dict[str, t.Any]) -> dict[str, t.Any] | None:
         collection, _unused, module = str(arguments.get("_ansible_module_name", "")).rpartition(".")

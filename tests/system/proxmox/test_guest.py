@@ -192,10 +192,11 @@ def test_a_wrong_password_is_sent_once_for_all_hosts(cluster, playbook):
     assert "wr0ng-secret" not in run.output
 
 
-def test_a_script_under_no_log_is_not_put_into_a_file_of_the_router(cluster, playbook):
+@pytest.mark.parametrize("task", [{"outofband.chr.script": {"source": ':put "s3cr3t"'}}, {"raw": ':put "s3cr3t"'}])
+def test_a_script_under_no_log_is_not_put_into_a_file_of_the_router(cluster, playbook, task):
     pve = cluster()
     vm = pve.add(100, "chr1", path_mode="works", accepts_path_with_arg=True, write_modes=("w", "wb"))
-    task = {"name": "go", "outofband.chr.script": {"source": ':put "s3cr3t"'}, "no_log": True}
+    task = {"name": "go", **task, "no_log": True}
     run = playbook([task], {"chr1": access(pve)}, "-vvvvv")
     assert run.rc == 2
     assert "would put a secret (no_log) into a file of the router" in run.output

@@ -381,7 +381,10 @@ def test_a_file_that_the_router_refuses_is_told_and_nothing_is_left(vcenter, vmw
         TransferFailed, match="did not write the file 'x.txt': .*on 'chr1': full. It needs.*7.9 or later"
     ):
         one.put(io.BytesIO(b"x"), "x.txt")
-    with pytest.raises(TransferFailed, match="'x.txt': VMware does not tell why its script failed. It needs"):
+    with pytest.raises(
+        TransferFailed,
+        match="'x.txt': The script failed on 'chr1'. VMware does not tell why, and its output was removed",
+    ):
         one.put_secret(io.BytesIO(b"x"), "x.txt")
     assert router.files == {}
 

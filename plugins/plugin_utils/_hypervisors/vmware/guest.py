@@ -111,7 +111,9 @@ class VmwareGuest(small_files.SmallFiles):
         self._readers = 0
         """How many contexts of ``exchange`` are open."""
         self._probes: list[str] = []
-        """The ids of jobs that only read and may have left a file on the router."""
+        """The jobs whose files are to be removed."""
+        self._hidden: set[str] = set()
+        """The jobs that had a secret and failed."""
         self._asked: tuple[str, datetime, float] | None = None  # the requested operation, the server's time, our time
 
     @property
@@ -251,6 +253,20 @@ class VmwareGuest(small_files.SmallFiles):
         check_source(source, self.capabilities)
         return self._start_text(_as_xml(source))
 
+    def run_secret(self, source: bytes, timeout: float) -> ScriptResult:
+        """Run a *source* with a secret, and remove the file with its output if it failed.
+
+        A job that has not ended may still leave one.
+        """
+        check_source(source, self.capabilities)
+        with self.exchange():
+            result = self.wait(self._start_probe(_as_xml(source)), timeout)
+            if result.rc == 0:
+                self._probes.remove(result.job)
+            else:
+                self._hidden.add(result.job)
+        return result
+
     def start_file(self, name: str) -> Job:
         if not name.strip() or _NOT_XML.search(name):
             raise InvalidInput(f"guest_file {name!r} is not a valid file name.")
@@ -377,6 +393,8 @@ class VmwareGuest(small_files.SmallFiles):
                 f"The router stopped the script on {self.vm!r} at its own limit of 120 s, and keeps no output of it. Split "
                 "the script, or let it start a script of the router with /system script run from a scheduler."
             )
+        if result.job in self._hidden - {*self._probes}:
+            return f"The script failed on {self.vm!r}. VMware does not tell why, and its output was removed from the router."
         return (
             f"The script failed on {self.vm!r}. VMware does not tell why. RouterOS writes the reason to the file "
             f"'{_job_files(result.job)[0]}' on the router (the blank is part of the name in the vendor's manual). "
@@ -464,14 +482,11 @@ class VmwareGuest(small_files.SmallFiles):
 
     def write_by(self, script: bytes, *, secret: bool) -> None:
         with self.exchange():
-            job = self._start_probe(_as_xml(script))
-            result = self._collect([job], small_files.SCRIPT)[0]
-            if result.rc != 0:
-                said = result if secret else self.with_error_text(result)
-                kind = ScriptTimedOut if result.timed_out else ScriptFailed
-                why = "VMware does not tell why its script failed."  # its file is removed, so it is not named
-                raise kind(self.failure(said, small_files.SCRIPT) if result.rc != -1 or said.output else why)
-            self._probes.remove(job.id)
+            result = self.run_secret(script, small_files.SCRIPT)
+            if not secret:
+                result = self.with_error_text(result)
+        if result.rc != 0:
+            raise (ScriptTimedOut if result.timed_out else ScriptFailed)(self.failure(result, small_files.SCRIPT))
 
     def compare(self, name: str, local: t.BinaryIO, limit: TransferLimit | None = None) -> bool | None:
         """Compare on the router, as its files cannot be read.
