@@ -14,10 +14,17 @@ notes:
     fails removes what it created. If it was killed, the next run finds what is left by the mark,
     removes it and starts again.
   - A VM of that name without this mark was not created by this collection. It is never changed,
-    started or removed, and the task fails.
-  - An existing VM of this collection is not changed, even if O(image), O(cpus), O(memory) or
-    O(nics) differ, because a router changes its disk by itself. Only O(running) has an effect on
-    it. Use the collections of the platform for later changes of the hardware.
+    started or removed, and the task fails, unless O(adopt=true) takes it over.
+  - An existing VM is compared with what the task asks for. Each difference is in the result
+    (C(differences)) and in a warning, and O(reconcile=true) removes it. The O(image) is compared,
+    too, but the disk of an existing VM is never changed, because a router changes its disk by
+    itself.
+  - What the task does not set is not compared, so that a VM which was tuned by hand stays as it is.
+    This holds for O(cpus), O(memory), O(nics), and each key of a card. If a card has
+    O(nics[].network) and no O(nics[].vlan), it is asked for without a VLAN tag. If O(memory) is not
+    set, only less than the formula requires is a difference. The channel of the guest agent, and
+    that the VM boots from its disk, are always compared. What the platform does not tell is not
+    compared.
 options:
   name:
     description:
@@ -35,6 +42,40 @@ options:
       - Whether a VM that is present is switched on. A running one is never switched off.
     type: bool
     default: true
+  reconcile:
+    description:
+      - Whether to change an existing VM to what the task asks for, as far as the platform lets it
+        be changed. It is changed while it is off. One that runs is only changed with
+        O(restart=true).
+      - A network card beyond those in O(nics) is removed, and a card that is missing is added.
+      - In check mode, and with C(--diff), the changes are shown and not made.
+    type: bool
+    default: false
+  restart:
+    description:
+      - Whether O(reconcile=true) may turn a running VM off, as if its power was cut, and on again
+        after the change. It is turned on again also if the change fails.
+    type: bool
+    default: false
+  adopt:
+    description:
+      - Whether to take over a VM of that name which this collection did not create, or which was
+        renamed. It gets the mark of this collection, beside the notes that it has, and is from then
+        on started, changed and removed like any other. The result (C(found)) shows what it is. In
+        check mode it is shown and not marked.
+      - Whether there is RouterOS on its disk is not checked. Look at C(found) in check mode first.
+    type: bool
+    default: false
+  confirm_licensed:
+    description:
+      - With O(state=absent), whether a router with a paid license or a trial may be removed. The
+        key stays in the MikroTik account, and the warning says how it is transferred. A router does
+        not show whether its license is paid or a trial, so a trial counts as paid.
+      - The license is read through the guest agent. Where it cannot be read, for example because
+        the VM is off or the platform has no agent, there is a warning with the reason, and the VM
+        is removed.
+    type: bool
+    default: false
   image:
     description:
       - The disk image on the controller, as M(outofband.chr.image) prepares it. It is required with

@@ -128,8 +128,76 @@ state:
   type: str
   sample: running
 image:
-  description: The SHA-256 of the image that the VM was made of. Null with O(state=absent).
+  description: The SHA-256 of the image that the VM was made of. Null with O(state=absent), and for a
+    VM that was adopted.
   returned: success
   type: str
   sample: 0a749228b06ac7c2eced5fa07041d1d305ec3b907826e5081a4c793eb11661d1
+found:
+  description: What an existing VM had before this task. Null if none existed, or if that could not
+    be read. What the platform does not tell is null.
+  returned: success and O(state=present)
+  type: dict
+  contains:
+    state:
+      description: Its state, C(running) or C(stopped).
+      type: str
+    cpus:
+      description: The number of CPUs.
+      type: int
+    memory:
+      description: The memory in MiB.
+      type: int
+    nics:
+      description: The network cards, each with C(model), C(mac), C(network) and C(vlan). The VLAN 0
+        stands for a card without a tag.
+      type: list
+      elements: dict
+    agent:
+      description: Whether it had the channel of the guest agent.
+      type: bool
+    boot:
+      description: What it booted from first, C(disk) or something else.
+      type: str
+  sample: {state: running, cpus: 1, memory: 256, nics: [], agent: true, boot: disk}
+differences:
+  description: What an existing VM had in another way than the task asks for.
+  returned: success and O(state=present)
+  type: list
+  elements: dict
+  contains:
+    what:
+      description: C(cpus), C(memory), C(agent), C(boot), C(image), C(nics) for the number of cards,
+        or C(model), C(mac), C(network) or C(vlan) of a card.
+      type: str
+    interface:
+      description: The card, by RouterOS's name. Null if it is not about one card.
+      type: str
+    is:
+      description: What it was.
+      type: raw
+    asked:
+      description: What the task asks for.
+      type: raw
+    reconciled:
+      description: Whether it was changed, or would be without check mode.
+      type: bool
+  sample: [{what: cpus, interface: null, is: 1, asked: 2, reconciled: false}]
+adopted:
+  description: Whether the VM was taken over, see O(adopt).
+  returned: success and O(state=present)
+  type: bool
+  sample: false
+license:
+  description: The license of the router that is removed. Null if it could not be read.
+  returned: O(state=absent) and the VM was complete
+  type: dict
+  contains:
+    level:
+      description: Its level.
+      type: str
+    system_id:
+      description: Its system id, by which the account knows it. Null for a free license.
+      type: str
+  sample: {level: p1, system_id: 6lR1ZP/utuJ}
 """

@@ -160,13 +160,21 @@ def differing(task: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def assert_told_to_differ(run: Run, same: str) -> None:
-    """Only the task of ``differing`` warns of differences, names them and changes nothing."""
-    assert "other settings" not in str(run.of(same)["result"].get("warnings"))
+    """Only the task of ``differing`` has differences and warns of each, and it changes nothing."""
+    assert run.of(same)["result"]["differences"] == []
     result = run.of("differs")["result"]
     assert not result["changed"]
-    (said,) = [one for one in result["warnings"] if "other settings" in one]
-    for part in ("cpus [0-9]+ instead of 3", "memory [0-9]+ MiB instead of 2048", "[0-9] network cards? instead of 4"):
-        assert re.search(part, said), said
+    assert [(one["what"], one["asked"], one["reconciled"]) for one in result["differences"]] == [
+        ("cpus", 3, False),
+        ("memory", 2048, False),
+        ("nics", 4, False),
+    ]
+    cpus, memory, cards = [one for one in result["warnings"] if "instead of" in one]
+    assert re.search(r"cpus [0-9]+ instead of 3\.", cpus)
+    assert re.search(r"memory [0-9]+ MiB instead of 2048 MiB\.", memory)
+    assert re.search(r"number of network cards [0-9] instead of 4\.", cards)
+    assert result["found"]["state"] == run.of(same)["result"]["state"]
+    assert not result["adopted"]
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ PRIVATE to the collection: may change in any release.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import hashlib
 import typing as t
 from pathlib import Path
@@ -17,13 +19,25 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    ChrError,
     InvalidInput,
     TimedOut,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import HypervisorOptions, SshOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS, from_options, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
+    DISK,
+    UNTAGGED,
+    Card,
+    Hardware,
+    shown,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     AnyPlatform,
+    Found,
     Nic,
+    Outcome,
     VmSettings,
     VmSpec,
     ensure_absent,
@@ -41,6 +55,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.requiremen
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_file import locked
 
 from . import before_fork, errors, versions
+from .removal import PATIENCE, Held
 from .router import router_connection
 from .runtime_directory import runtime_directory
 
@@ -52,6 +67,10 @@ COMMON: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "running": {"type": "bool", "default": True},
+    "adopt": {"type": "bool", "default": False},
+    "reconcile": {"type": "bool", "default": False},
+    "restart": {"type": "bool", "default": False},
+    "confirm_licensed": {"type": "bool", "default": False},
     "image": {"type": "path"},
     "routeros": {"type": "str"},
     "cpus": {"type": "int", "default": 1},
@@ -105,10 +124,14 @@ class HypervisorAction(ActionBase):
 
         Raises ChrError, AnsibleError.
         """
+        return self.OPTIONS.from_options(self._connection_values())
+
+    def _connection_values(self) -> dict[str, t.Any]:
         connection = router_connection(
             self, "takes the hypervisor's address and login from the options of the connection {transport}"
         )
-        return self.OPTIONS.from_options(connection.option_values())
+        values: dict[str, t.Any] = connection.option_values()
+        return values
 
     def say(self, line: str) -> None:
         """Show a line while the task runs."""
@@ -155,13 +178,18 @@ class VmAction(HypervisorAction):
         try:
             with self._alone(f"{platform.title} {name}"):
                 if arguments["state"] == "absent":
-                    outcome = ensure_absent(platform, check_mode=check_mode)
+                    look = functools.partial(self._check_license, platform, result, arguments["confirm_licensed"])
+                    outcome = ensure_absent(platform, check_mode=check_mode, before_removal=look)
                 else:
-                    outcome = ensure_present(platform, running=arguments["running"], check_mode=check_mode)
+                    allowed = Allowed(arguments["adopt"], arguments["reconcile"], arguments["restart"])
+                    outcome = ensure_present(
+                        platform, running=arguments["running"], check_mode=check_mode, allowed=allowed
+                    )
+                    result |= _compared(outcome)
         finally:
-            result["changed"] = platform.created
-        if platform.warnings:
-            result["warnings"] = [*result.get("warnings", []), *platform.warnings]
+            result["changed"] = platform.created or platform.touched
+            if platform.warnings:
+                result["warnings"] = [*result.get("warnings", []), *platform.warnings]
         result |= {
             "changed": outcome.changed,
             "name": name,
@@ -171,9 +199,28 @@ class VmAction(HypervisorAction):
             **platform.extra(outcome),
         }
         if self._task.diff and outcome.changed:
-            result["diff"] = {"before": f"{name}: {outcome.before}\n", "after": f"{name}: {outcome.after}\n"}
+            result["diff"] = _diff(name, outcome)
         if outcome.after == "running" and not check_mode:
             platform.settle()
+
+    def _check_license(self, platform: AnyPlatform, result: dict[str, t.Any], confirmed: bool, found: Found) -> None:
+        """Warn of the license of *found*. Raises NotPossible if it must be confirmed."""
+        held = self._license(platform, found)
+        result["license"] = {"level": held.level, "system_id": held.system_id} if held.level else None
+        if warning := held.check(f"{platform.spec.name!r} ({found.id}) at {platform.title}", confirmed=confirmed):
+            platform.warnings.append(warning)
+
+    def _license(self, platform: AnyPlatform, found: Found) -> Held:
+        if self.HYPERVISOR not in BACKENDS:
+            return Held(why_not=f"No guest agent of a CHR is known for {HYPERVISORS[self.HYPERVISOR].title}.")
+        if not found.running:
+            return Held(why_not="The VM is off.")
+        try:
+            values = self._connection_values() | platform.guest_options(found) | {"backend": self.HYPERVISOR}
+            values["connect_timeout"] = min(PATIENCE, float(values["connect_timeout"]))
+            return Held.by(open_guest(from_options(values)))
+        except ChrError as error:
+            return Held(why_not=str(error))
 
     @contextlib.contextmanager
     def _alone(self, vm: str) -> t.Iterator[None]:
@@ -223,4 +270,69 @@ class VmAction(HypervisorAction):
             if found.warnings:
                 result["warnings"] = [f"{name}: {text}" for text in found.warnings]
         memory = memory_required(cpus, len(nics), base or 0) if memory is None else memory
-        return VmSpec(name=name, cpus=cpus, memory=memory, nics=nics, image=image)
+        return VmSpec(name=name, cpus=cpus, memory=memory, nics=nics, image=image, asked=self._asked(arguments, nics))
+
+    def _asked(self, arguments: dict[str, t.Any], nics: tuple[Nic, ...]) -> Hardware:
+        """What the task asks for by its own options, and what every CHR needs.
+
+        The network and the VLAN of a card belong together: they say where it is connected.
+        """
+        given = {name for name in ("cpus", "memory", "nics") if self._task.args.get(name) is not None}
+        cards = tuple(
+            Card(one["model"], nic.mac, one["network"], UNTAGGED if one["network"] and nic.vlan is None else nic.vlan)
+            for one, nic in zip(arguments["nics"], nics, strict=True)
+        )
+        return Hardware(
+            cpus=arguments["cpus"] if "cpus" in given else None,
+            memory=arguments["memory"] if "memory" in given else None,
+            nics=cards if "nics" in given else None,
+            agent=True,
+            boot=DISK,
+        )
+
+
+def _compared(outcome: Outcome) -> dict[str, t.Any]:
+    """What an existing VM has, and the differences, as values for the result."""
+    found = None if outcome.hardware is None else {"state": outcome.before, **dataclasses.asdict(outcome.hardware)}
+    if found and found["nics"] is not None:
+        found["nics"] = list(found["nics"])
+    return {
+        "found": found,
+        "adopted": outcome.adopted,
+        "differences": [
+            {
+                "what": one.what,
+                "interface": one.interface,
+                "is": one.found,
+                "asked": one.asked,
+                "reconciled": one in outcome.reconciled,
+            }
+            for one in outcome.differences
+        ],
+    }
+
+
+def _diff(name: str, outcome: Outcome) -> dict[str, str]:
+    before, after = [f"{name}: {outcome.before}"], [f"{name}: {outcome.after}"]
+    if outcome.adopted:
+        before.append("adopted: no")
+        after.append("adopted: yes")
+        about = [line for line in _lines(outcome.hardware) if line]
+        before += about
+        after += about
+    for one in outcome.reconciled:
+        before.append(f"{one.label}: {shown(one.what, one.found)}")
+        after.append(f"{one.label}: {shown(one.what, one.asked)}")
+    return {"before": "\n".join([*before, ""]), "after": "\n".join([*after, ""])}
+
+
+def _lines(hardware: Hardware | None) -> t.Iterator[str]:
+    """The hardware of a VM for people."""
+    if hardware is None:
+        return
+    for name in ("cpus", "memory", "agent", "boot"):
+        if (value := getattr(hardware, name)) is not None:
+            yield f"{name}: {shown(name, value)}"
+    for number, card in enumerate(hardware.nics or (), start=1):
+        about = [f"{key} {shown(key, value)}" for key, value in dataclasses.asdict(card).items() if value is not None]
+        yield f"ether{number}: {', '.join(about)}"

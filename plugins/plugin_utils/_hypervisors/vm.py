@@ -21,12 +21,18 @@ import typing as t
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
 
+from .hardware import Difference, Hardware, differences
+
+UNKNOWN = "unknown"
+"""The image in the mark of a VM that was adopted."""
 _MARK = re.compile(
-    r"outofband\.chr: image ([0-9a-f]{64}) (importing|imported) for ([0-9a-f]{16})(?: in run ([0-9a-f]{8}))?"
+    rf"outofband\.chr: image ([0-9a-f]{{64}}|{UNKNOWN}) (importing|imported) for ([0-9a-f]{{16}})(?: in run ([0-9a-f]{{8}}))?"
 )
+
+_ADOPT = "If it is the router, state: present with adopt: true takes it over as it is."
 
 Say = t.Callable[[str], None]
 """Shows a line to the user while something takes long."""
@@ -40,7 +46,7 @@ class Mark:
     """
 
     image: str
-    """The sha256 of the image file that the VM was made from, in hex."""
+    """The sha256 of the image file that the VM was made from, in hex. UNKNOWN if it was adopted."""
     complete: bool
     owner: str
     """A hash of the VM's name and of the image."""
@@ -65,6 +71,12 @@ class Mark:
         """Find the mark in *notes*. None means that the VM with these notes is somebody else's."""
         found = _MARK.search(notes or "")
         return cls(found[1], found[2] == "imported", found[3], found[4] or "") if found else None
+
+    def put_into(self, notes: str | None) -> str:
+        """Return *notes* with this mark in place of the one that they have, or at their end."""
+        if _MARK.search(notes or ""):
+            return _MARK.sub(str(self), notes or "", count=1)
+        return f"{notes.rstrip()}\n\n{self}" if notes and notes.strip() else str(self)
 
 
 def _owner(name: str, image: str) -> str:
@@ -108,6 +120,8 @@ class VmSpec:
     nics: tuple[Nic, ...]
     image: Image | None
     """The image to import. None if the VM is only to be removed."""
+    asked: Hardware = Hardware()
+    """What the task asks of a VM that exists already."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +149,20 @@ class Found:
 
     @property
     def image(self) -> str | None:
-        """The sha256 of the image that it was made from, in hex."""
-        return self.mark.image if self.mark else None
+        """The sha256 of the image that it was made from, in hex. None if that is not known."""
+        return self.mark.image if self.mark and self.mark.image != UNKNOWN else None
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a task allows with a VM that exists already."""
+
+    adopt: bool = False
+    """Mark a VM that this collection did not make."""
+    reconcile: bool = False
+    """Change its hardware to what is asked for."""
+    restart: bool = False
+    """Turn it off for that, and on again."""
 
 
 @dataclass(frozen=True)
@@ -148,53 +174,18 @@ class Outcome:
     after: str
     id: str | None
     image: str | None
-    """The sha256 of the image that the VM was made from, in hex."""
+    """The sha256 of the image that the VM was made from, in hex. None if that is not known."""
+    adopted: bool = False
+    hardware: Hardware | None = None
+    """What a VM had that existed before. None if none existed, or if that could not be read."""
+    differences: tuple[Difference, ...] = ()
+    """What it had in another way than the task asks for."""
+    reconciled: tuple[Difference, ...] = ()
+    """Those of the differences that were changed."""
 
     @property
     def changed(self) -> bool:
-        return self.before != self.after
-
-
-@dataclass(frozen=True)
-class Card:
-    """A network card of an existing VM. What the platform does not tell is None."""
-
-    model: str | None = None
-    mac: str | None = None
-    network: str | None = None
-    """As in ``Nic``, if the platform tells it in that form."""
-    vlan: int | None = None
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What an existing VM has. What the platform does not tell is None."""
-
-    cpus: int | None = None
-    memory: int | None = None
-    """In MiB."""
-    nics: tuple[Card, ...] | None = None
-
-    def differences(self, spec: VmSpec) -> list[str]:
-        """Say what is different from *spec*, as far as that asks for it."""
-        found = [
-            f"{name} {there}{unit} instead of {wanted}{unit}"
-            for name, there, wanted, unit in (
-                ("cpus", self.cpus, spec.cpus, ""),
-                ("memory", self.memory, spec.memory, " MiB"),
-            )
-            if there not in (None, wanted)
-        ]
-        if self.nics is None:
-            return found
-        if len(self.nics) != len(spec.nics):
-            found.append(f"{len(self.nics)} network cards instead of {len(spec.nics)}")
-        for number, (card, nic) in enumerate(zip(self.nics, spec.nics, strict=False), start=1):
-            for name in ("model", "mac", "network", "vlan"):
-                there, wanted = getattr(card, name), getattr(nic, name)
-                if there is not None and wanted is not None and str(there).lower() != str(wanted).lower():
-                    found.append(f"{name} {there} of ether{number} instead of {wanted}")
-        return found
+        return self.before != self.after or self.adopted or bool(self.reconciled)
 
 
 class NameTaken(ChrError):
@@ -214,6 +205,8 @@ class Platform(ABC, t.Generic[OptionsT, SettingsT]):
 
     title: str
     """The platform and where it is, for messages: ``Proxmox VE at pve1:8006``."""
+    changeable: t.ClassVar[frozenset[str]] = frozenset()
+    """What ``change`` can change, as in ``Difference.what``."""
 
     def __init__(self, spec: VmSpec, options: OptionsT, settings: SettingsT, say: Say) -> None:
         """Check the arguments without asking the hypervisor anything. Raises ChrError.
@@ -226,6 +219,8 @@ class Platform(ABC, t.Generic[OptionsT, SettingsT]):
         """What names this run in the mark of a VM that is not complete."""
         self.created = False
         """Whether the VM was created, also if a later step failed."""
+        self.touched = False
+        """Whether a VM that existed was changed or marked, also if a later step failed."""
         self.warnings: list[str] = []
         """Warnings for the operator, although nothing fails. ``check`` may add to them."""
         self._options, self._settings, self._say = options, settings, say
@@ -276,8 +271,41 @@ class Platform(ABC, t.Generic[OptionsT, SettingsT]):
         """Switch *found* on. Returns when it is on."""
 
     def hardware(self, found: Found) -> Hardware:
-        """Return what *found*, a complete VM of this collection, has. Changes nothing."""
+        """Return what *found*, a complete VM, has. If it runs, this is what it runs with.
+
+        Changes nothing.
+        """
         return Hardware()
+
+    def asked(self) -> Hardware:
+        """What the task asks for, in the form in which ``hardware`` tells it."""
+        return self.spec.asked
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        """Check that *wanted* can be changed on *found*. Changes nothing. Raises ChrError."""
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        """Change *wanted*, all of which are ``changeable``, on *found*, which is off."""
+        raise NotImplementedError
+
+    def stop(self, found: Found) -> None:
+        """Turn *found*, which runs, off as if its power was cut. Returns when it is off."""
+        raise NotImplementedError
+
+    def check_adopt(self, found: Found) -> None:
+        """Check that *found* can be adopted. Changes nothing. Raises ChrError."""
+        raise NotPossible(
+            f"{self.title} has {self.spec.name!r} ({found.id}), which this collection did not import, and adopt is not possible "
+            "there. It was not touched."
+        )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        """Put *mark* on *found*, beside the notes that it has."""
+        raise NotImplementedError
+
+    def guest_options(self, found: Found) -> dict[str, t.Any]:
+        """The options of the connection that name *found*, for its guest agent."""
+        return {"vm": found.id}
 
     def settle(self) -> None:  # noqa: B027 - most platforms wait for nothing
         """Wait for the state that the task wants of a running VM. Not called in check mode."""
@@ -290,14 +318,17 @@ class Platform(ABC, t.Generic[OptionsT, SettingsT]):
 AnyPlatform = Platform[t.Any, t.Any]
 
 
-def ensure_present(platform: AnyPlatform, *, running: bool, check_mode: bool) -> Outcome:
+def ensure_present(platform: AnyPlatform, *, running: bool, check_mode: bool, allowed: Allowed = Allowed()) -> Outcome:
     """Create the VM from the image if it does not exist, and start it if *running* says so.
 
-    A VM that this collection made before is not changed otherwise; a warning says what is different
-    from the settings that are wanted. Raises NameTaken and the errors of the platform. After an
-    error nothing is left behind, or the text says what is.
+    A VM that exists is compared with what the task asks for. What is done about a difference, or
+    about a VM that this collection did not make, is what is *allowed*. There is a warning for each
+    difference that remains. Raises NameTaken and the errors of the platform. After an error nothing
+    is left behind, or the text says what is.
     """
-    found = _ours(platform, platform.find())
+    there = platform.find()
+    found, adopted = _adopted(platform, there, check_mode) if allowed.adopt else (there, False)
+    found = _ours(platform, found)
     before = _state(found)
     image = platform.image
     if found is None or before == "unfinished":
@@ -308,40 +339,136 @@ def ensure_present(platform: AnyPlatform, *, running: bool, check_mode: bool) ->
             platform.remove(found)
         found = _create(platform)
         platform.created = True
+        outcome = Outcome(before, _state(found), found.id, found.image)
     else:
-        _compare(platform, found)
+        hardware, different = _compare(platform, found)
+        reconciled = _reconcile(platform, found, different, allowed, check_mode=check_mode)
+        _warn(platform, found, [one for one in different if one not in reconciled], allowed)
+        outcome = Outcome(before, before, found.id, found.image, adopted, hardware, different, reconciled)
     if running and not found.running:
         if not check_mode:
             platform.start(found)
-        return Outcome(before, "running", found.id, found.image)
-    return Outcome(before, _state(found), found.id, found.image)
+        return dataclasses.replace(outcome, after="running")
+    return outcome
 
 
-def ensure_absent(platform: AnyPlatform, *, check_mode: bool) -> Outcome:
-    """Remove the VM if this collection made it. Raises NameTaken if somebody else did."""
+def ensure_absent(
+    platform: AnyPlatform, *, check_mode: bool, before_removal: t.Callable[[Found], None] = lambda found: None
+) -> Outcome:
+    """Remove the VM if this collection made it. Raises NameTaken if somebody else did.
+
+    *before_removal* is called with a complete VM, and may raise ChrError to keep it.
+    """
     found = _ours(platform, platform.find())
+    if found is not None and _state(found) != "unfinished":
+        before_removal(found)
     if found is not None and not check_mode:
         platform.remove(found)
     return Outcome(_state(found), "absent", None, None)
 
 
-def _compare(platform: AnyPlatform, found: Found) -> None:
-    """Warn of the differences between *found* and the VM that is wanted."""
+def _adopted(platform: AnyPlatform, found: Found | None, check_mode: bool) -> tuple[Found | None, bool]:
+    """Mark *found* if it has no mark, or that of another VM which was imported whole.
+
+    Returns it with its mark, and whether that is new.
+    """
+    if found is None or (found.mark and (found.mark.holds_for(platform.spec.name) or not found.mark.complete)):
+        return found, False
+    platform.check_adopt(found)
+    mark = platform.mark(complete=True, image=UNKNOWN)
+    if not check_mode:
+        platform.adopt(found, mark)
+        platform.touched = True
+    return dataclasses.replace(found, mark=mark), True
+
+
+def _compare(platform: AnyPlatform, found: Found) -> tuple[Hardware | None, tuple[Difference, ...]]:
+    """What *found* has, and what of it is different from what the task asks for."""
     try:
-        differences = platform.hardware(found).differences(platform.spec)
+        hardware = platform.hardware(found)
+        different = _differences(platform, hardware)
     except (ChrError, ValueError, KeyError, TypeError, AttributeError) as error:
         platform.warnings.append(
             f"{platform.spec.name}: whether {platform.title} has it with the settings that are wanted is not known: {error}"
         )
+        return None, ()
+    if found.image not in (None, platform.image.sha256):
+        different = (*different, Difference("image", str(found.image), platform.image.sha256))
+    return hardware, different
+
+
+def _differences(platform: AnyPlatform, hardware: Hardware) -> tuple[Difference, ...]:
+    asked, least = platform.asked(), platform.spec.memory
+    if asked.memory is None and hardware.memory is not None and hardware.memory < least:
+        asked = dataclasses.replace(asked, memory=least)
+    return differences(hardware, asked)
+
+
+def _reconcile(
+    platform: AnyPlatform, found: Found, different: tuple[Difference, ...], allowed: Allowed, *, check_mode: bool
+) -> tuple[Difference, ...]:
+    """Change what is *different*, as far as that is allowed and possible. Returns what was changed.
+
+    A VM that ran runs again afterwards, also after an error.
+    """
+    wanted = tuple(one for one in different if one.what in platform.changeable)
+    if not allowed.reconcile or not wanted or (found.running and not allowed.restart):
+        return ()
+    platform.check_change(found, wanted)
+    if check_mode:
+        return wanted
+    platform.touched = True
+    if found.running:
+        platform.stop(found)
+    try:
+        off = dataclasses.replace(found, running=False)
+        # Changes that waited for the VM to be off may be in force now.
+        if left := _those_of(wanted, _differences(platform, platform.hardware(off))):
+            platform.change(off, left)
+        if missed := _those_of(wanted, _differences(platform, platform.hardware(off))):
+            raise ChrError(
+                f"{platform.title} changed {platform.spec.name!r} ({found.id}) without an error, but still shows "
+                f"{'; '.join(map(str, missed))}."
+            )
+    except BaseException as error:
+        _start_again(platform, found, error)
+        raise
+    if found.running:
+        platform.start(found)
+    return wanted
+
+
+def _those_of(wanted: t.Iterable[Difference], different: t.Iterable[Difference]) -> list[Difference]:
+    """Those of the things *wanted* that are *different*."""
+    about = {(one.what, one.card) for one in wanted}
+    return [one for one in different if (one.what, one.card) in about]
+
+
+def _start_again(platform: AnyPlatform, found: Found, error: BaseException) -> None:
+    """Start *found* if it ran before *error*, whose text then says so."""
+    if not found.running:
         return
-    if found.image != platform.image.sha256:
-        differences.append(f"made from the image with the sha256 {found.image} instead of {platform.image.sha256}")
-    if differences:
-        platform.warnings.append(
-            f"{platform.title} has {platform.spec.name!r} ({found.id}) with other settings than the ones that are wanted: "
-            f"{'; '.join(differences)}. They were not changed. Change them yourself, or remove the VM (state: absent) and import "
-            "it again."
-        )
+    said = "The VM was turned on again."
+    try:
+        platform.start(found)
+    except ChrError as second:
+        said = f"THE VM IS OFF: it was turned off for the change and could not be turned on again ({second})"
+    if isinstance(error, ChrError):
+        error.args = (f"{error} {said}",)
+
+
+def _warn(platform: AnyPlatform, found: Found, different: t.Iterable[Difference], allowed: Allowed) -> None:
+    """Warn of each difference that remains, and say what changes it."""
+    for one in different:
+        if one.what == "image":
+            cure = "A router changes its disk by itself, so it was left alone. To import the image, remove the VM first"
+        elif one.what not in platform.changeable:
+            cure = "This collection does not change that there. Change it yourself"
+        elif not allowed.reconcile:
+            cure = "It was not changed; reconcile: true changes it"
+        else:
+            cure = "It was not changed because the VM runs; restart: true lets it be turned off for that and on again"
+        platform.warnings.append(f"{platform.title} has {platform.spec.name!r} ({found.id}) with {one}. {cure}.")
 
 
 def _create(platform: AnyPlatform) -> Found:
@@ -382,13 +509,14 @@ def _ours(platform: AnyPlatform, found: Found | None) -> Found | None:
     if found is not None and found.mark is not None and not found.mark.holds_for(platform.spec.name):
         raise NameTaken(
             f"{platform.title} already has {platform.spec.name!r} ({found.id}), with the mark of another VM in its notes: it was "
-            "renamed, or somebody copied the notes. It was not touched. Choose another name, or rename or remove it yourself."
+            "renamed, or somebody copied the notes. It was not touched. Choose another name, or rename or remove it yourself. "
+            f"{_ADOPT}"
         )
     if found is not None and found.mark is None:
         raise NameTaken(
             f"{platform.title} already has {platform.spec.name!r} ({found.id}), and this collection "
             "did not import it. It was not touched. Choose another name, or rename or remove it "
-            "yourself."
+            f"yourself. {_ADOPT}"
         )
     return found
 

@@ -15,7 +15,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
 # Numbers of virDomainState.
-_IN_BETWEEN = {3: "paused", 7: "suspended"}
+IN_BETWEEN = {3: "paused", 7: "suspended"}
 
 
 class SwitchedDomain(AbstractContextManager[t.Any], t.Protocol):
@@ -53,10 +53,10 @@ class LibvirtPower(Power):
         if found is None:
             return  # a transient one that is off
         state, job = found
-        if state in _IN_BETWEEN:
+        if state in IN_BETWEEN:
             wake = "virsh resume" if state == 3 else "virsh dompmwakeup"
             raise NotPossible(
-                f"{self._domain.where} is {_IN_BETWEEN[state]}, so it was not turned on or off. Wake it ('{wake}'), or turn it off "
+                f"{self._domain.where} is {IN_BETWEEN[state]}, so it was not turned on or off. Wake it ('{wake}'), or turn it off "
                 "by hand ('virsh destroy')."
             )
         if job:

@@ -27,7 +27,7 @@ import threading
 import time
 import typing as t
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -41,9 +41,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import MB, Progress
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Difference, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    UNKNOWN,
     Found,
-    Hardware,
+    Mark,
     Platform,
     Say,
     VmSettings,
@@ -72,12 +74,16 @@ from .connection import (
     words,
 )
 from .options import LibvirtOptions
+from .power import IN_BETWEEN
 from .stream import digest, upload
 from .xml import (
+    CHANGEABLE,
+    NAMESPACE,
     Attachment,
     HostCapabilities,
     Origin,
     SystemDisk,
+    change,
     disk_paths,
     domain_xml,
     hardware_of,
@@ -90,7 +96,8 @@ _WORK = 300.0  # seconds for a call that writes or reads much on the host: a vol
 _STALL = 60.0  # seconds in which a transfer must make progress
 _BUSY = 30.0  # seconds in which a pool gets ready while volumes are made there
 
-_INACTIVE = 2  # VIR_DOMAIN_XML_INACTIVE
+_SECURE, _INACTIVE = 1, 2  # VIR_DOMAIN_XML_SECURE, VIR_DOMAIN_XML_INACTIVE
+_METADATA, _CONFIG = 2, 2  # VIR_DOMAIN_METADATA_ELEMENT, VIR_DOMAIN_AFFECT_CONFIG
 _RUNNING_POOL = 2  # VIR_STORAGE_POOL_RUNNING
 _FILE, _BLOCK_DEVICE = 0, 1  # virStorageVolType
 _FOLDERS = ("dir", "fs", "netfs")
@@ -120,6 +127,8 @@ class LibvirtVmSettings(VmSettings):
 class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
     """A domain of the libvirt at the connection's ``libvirt_uri``."""
 
+    changeable = CHANGEABLE
+
     def __init__(self, spec: VmSpec, options: LibvirtOptions, settings: LibvirtVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
         self._uri, shown = uris(options.libvirt_uri)
@@ -146,10 +155,21 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
 
     def hardware(self, found: Found) -> Hardware:
         def look(connection: t.Any) -> Hardware:
-            return hardware_of(_xml(connection.lookupByUUIDString(found.id)))
+            xml = connection.lookupByUUIDString(found.id).XMLDesc(0 if found.running else _INACTIVE)
+            return hardware_of(ElementTree.fromstring(xml))
 
         hardware: Hardware = self._ask(f"the settings of the VM {self.spec.name!r} cannot be read", look)
         return hardware
+
+    def asked(self) -> Hardware:
+        asked = self.spec.asked
+        if asked.nics is None:
+            return asked
+        cards = [
+            replace(card, network=Attachment.from_nic(nic).option) if card.network else card
+            for card, nic in zip(asked.nics, self.spec.nics, strict=True)
+        ]
+        return replace(asked, nics=tuple(cards))
 
     def check(self) -> None:
         image = self.image
@@ -318,6 +338,11 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
             lambda connection: _system_disk(connection, found.id),
             _WORK,
         )
+        if not paths and found.mark and found.mark.image == UNKNOWN:
+            self.warnings.append(
+                f"{name!r} was adopted, and its disk is not a volume of a storage pool of {self.title}, so the disk is not removed "
+                "with the VM."
+            )
         self._ask(f"the VM {name!r} was not stopped", stop, changes=True)
         for path in paths:
             complaint = f"the volume {path} of {name!r} was not deleted"
@@ -330,6 +355,70 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
             lambda connection: connection.lookupByUUIDString(found.id).create(),
             changes=True,
         )
+
+    def stop(self, found: Found) -> None:
+        self._ask(
+            f"the VM {self.spec.name!r} was not stopped",
+            lambda connection: connection.lookupByUUIDString(found.id).destroy(),
+            changes=True,
+        )
+
+    # -- one that exists ---------------------------------------------------------------------------
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        def look(connection: t.Any) -> tuple[bool, int, bool, str]:
+            domain = connection.lookupByUUIDString(found.id)
+            xml = domain.XMLDesc(_INACTIVE)
+            return bool(domain.isPersistent()), domain.state()[0], bool(domain.hasManagedSaveImage()), xml
+
+        persistent, state, saved, xml = self._ask(f"the VM {self.spec.name!r} cannot be looked at", look)
+        what = f"{self.title} has {self.spec.name!r} ({found.id})"
+        if not persistent:
+            raise NotPossible(f"{what} without a definition (transient), so it was not changed.")
+        if saved:
+            raise NotPossible(
+                f"{what} with a saved state, which only its present hardware can read, so it was not changed. Start it, or "
+                f"discard that state ('virsh managedsave-remove {self.spec.name}')."
+            )
+        if state in IN_BETWEEN:
+            raise NotPossible(f"{what}, which is {IN_BETWEEN[state]}, so it was not changed. Wake it, or turn it off.")
+        domain = ElementTree.fromstring(xml)
+        present = len(domain.findall("devices/interface"))
+        change(domain, wanted, self.spec.nics)
+        for number, nic in enumerate(self.spec.nics, start=1):
+            about = {one.what for one in wanted if one.card == number}
+            if number > present or about & {"network", "vlan"}:
+                self._check_network(Attachment.from_nic(nic), nic.vlan is not None)
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        def redefine(connection: t.Any) -> None:
+            xml = ElementTree.fromstring(connection.lookupByUUIDString(found.id).XMLDesc(_INACTIVE | _SECURE))
+            change(xml, wanted, self.spec.nics)
+            connection.defineXML(ElementTree.tostring(xml, encoding="unicode"))
+
+        self._ask(f"the VM {self.spec.name!r} was not changed", redefine, changes=True)
+
+    def check_adopt(self, found: Found) -> None:
+        """Every persistent domain can be adopted; of a transient one nothing would be left."""
+
+        def look(connection: t.Any) -> bool:
+            return bool(connection.lookupByUUIDString(found.id).isPersistent())
+
+        if not self._ask(f"the VM {self.spec.name!r} cannot be looked at", look):
+            raise NotPossible(
+                f"{self.title} has {self.spec.name!r} ({found.id}) without a definition (transient), so it was not adopted."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        def put(connection: t.Any) -> None:
+            domain = connection.lookupByUUIDString(found.id)
+            path = next(iter(disk_paths(_xml(domain))), None)
+            volume = path and _or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)
+            place = (volume.storagePoolLookupByVolume().name(), volume.name()) if volume else ("", "")
+            origin = Origin(mark, *place)
+            domain.setMetadata(_METADATA, origin.to_xml(found.id), "chr", NAMESPACE, _CONFIG)
+
+        self._ask(f"the VM {self.spec.name!r} was not marked", put, changes=True)
 
     # -- libvirt -----------------------------------------------------------------------------------
 

@@ -10,12 +10,20 @@ Source: libvirt's pages "Domain XML format" and "Storage pool and volume XML for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Card, Hardware, Mark, Nic, VmSpec
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
+    DISK,
+    UNTAGGED,
+    Card,
+    Difference,
+    Hardware,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Mark, Nic, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
 
 NAMESPACE = "https://github.com/outofband/chr/libvirt/1"
@@ -23,6 +31,8 @@ ElementTree.register_namespace("chr", NAMESPACE)
 
 _DISK_NAMES = {"virtio": "vda", "sata": "sda", "ide": "hda"}
 DEFAULT_NETWORK = "default"
+AGENT_PORT = "org.qemu.guest_agent.0"
+CHANGEABLE = frozenset({"cpus", "memory", "agent", "boot", "nics", "model", "mac", "network", "vlan"})
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,18 @@ class Origin:
         mark = Mark.parse(found.text) if found is not None else None
         if found is None or mark is None:
             return None
-        volume = found.get("volume", "")
-        own = volume and f"-{domain.findtext('uuid', '')[:8]}." in volume
+        volume, uuid = found.get("volume", ""), domain.findtext("uuid", "")
+        own = f"-{uuid[:8]}." in volume or found.get("domain") == uuid
         return cls(mark, found.get("pool", ""), volume if own else "")
+
+    def to_xml(self, uuid: str) -> str:
+        """The element for the metadata of the domain *uuid*, which was adopted.
+
+        It names the domain, because the name of its volume need not contain the UUID.
+        """
+        element = Element("import", pool=self.pool, volume=self.volume, domain=uuid)
+        element.text = str(self.mark)
+        return _text(element)
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,13 @@ class Attachment:
     kind: str
     """``network``, ``bridge``, ``ovs`` or ``user``."""
     name: str
+
+    @property
+    def option(self) -> str:
+        """The shortest form in which the option names it."""
+        if self.kind == "network":
+            return self.name
+        return f"{self.kind}:{self.name}" if self.name else self.kind
 
     @classmethod
     def from_nic(cls, nic: Nic) -> Attachment:
@@ -147,7 +173,7 @@ def domain_xml(
         _add_disk(devices, disk)
     for nic in spec.nics:
         _add_nic(devices, nic)
-    _add_channel(devices, "org.qemu.guest_agent.0", None)
+    _add_channel(devices, AGENT_PORT, None)
     if provision_socket:
         _add_channel(devices, "chr.provision_agent", provision_socket)
     _add(devices, "serial", type="pty")
@@ -195,18 +221,22 @@ def _add_disk(devices: Element, disk: SystemDisk) -> None:
 
 
 def _add_nic(devices: Element, nic: Nic) -> None:
-    attachment = Attachment.from_nic(nic)
-    kind = "bridge" if attachment.kind == "ovs" else attachment.kind
-    interface = _add(devices, "interface", type=kind)
+    interface = _add(devices, "interface")
     if nic.mac:
         _add(interface, "mac", address=nic.mac)
+    _attach(interface, Attachment.from_nic(nic))
+    if nic.vlan is not None:
+        _add(_add(interface, "vlan"), "tag", id=str(nic.vlan))
+    _add(interface, "model", type=nic.model)
+
+
+def _attach(interface: Element, attachment: Attachment) -> None:
+    kind = "bridge" if attachment.kind == "ovs" else attachment.kind
+    interface.set("type", kind)
     if attachment.name:
         _add(interface, "source", **{kind: attachment.name})
     if attachment.kind == "ovs":
         _add(interface, "virtualport", type="openvswitch")
-    if nic.vlan is not None:
-        _add(_add(interface, "vlan"), "tag", id=str(nic.vlan))
-    _add(interface, "model", type=nic.model)
 
 
 def _add_channel(devices: Element, port: str, socket: str | None) -> None:
@@ -232,20 +262,126 @@ def hardware_of(domain: Element) -> Hardware:
     memory, cpus = domain.find("memory"), domain.find("vcpu")
     unit = {"KiB": 1, "MiB": 1024, "GiB": 1024**2}.get("KiB" if memory is None else memory.get("unit", "KiB"))
     return Hardware(
-        int(cpus.text or 1) if cpus is not None else None,
+        int(cpus.get("current") or cpus.text or 1) if cpus is not None else None,
         int(memory.text or 0) * unit // 1024 if memory is not None and unit else None,
         tuple(_card(one) for one in domain.findall("devices/interface")),
+        any(
+            (one.get("type"), one.get("name")) == ("virtio", AGENT_PORT)
+            for one in domain.findall("devices/channel/target")
+        ),
+        _first_boot(domain),
     )
 
 
 def _card(interface: Element) -> Card:
-    def attribute(path: str, name: str) -> str | None:
-        found = interface.find(path)
-        return None if found is None else found.get(name)
-
     kind = interface.get("type", "")
-    name = attribute("source", kind)
-    ovs = attribute("virtualport", "type") == "openvswitch"
+    name = _attribute(interface, "source", kind)
+    ovs = _attribute(interface, "virtualport", "type") == "openvswitch"
     network = {"network": name, "bridge": f"{'ovs' if ovs else 'bridge'}:{name}", "user": "user"}.get(kind)
-    vlan = attribute("vlan/tag", "id")
-    return Card(attribute("model", "type"), attribute("mac", "address"), network, int(vlan) if vlan else None)
+    vlan = _attribute(interface, "vlan/tag", "id")
+    model, mac = _attribute(interface, "model", "type"), _attribute(interface, "mac", "address")
+    return Card(model, mac, network, int(vlan) if vlan else UNTAGGED)
+
+
+def _attribute(element: Element, path: str, name: str) -> str | None:
+    found = element.find(path)
+    return None if found is None else found.get(name)
+
+
+def _first_boot(domain: Element) -> str:
+    """What the domain boots from first: the devices have an order of their own, or there is one
+    of the kinds of devices."""
+    ordered = [
+        (int(boot.get("order", "0")), device)
+        for device in domain.findall("devices/*")
+        if (boot := device.find("boot")) is not None
+    ]
+    if ordered:
+        first = min(ordered, key=lambda one: one[0])[1]
+        if first.tag == "interface":
+            return "network"
+        return DISK if first.get("device", "disk") == "disk" else str(first.get("device"))
+    return {"hd": DISK}.get(kind := _attribute(domain, "os/boot", "dev") or "hd", kind)
+
+
+def change(domain: Element, wanted: Sequence[Difference], nics: Sequence[Nic]) -> None:
+    """Change *domain*, the XML of one that is off, in what is *wanted*.
+
+    *nics*: the cards that the task describes. Raises NotPossible.
+    """
+    devices = domain.find("devices")
+    if devices is None:
+        raise NotPossible("The domain has no devices.")
+    if domain.find("cpu/numa") is not None and {"cpus", "memory"} & {one.what for one in wanted}:
+        raise NotPossible(
+            "The domain has NUMA cells, which divide its CPUs and memory. Nothing was changed. Change them yourself."
+        )
+    cards = devices.findall("interface")
+    for one in wanted:
+        if one.what == "cpus":
+            _set_cpus(domain, int(one.asked))
+        elif one.what == "memory":
+            for name in ("memory", "currentMemory"):
+                element = _child(domain, name)
+                element.text = str(one.asked)
+                element.set("unit", "MiB")
+        elif one.what == "agent":
+            _add_channel(devices, AGENT_PORT, None)
+        elif one.what == "boot":
+            _boot_from_disk(domain)
+        elif one.what == "nics":
+            for surplus in cards[len(nics) :]:
+                devices.remove(surplus)
+            for nic in nics[len(cards) :]:
+                _add_nic(devices, nic)
+        elif one.card:
+            _change_card(cards[one.card - 1], one)
+
+
+def _set_cpus(domain: Element, count: int) -> None:
+    """Set the number of CPUs, and remove what describes each of them or their topology."""
+    cpus = _child(domain, "vcpu")
+    cpus.text = str(count)
+    cpus.attrib.pop("current", None)
+    cpu = domain.find("cpu")
+    for parent, name in ((domain, "vcpus"), (cpu, "topology")):
+        if parent is not None and (found := parent.find(name)) is not None:
+            parent.remove(found)
+
+
+def _boot_from_disk(domain: Element) -> None:
+    for device in domain.findall("devices/*"):
+        if (boot := device.find("boot")) is not None:
+            device.remove(boot)
+    system = _child(domain, "os")
+    others = [one for one in system.findall("boot") if one.get("dev") != "hd"]
+    for one in system.findall("boot"):
+        system.remove(one)
+    _add(system, "boot", dev="hd")
+    system.extend(others)
+
+
+def _change_card(interface: Element, wanted: Difference) -> None:
+    value = str(wanted.asked)
+    if wanted.what == "model":
+        _child(interface, "model").set("type", value)
+    elif wanted.what == "mac":
+        _child(interface, "mac").set("address", value)
+    elif wanted.what == "vlan":
+        _remove(interface, "vlan")
+        if wanted.asked != UNTAGGED:
+            _add(_add(interface, "vlan"), "tag", id=value)
+    else:
+        for name in ("source", "virtualport"):
+            _remove(interface, name)
+        _attach(interface, Attachment.from_nic(Nic(value, "")))
+
+
+def _child(parent: Element, name: str) -> Element:
+    found = parent.find(name)
+    return _add(parent, name) if found is None else found
+
+
+def _remove(parent: Element, name: str) -> None:
+    for found in parent.findall(name):
+        parent.remove(found)

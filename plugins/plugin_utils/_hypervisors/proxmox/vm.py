@@ -32,13 +32,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     VmAmbiguous,
     VmNotFound,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Difference, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Card,
     Found,
-    Hardware,
     Mark,
     NameTaken,
-    Nic,
     Outcome,
     Platform,
     Say,
@@ -57,11 +55,10 @@ from .options import ProxmoxOptions
 from .power import ProxmoxPower
 from .site import Site, Storage
 from .tasks import finish
+from .vm_config import BRIDGE, CHANGEABLE, PRIVILEGES, changes, hardware_of, net
 
 MODES = ("auto", "upload", "path", "importdisk")
 BUSES = ("virtio", "sata", "ide")
-BRIDGE = "vmbr0"
-_MOST_CARDS = 32  # of a VM of Proxmox VE
 _NAME = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 # How many numbers to try: in a play with many forks, others may take a free number first.
 _TRIES = 100
@@ -104,6 +101,8 @@ class _Plan:
 class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
     """One VM of a cluster."""
 
+    changeable = CHANGEABLE
+
     def __init__(self, spec: VmSpec, options: ProxmoxOptions, settings: ProxmoxVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
         positive_seconds("timeout", settings.timeout)
@@ -111,6 +110,8 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
         self._site = Site(self._api, options.connect_timeout)
         self._places: dict[str, tuple[int, str]] = {}
         self.title = self._api.where
+        self._named: list[str] = []
+        """The numbers of what has the VM's name."""
         self._silent = ""
         """A sentence about nodes whose VMs have no known name."""
         self._used: str | None = None
@@ -129,6 +130,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
         self._silent = silent_nodes(listed)
         named = [one for one in listed if one.name == self.spec.name]
         found = [one for one in map(self._look, named) if one]
+        self._named = [one.id for one in found]
         strangers = [one for one in found if one.mark is None]
         if strangers:
             return strangers[0]
@@ -157,17 +159,16 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
         return Found(str(one.vmid), mark, running)
 
     def hardware(self, found: Found) -> Hardware:
-        config = self._vm(*self._places[found.id]).machine(lambda vm: vm.config.get())
-        cards = []
-        for number in range(_MOST_CARDS):
-            if (value := config.get(f"net{number}")) is not None:
-                first, *rest = (one.partition("=") for one in str(value).split(","))
-                about = {name: text for name, _unused, text in rest}
-                vlan = int(about["tag"]) if "tag" in about else None
-                cards.append(Card(first[0], first[2] or about.get("macaddr"), about.get("bridge"), vlan))
-        # Newer versions write memory as "current=512".
-        memory = str(config.get("memory", 512)).partition(",")[0].removeprefix("current=")
-        return Hardware(int(config.get("cores", 1)) * int(config.get("sockets", 1)), int(memory), tuple(cards))
+        return hardware_of(self._config(found))
+
+    def _config(self, found: Found) -> dict[str, t.Any]:
+        """The configuration that *found* runs with, or the one that it will start with."""
+        current = {"current": 1} if found.running else {}
+        config: dict[str, t.Any] = self._found(found).machine(lambda vm: vm.config.get(**current))
+        return config
+
+    def _found(self, found: Found) -> ProxmoxMachine:
+        return self._vm(*self._places[found.id])
 
     def _vm(self, vmid: int, node: str) -> ProxmoxMachine:
         return ProxmoxMachine(self._api, self.spec.name, None, self._options.connect_timeout, (vmid, node))
@@ -204,7 +205,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
         if vmid is None and str(self._settings.vmid) not in self._places:
             raise NameTaken(self._taken())
         self._check_privileges(vmid or self._settings.vmid, plan)
-        self._check_bridges(plan.node)
+        self._check_bridges(plan.node, [nic.network or BRIDGE for nic in self.spec.nics])
         plan.storage.require(image.virtual_size, f"the disk of {self.spec.name!r}")
         plan.way.check()
 
@@ -243,14 +244,13 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
                 "privilege separation needs privileges of its own."
             )
 
-    def _check_bridges(self, node: str) -> None:
+    def _check_bridges(self, node: str, bridges: t.Iterable[str]) -> None:
         known = self._site.bridges(node)
-        for nic in self.spec.nics:
-            if known is not None and (nic.network or BRIDGE) not in known:
+        for bridge in bridges:
+            if known is not None and bridge not in known:
                 raise InvalidInput(
-                    f"Node {node!r} shows {self._api.login.account} no bridge "
-                    f"{nic.network or BRIDGE!r}, but {', '.join(sorted(known)) or 'none'}. One for "
-                    "which it has no SDN.Use is not shown."
+                    f"Node {node!r} shows {self._api.login.account} no bridge {bridge!r}, but "
+                    f"{', '.join(sorted(known)) or 'none'}. One for which it has no SDN.Use is not shown."
                 )
 
     def _taken(self) -> str:
@@ -267,8 +267,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
         vm = self._make(plan.node, self.mark(complete=False))
         self._used = plan.way.name
         slot = f"{self._settings.disk_bus}0"
-        ordered = self._api.version(self._options.connect_timeout) >= _ORDERED
-        boot = {"boot": f"order={slot}"} if ordered else {"boot": "c", "bootdisk": slot}
+        boot = {"boot": f"order={slot}"} if self._ordered else {"boot": "c", "bootdisk": slot}
         disk = plan.way.bring(vm)
         self._task(vm, lambda vm: vm.config.post(**{slot: disk}, **boot), "VM.Config.Disk", "did not get its disk")
         volume = str(vm.machine(lambda vm: vm.config.get()).get(slot, "")).partition(",")[0]
@@ -323,7 +322,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
             "memory": self.spec.memory,
             "agent": "enabled=1,type=virtio",
             "onboot": int(settings.onboot),
-            **{f"net{number}": _net(nic) for number, nic in enumerate(self.spec.nics)},
+            **{f"net{number}": net(nic) for number, nic in enumerate(self.spec.nics)},
         }
         if settings.serial:
             values["serial0"] = "socket"
@@ -336,14 +335,60 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
     # -- afterwards --------------------------------------------------------------------------------
 
     def start(self, found: Found) -> None:
-        ProxmoxPower(self._vm(*self._places[found.id])).start(Deadline(self._settings.timeout))
+        ProxmoxPower(self._found(found)).start(Deadline(self._settings.timeout))
+
+    def stop(self, found: Found) -> None:
+        ProxmoxPower(self._found(found)).stop(Deadline(self._settings.timeout))
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        vm = self._found(found)
+        ProxmoxPower(vm).check()
+        needed = {PRIVILEGES.get(one.what, "VM.Config.Network") for one in wanted}
+        needed |= {"VM.PowerMgmt"} if found.running else set()
+        if lacking := self._site.missing(needed, f"/vms/{found.id}"):
+            raise NotPermitted(
+                f"{self.title} does not let {self._api.login.account} change {vm}: the account lacks {', '.join(lacking)} on "
+                f"/vms/{found.id}. Nothing was changed."
+            )
+        config = self._config(found)
+        values = changes(config, wanted, self.spec.nics, ordered=self._ordered)
+        added = sum(name.startswith("net") and name not in config for name in values)
+        bridges = [str(one.asked) for one in wanted if one.what == "network"]
+        bridges += [nic.network or BRIDGE for nic in self.spec.nics[len(self.spec.nics) - added :]]
+        self._check_bridges(vm.locate()[1], bridges)
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        vm, config = self._found(found), self._config(found)
+        values = changes(config, wanted, self.spec.nics, ordered=self._ordered) | {"digest": config["digest"]}
+        self._task(vm, lambda vm: vm.config.post(**values), "VM.Config.*", "was not changed")
+
+    def check_adopt(self, found: Found) -> None:
+        if len(self._named) > 1:
+            raise VmAmbiguous(
+                f"{self.title} has more than one VM {self.spec.name!r}: {' and '.join(self._named)}. None was adopted. Rename "
+                "or remove all but the router."
+            )
+        if found.id not in self._places:
+            raise NotPossible(
+                f"{self.spec.name!r} ({found.id}) of {self.title} is a container or a template, so it was not adopted."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        vm = self._found(found)
+        config = vm.machine(lambda vm: vm.config.get())
+        notes = {"description": mark.put_into(config.get("description")), "digest": config["digest"]}
+        vm.machine(lambda vm: vm.config.put(**notes), changes=True, privilege="VM.Config.Options")
+
+    @property
+    def _ordered(self) -> bool:
+        return self._api.version(self._options.connect_timeout) >= _ORDERED
 
     def remove(self, found: Found) -> None:
-        vm = self._vm(*self._places[found.id])
+        vm = self._found(found)
         options: dict[str, t.Any] = {"purge": 1}
         if found.mark and not found.mark.complete:
             self._clear(vm, stem(self.spec.name, found.mark.image))
-            if self._api.version(self._options.connect_timeout) >= _ORDERED:
+            if self._ordered:
                 options["destroy-unreferenced-disks"] = (
                     1  # of a qm importdisk that was killed; older versions always do
                 )
@@ -362,10 +407,3 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
 
     def _task(self, vm: ProxmoxMachine, ask: Ask, privilege: str, otherwise: str) -> None:
         vm.task(ask, Deadline(self._settings.timeout), privilege, otherwise)
-
-
-def _net(nic: Nic) -> str:
-    """The value of the option that makes a network card."""
-    model = f"{nic.model}={nic.mac.upper()}" if nic.mac else nic.model
-    tag = f",tag={nic.vlan}" if nic.vlan else ""
-    return f"{model},bridge={nic.network or BRIDGE}{tag}"

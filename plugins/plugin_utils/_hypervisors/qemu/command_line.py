@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Card
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card
 
 MODELS = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
 """QEMU's devices for the models of network cards."""

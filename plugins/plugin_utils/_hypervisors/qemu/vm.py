@@ -28,9 +28,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NotPermitted,
     NotPossible,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
-    Hardware,
     Mark,
     NameTaken,
     Nic,
@@ -140,6 +140,9 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
     @property
     def _vm(self) -> QemuFolder:
         return QemuFolder(self._machine, self.folder, self.root)
+
+    def guest_options(self, found: Found) -> dict[str, t.Any]:
+        return {"vm": self.spec.name, "socket": self.socket}
 
     def extra(self, outcome: Outcome) -> dict[str, t.Any]:
         return {"socket": self.socket if outcome.after != "absent" else None}

@@ -23,10 +23,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Card,
     Found,
-    Hardware,
     Mark,
     Nic,
     Platform,

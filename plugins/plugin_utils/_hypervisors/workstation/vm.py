@@ -26,10 +26,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TimedOut,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Card,
     Found,
-    Hardware,
     Mark,
     Nic,
     Platform,

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import MB
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Card,
     Found,
-    Hardware,
     Mark,
     NameTaken,
     Nic,

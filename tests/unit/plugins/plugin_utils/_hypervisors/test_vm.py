@@ -6,15 +6,22 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, NotPossible
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
+    DISK,
+    UNTAGGED,
     Card,
-    Found,
     Hardware,
+    differences,
+)
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
+    Found,
     Mark,
     NameTaken,
     Nic,
@@ -32,8 +39,10 @@ class Notes(Platform):
 
     title = "the list of notes"
 
-    def __init__(self, image, notes=None, running=False, breaks="", error=None):
-        super().__init__(VmSpec("chr1", 1, 256, (), image), None, VmSettings(), print)
+    changeable = frozenset({"cpus", "memory", "vlan"})
+
+    def __init__(self, image, notes=None, running=False, breaks="", error=None, asked=None):
+        super().__init__(VmSpec("chr1", 1, 256, (), image, asked or Hardware()), None, VmSettings(), print)
         self.notes, self.running = notes, running
         self.breaks, self.error = breaks, error or NotPossible("It broke.")
         self.steps = []
@@ -73,6 +82,29 @@ class Notes(Platform):
     def start(self, found):
         self._step("start")
         self.running = True
+
+    def stop(self, found):
+        self._step("stop")
+        self.running = False
+
+    def check_change(self, found, wanted):
+        self._step("check_change")
+
+    def change(self, found, wanted):
+        assert not self.running
+        assert not found.running
+        self._step("change")
+        self.has = replace(self.has, **{one.what: one.asked for one in wanted})
+
+    adoptable = True
+
+    def check_adopt(self, found):
+        if not self.adoptable:
+            super().check_adopt(found)
+
+    def adopt(self, found, mark):
+        self._step("adopt")
+        self.notes = mark.put_into(self.notes)
 
 
 @pytest.fixture
@@ -162,44 +194,231 @@ def test_a_vm_that_was_created_is_known_as_such_whatever_fails_afterwards(image,
     assert platform.created == created == (platform.notes is not None)
 
 
-WANTED = VmSpec("chr1", 2, 512, (Nic("lan", "virtio", "02:00:5e:10:00:01", 7), Nic(None, "e1000")), None)
+ASKED = Hardware(
+    2,
+    512,
+    (Card("virtio", "02:00:5e:10:00:01", "lan", 7), Card("e1000", vlan=UNTAGGED)),
+    agent=True,
+    boot=DISK,
+)
 
 
 @pytest.mark.parametrize(
-    ("has", "differences"),
+    ("has", "told"),
     [
         (Hardware(), []),
-        (Hardware(2, 512, (Card("virtio", "02:00:5E:10:00:01", "lan", 7), Card("e1000", network="wan"))), []),
+        (Hardware(2, 512, (Card("virtio", "02:00:5E:10:00:01", "lan", 7), Card("e1000", network="wan", vlan=0))), []),
         (Hardware(1, 256), ["cpus 1 instead of 2", "memory 256 MiB instead of 512 MiB"]),
+        (Hardware(agent=False), ["channel of the guest agent missing instead of present"]),
+        (Hardware(boot="network"), ["boot network instead of disk"]),
         (
             Hardware(2, 512, (Card("e1000", "02:00:5e:10:00:02", "dmz", 8),)),
             [
-                "1 network cards instead of 2",
-                "model e1000 of ether1 instead of virtio",
-                "mac 02:00:5e:10:00:02 of ether1 instead of 02:00:5e:10:00:01",
-                "network dmz of ether1 instead of lan",
-                "vlan 8 of ether1 instead of 7",
+                "number of network cards 1 instead of 2",
+                "model of ether1 e1000 instead of virtio",
+                "mac of ether1 02:00:5e:10:00:02 instead of 02:00:5e:10:00:01",
+                "network of ether1 dmz instead of lan",
+                "vlan of ether1 8 instead of 7",
             ],
+        ),
+        (
+            Hardware(nics=(Card(vlan=UNTAGGED), Card(vlan=9))),
+            ["vlan of ether1 untagged instead of 7", "vlan of ether2 9 instead of untagged"],
         ),
     ],
 )
-def test_what_is_asked_for_and_different_is_named(has, differences):
-    assert has.differences(WANTED) == differences
+def test_what_is_asked_for_and_different_is_named(has, told):
+    assert [str(one) for one in differences(has, ASKED)] == told
 
 
-def test_a_vm_with_other_settings_is_left_alone_with_a_warning(image):
-    platform = Notes(image, imported(image), running=True)
-    platform.has = Hardware(cpus=4)
-    assert not ensure_present(platform, running=True, check_mode=False).changed
-    (said,) = platform.warnings
-    assert "cpus 4 instead of 1" in said and "were not changed" in said
+def test_what_is_not_asked_for_is_no_difference():
+    """A VM that somebody tuned by hand is not fought."""
+    tuned = Hardware(8, 4096, (Card("e1000", "02:00:5e:10:00:09", "dmz", 8),), agent=True, boot=DISK)
+    assert differences(tuned, Hardware(agent=True, boot=DISK)) == ()
+    assert differences(tuned, Hardware(nics=(Card(),))) == ()
+
+
+def test_each_difference_has_a_warning_and_the_vm_is_left_alone(image):
+    platform = Notes(image, imported(image), running=True, asked=Hardware(1, boot=DISK))
+    platform.has = Hardware(cpus=4, boot="network")
+    outcome = ensure_present(platform, running=True, check_mode=False)
+    assert not outcome.changed
+    assert [(one.what, one.found, one.asked) for one in outcome.differences] == [
+        ("cpus", 4, 1),
+        ("boot", "network", "disk"),
+    ]
+    cpus, boot = platform.warnings
+    assert "cpus 4 instead of 1. It was not changed; reconcile: true changes it." in cpus
+    assert "boot network instead of disk. This collection does not change that there. Change it yourself." in boot
+    assert platform.steps == []
+
+
+def test_another_image_is_a_difference_that_is_never_changed(image):
     spec = VmSpec("chr1", 1, 256, (), image)
     other = Notes(image, str(Mark.of(spec, "0" * 64, complete=True)), running=True)
-    ensure_present(other, running=True, check_mode=True)
-    assert "made from the image with the sha256 000" in other.warnings[0]
+    outcome = ensure_present(other, running=True, check_mode=False, allowed=Allowed(reconcile=True, restart=True))
+    assert not outcome.changed
+    assert f"image {'0' * 64} instead of {image.sha256}" in other.warnings[0]
+    assert "To import the image, remove the VM first" in other.warnings[0]
+
+
+def test_settings_that_cannot_be_read_are_told_and_nothing_is_reconciled(image):
     unknown = Notes(image, imported(image), running=True, breaks="hardware")
-    assert not ensure_present(unknown, running=True, check_mode=False).changed
+    assert not ensure_present(unknown, running=True, check_mode=False, allowed=EVERYTHING).changed
     assert "is not known: It broke" in unknown.warnings[0]
+
+
+def test_memory_that_is_not_asked_for_may_be_more_than_required_and_not_less(image):
+    platform = Notes(image, imported(image), running=True)
+    platform.has = Hardware(memory=1024)
+    assert ensure_present(platform, running=True, check_mode=False).differences == ()
+    platform.has = Hardware(memory=128)
+    (less,) = ensure_present(platform, running=True, check_mode=False).differences
+    assert str(less) == "memory 128 MiB instead of 256 MiB"
+
+
+# -- reconcile -------------------------------------------------------------------------------------
+
+EVERYTHING = Allowed(adopt=True, reconcile=True, restart=True)
+
+
+def drifted(image, **options):
+    platform = Notes(image, imported(image), asked=Hardware(1, 256), **options)
+    platform.has = Hardware(cpus=4, memory=128)
+    return platform
+
+
+def test_reconcile_changes_a_vm_that_is_off_once(image):
+    platform = drifted(image)
+    for changed in (True, False):
+        outcome = ensure_present(platform, running=False, check_mode=False, allowed=Allowed(reconcile=True))
+        assert outcome.changed == changed
+        assert outcome.reconciled == outcome.differences
+    assert platform.has == Hardware(1, 256)
+    assert platform.steps == ["check_change", "change"]
+    assert platform.warnings == []
+
+
+def test_a_vm_that_runs_is_not_turned_off_without_restart(image):
+    platform = drifted(image, running=True)
+    assert not ensure_present(platform, running=True, check_mode=False, allowed=Allowed(reconcile=True)).changed
+    assert all("restart: true lets it be turned off" in one for one in platform.warnings)
+    assert len(platform.warnings) == 2
+    assert platform.steps == []
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_with_restart_it_is_turned_off_changed_and_turned_on_again(image, running):
+    platform = drifted(image, running=True)
+    assert ensure_present(platform, running=running, check_mode=False, allowed=EVERYTHING).after == "running"
+    assert platform.steps == ["check_change", "stop", "change", "start"]
+
+
+def test_check_mode_says_what_would_be_reconciled_and_changes_nothing(image):
+    platform = drifted(image, running=True)
+    outcome = ensure_present(platform, running=True, check_mode=True, allowed=EVERYTHING)
+    assert [one.what for one in outcome.reconciled] == ["cpus", "memory"]
+    assert outcome.changed
+    assert platform.steps == ["check_change"]
+
+
+@pytest.mark.parametrize("error", [NotPossible("It broke."), KeyboardInterrupt()])
+def test_a_vm_that_ran_runs_again_after_a_change_that_failed(image, error):
+    platform = drifted(image, running=True, breaks="change", error=error)
+    with pytest.raises(type(error)) as raised:
+        ensure_present(platform, running=True, check_mode=False, allowed=EVERYTHING)
+    assert platform.running
+    assert platform.touched
+    if isinstance(error, NotPossible):
+        assert str(raised.value) == "It broke. The VM was turned on again."
+
+
+def test_a_vm_that_stays_off_after_a_change_that_failed_is_told(image):
+    class Stuck(Notes):
+        def start(self, found):
+            raise ChrError("No power.")
+
+    platform = Stuck(image, imported(image), running=True, asked=Hardware(1), breaks="change")
+    platform.has = Hardware(cpus=4)
+    with pytest.raises(NotPossible, match=r"It broke\. THE VM IS OFF: .* \(No power\.\)"):
+        ensure_present(platform, running=True, check_mode=False, allowed=EVERYTHING)
+
+
+def test_a_change_that_did_not_last_is_an_error(image):
+    class Forgetful(Notes):
+        def change(self, found, wanted):
+            self._step("change")
+
+    platform = Forgetful(image, imported(image), asked=Hardware(1))
+    platform.has = Hardware(cpus=4)
+    with pytest.raises(ChrError, match="without an error, but still shows cpus 4 instead of 1"):
+        ensure_present(platform, running=False, check_mode=False, allowed=EVERYTHING)
+
+
+def test_a_change_that_waited_for_the_power_to_go_off_is_not_made_again(image):
+    class Waiting(Notes):
+        def stop(self, found):
+            super().stop(found)
+            self.has = Hardware(1)
+
+    platform = Waiting(image, imported(image), running=True, asked=Hardware(1))
+    platform.has = Hardware(cpus=4)
+    assert ensure_present(platform, running=True, check_mode=False, allowed=EVERYTHING).changed
+    assert platform.steps == ["check_change", "stop", "start"]
+
+
+# -- adopt -----------------------------------------------------------------------------------------
+
+
+def test_a_vm_of_somebody_else_is_adopted_once_and_keeps_its_notes(image):
+    platform = Notes(image, "A router.\n", running=True)
+    platform.has = Hardware(8)
+    for adopted in (True, False):
+        outcome = ensure_present(platform, running=True, check_mode=False, allowed=Allowed(adopt=True))
+        assert (outcome.adopted, outcome.changed, outcome.image) == (adopted, adopted, None)
+        assert outcome.hardware == Hardware(8)
+    assert platform.steps == ["adopt"]
+    assert platform.notes.startswith("A router.\n\noutofband.chr: image unknown imported for ")
+    assert ensure_absent(platform, check_mode=False).changed
+
+
+def test_check_mode_shows_what_would_be_adopted_and_marks_nothing(image):
+    platform = Notes(image, "A router.")
+    platform.has = Hardware(8)
+    outcome = ensure_present(platform, running=False, check_mode=True, allowed=Allowed(adopt=True))
+    assert outcome.adopted
+    assert outcome.hardware == Hardware(8)
+    assert (platform.steps, platform.notes) == ([], "A router.")
+
+
+def test_a_vm_that_was_renamed_is_adopted_with_one_mark(image):
+    platform = Notes(image, imported(image, name="chr2"))
+    assert ensure_present(platform, running=False, check_mode=False, allowed=Allowed(adopt=True)).adopted
+    assert platform.notes.count("outofband.chr: image") == 1
+    assert Mark.parse(platform.notes).holds_for("chr1")
+
+
+def test_what_another_import_has_not_finished_is_not_adopted(image):
+    platform = Notes(image, imported(image, complete=False, name="chr2"))
+    with pytest.raises(NameTaken, match="with the mark of another VM"):
+        ensure_present(platform, running=False, check_mode=False, allowed=Allowed(adopt=True))
+    assert platform.steps == []
+
+
+def test_a_platform_that_cannot_adopt_says_so(image):
+    platform = Notes(image, "A router.")
+    platform.adoptable = False
+    with pytest.raises(NotPossible, match="adopt is not possible there. It was not touched"):
+        ensure_present(platform, running=False, check_mode=False, allowed=Allowed(adopt=True))
+
+
+def test_an_adopted_vm_is_reconciled_in_the_same_run(image):
+    platform = Notes(image, "A router.", running=True, asked=Hardware(1))
+    platform.has = Hardware(cpus=4)
+    outcome = ensure_present(platform, running=True, check_mode=False, allowed=EVERYTHING)
+    assert outcome.adopted
+    assert platform.has == Hardware(1)
+    assert platform.steps == ["adopt", "check_change", "stop", "change", "start"]
 
 
 def test_a_vm_that_is_there_is_left_alone(image):
@@ -247,9 +466,21 @@ def test_what_could_not_be_taken_away_is_told(image):
                                     lambda platform: ensure_absent(platform, check_mode=False)])  # fmt: skip
 def test_what_belongs_to_somebody_else_is_never_touched(image, ensure):
     platform = Notes(image, "A file server.")
-    with pytest.raises(NameTaken, match="this collection did not import it"):
+    with pytest.raises(NameTaken, match="this collection did not import it.*adopt: true takes it over"):
         ensure(platform)
     assert platform.steps == []
+
+
+def test_what_is_asked_before_a_removal_can_keep_a_complete_vm(image):
+    def refuse(found):
+        raise NotPossible("It is licensed.")
+
+    platform = Notes(image, imported(image), running=True)
+    with pytest.raises(NotPossible, match="It is licensed"):
+        ensure_absent(platform, check_mode=False, before_removal=refuse)
+    assert platform.steps == []
+    unfinished = Notes(image, imported(image, complete=False))
+    assert ensure_absent(unfinished, check_mode=False, before_removal=refuse).changed
 
 
 def test_absent_removes_what_is_ours_finished_or_not_once(image):
