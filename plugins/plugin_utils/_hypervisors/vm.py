@@ -454,7 +454,7 @@ def _start_again(platform: AnyPlatform, found: Found, error: BaseException) -> N
     except ChrError as second:
         said = f"THE VM IS OFF: it was turned off for the change and could not be turned on again ({second})"
     if isinstance(error, ChrError):
-        error.args = (f"{error} {said}",)
+        error.args = (f"{str(error).rstrip('.')}. {said}",)
 
 
 def _warn(platform: AnyPlatform, found: Found, different: t.Iterable[Difference], allowed: Allowed) -> None:

@@ -461,11 +461,21 @@ class Storages:
         return f"unused0:{storage.name}:{volume}"
 
     def _post_config(self, vm: t.Any, login: str, values: dict[str, t.Any]) -> str:
-        self._permit_options(login, vm.vmid, values)
+        digest = values.pop("digest", vm.digest)
+        removed = [one for one in str(values.pop("delete", "")).split(",") if one]
+        self._permit_options(login, vm.vmid, {**values, **{option: vm.config.get(option, "") for option in removed}})
+        if digest != vm.digest:
+            raise Died(500, "checksum mismatch (file change by other user?)")
         self._importing.add(vm.vmid)
 
         def work(log: list[str]) -> None:
             try:
+                if vm.running:  # what it cannot change in the machine that runs waits for a cold start
+                    vm.pending |= {**values, **dict.fromkeys(removed)}
+                    return
+                vm.config, vm.pending = vm.with_pending(), {}
+                for option in removed:
+                    vm.config.pop(option, None)
                 if "qmconfig" in self.task_faults:
                     raise Died(500, self.task_faults["qmconfig"])
                 if gate := self.gates.get("import"):
@@ -480,6 +490,7 @@ class Storages:
         def work() -> None:
             if vm.running:
                 raise Died(500, f"VM {vm.vmid} already running")
+            vm.config, vm.pending = vm.with_pending(), {}
             vm.lab.start()
 
         return self._power_task(vm, login, "qmstart", work)

@@ -16,17 +16,23 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from ansible_collections.outofband.chr.plugins.action.proxmox_vm import ActionModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
+    NotPermitted,
+    NotPossible,
     OutcomeUnknown,
     TransferFailed,
+    VmAmbiguous,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, UNTAGGED, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.vm import ProxmoxPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     NameTaken,
     Nic,
     VmSpec,
@@ -125,6 +131,8 @@ def ensure(
     absent=False,
     check_mode=False,
     warnings=None,
+    asked=None,
+    allowed=None,
     **options,
 ):
     """What the module does, without Ansible around it.
@@ -135,12 +143,12 @@ def ensure(
     connection = {key.removeprefix("chr_"): value for key, value in host(pve, through, root=root).items()}
     connection |= {"vm": "x", "exec_mode": "auto", "runtime_directory": folder / "t" / "home" / "cp"}
     cards = tuple(Nic(**{"network": None, "model": "virtio"} | nic) for nic in nics)
-    spec = VmSpec(name, 1, 256, cards, inspect(image) if image else None)
+    spec = VmSpec(name, 1, 256, cards, inspect(image) if image else None, asked or Hardware())
     platform = ProxmoxPlatform(spec, options_for(**connection), settings, lambda line: None)
     if absent:
         return ensure_absent(platform, check_mode=check_mode)
     try:
-        return ensure_present(platform, running=True, check_mode=check_mode)
+        return ensure_present(platform, running=True, check_mode=check_mode, allowed=allowed or Allowed())
     finally:
         if warnings is not None:
             warnings += platform.warnings
@@ -595,3 +603,209 @@ def test_a_node_that_does_not_tell_the_names_of_its_vms_is_warned_of(cluster, sh
     (said,) = warnings
     assert "Node pve2 did not answer (595 Network is unreachable), so the names of its VMs 300 are not known." in said
     assert "If one of them is 'chr1', there will be two of that name." in said
+
+
+# -- drift, and VMs of others ----------------------------------------------------------------------
+
+
+def test_a_router_that_drifted_is_told_of_and_reconciled_with_a_restart(cluster, playbook, image):
+    """Twice: the second time without a change. What the task does not set stays as it is."""
+    pve = cluster()
+    pve.bridges.append("vmbr1")
+    small = vm("make", image, nics=[{"network": "vmbr0"}])
+    nics = [{"network": "vmbr1", "vlan": 40}, {"model": "e1000", "mac": "bc:24:11:00:00:0a"}]
+    wanted = vm("want", image, cpus=2, memory=512, nics=nics)
+    allowed = {"name": "fix", "outofband.chr.proxmox_vm": {**wanted["outofband.chr.proxmox_vm"], "reconcile": True}}
+    restart = {"name": "restart", "outofband.chr.proxmox_vm": {**allowed["outofband.chr.proxmox_vm"], "restart": True}}
+    run = playbook(
+        [
+            small,
+            wanted,
+            allowed,
+            {**restart, "name": "would", "check_mode": True},
+            restart,
+            {**restart, "name": "again"},
+            {"name": "wait", "outofband.chr.wait_for_agent": None},
+            {**small, "name": "tuned"},
+        ],
+        {"chr1": host(pve)},
+        "--diff",
+    )
+    assert run.rc == 0, run.output
+    assert {task for _host, task in run.changed()} == {"make", "would", "restart"}
+    found = [("cpus", None), ("memory", None), ("nics", None), ("network", "ether1"), ("vlan", "ether1")]
+    for task in ("want", "fix", "would", "restart"):
+        assert [(one["what"], one["interface"]) for one in run.of(task)["result"]["differences"]] == found, task
+    assert len([one for one in run.of("want")["result"]["warnings"] if "instead of" in one]) == 5
+    warned = [one for one in run.of("fix")["result"]["warnings"] if "instead of" in one]
+    assert all("restart: true" in one for one in warned)
+    diff = run.of("would")["result"]["diff"]
+    assert diff == run.of("restart")["result"]["diff"]
+    assert "network of ether1: vmbr0\nvlan of ether1: untagged\n" in diff["before"]
+    assert "cpus: 2\nmemory: 512 MiB\n" in diff["after"]
+    assert run.of("again")["result"]["differences"] == []
+    (one,) = pve.vms.values()
+    assert one.running
+    assert (one.config["cores"], one.config["memory"]) == ("2", "512")
+    assert one.config["net0"].endswith(",bridge=vmbr1,tag=40")
+    assert one.config["net1"] == "e1000=BC:24:11:00:00:0A,bridge=vmbr0"
+    # One card is asked for now, on another network; cpus and memory are not asked for.
+    different = [(one["what"], one["interface"]) for one in run.of("tuned")["result"]["differences"]]
+    assert different == [("nics", None), ("network", "ether1"), ("vlan", "ether1")]
+    assert pve.invalid == []
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "wrong", "right"),
+    [
+        (
+            "9.1",
+            {"agent": "0,fstrim_cloned_disks=1"},
+            "agent",
+            {"agent": "enabled=1,fstrim_cloned_disks=1,type=virtio"},
+        ),
+        ("9.1", {"agent": "1,type=isa"}, "agent", {"agent": "enabled=1,type=virtio"}),
+        ("9.1", {"boot": "order=net0;virtio0"}, "boot", {"boot": "order=virtio0;net0"}),
+        ("6.2", {"boot": "n", "bootdisk": "virtio0"}, "boot", {"boot": "c", "bootdisk": "virtio0"}),
+        ("9.1", {"cores": "1", "sockets": "4", "vcpus": "3"}, "cpus", {"cores": "2", "sockets": "1", "vcpus": None}),
+        ("9.1", {"memory": "4096", "balloon": "2048"}, "memory", {"memory": "512", "balloon": None}),
+        (
+            "9.1",
+            {"net0": "model=e1000,macaddr=BC:24:11:00:00:01,bridge=vmbr0,firewall=1,tag=7"},
+            "model vlan",
+            {"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1"},
+        ),
+        (
+            "9.1",
+            {"net1": "virtio=BC:24:11:00:00:02,bridge=vmbr0"},
+            "nics",
+            {"net1": None},
+        ),
+    ],
+)
+def test_what_is_wrong_is_made_right_and_the_rest_stays(cluster, short_path, image, version, config, wrong, right):
+    pve = cluster(version)
+    one = pve.add(100, "chr1")
+    one.config["description"] = mark(inspect(image).sha256, "imported")
+    one.config |= config
+    one.lab.stop()
+    asked = Hardware(2 if wrong == "cpus" else None, 512 if wrong == "memory" else None, None, True, DISK)
+    if wrong in ("nics", "model vlan"):
+        asked = replace(asked, nics=(Card("virtio", None, "vmbr0", UNTAGGED),))
+    allowed = Allowed(reconcile=True)
+    outcome = ensure(pve, short_path, image, asked=asked, allowed=allowed)
+    assert " ".join(one.what for one in outcome.reconciled) == wrong
+    assert {key: one.config.get(key) for key in right} == right
+    assert not ensure(pve, short_path, image, asked=asked, allowed=allowed).differences
+    assert pve.invalid == []
+
+
+@pytest.mark.parametrize(
+    ("prepare", "kind", "says"),
+    [
+        (lambda pve, one: pve.privileges.update({"root@pam!chr": EVERYTHING - {"VM.Config.CPU"}}), NotPermitted,
+         "the account lacks VM.Config.CPU on /vms/100. Nothing was changed"),
+        (lambda pve, one: one.config.update(lock="backup"), NotPossible, r"is locked \(backup\)"),
+        (lambda pve, one: setattr(one, "qmpstatus", "paused"), NotPossible, "is paused, so it was not turned on or off"),
+    ],
+)  # fmt: skip
+def test_a_change_that_is_not_possible_is_told_before_the_vm_is_turned_off(
+    cluster, short_path, image, prepare, kind, says
+):
+    pve = cluster()
+    one = pve.add(100, "chr1")
+    one.config["description"] = mark(inspect(image).sha256, "imported")
+    prepare(pve, one)
+    with pytest.raises(kind, match=says):
+        ensure(pve, short_path, image, asked=Hardware(2), allowed=Allowed(reconcile=True, restart=True))
+    assert one.running
+    assert not [call for call in pve.log if call[0] == "POST"]
+
+
+def test_a_router_runs_again_after_a_change_that_proxmox_refused(cluster, short_path, image):
+    pve = cluster()
+    one = pve.add(100, "chr1")
+    one.config["description"] = mark(inspect(image).sha256, "imported")
+    pve.task_faults["qmconfig"] = "it cannot be"
+    with pytest.raises(NotPossible, match=r"was not changed: it cannot be. The VM was turned on again\."):
+        ensure(pve, short_path, image, asked=Hardware(2), allowed=Allowed(reconcile=True, restart=True))
+    assert one.running
+
+
+def test_a_router_of_somebody_else_is_adopted_after_showing_what_it_is(cluster, playbook, image):
+    pve = cluster()
+    one = pve.add(100, "chr1")
+    one.config |= {"cores": "4", "memory": "1024", "description": "The old router.\n"}
+    take = vm("adopt", image, adopt=True)
+    run = playbook(
+        [
+            {**vm("refused", image), "ignore_errors": True},
+            {**take, "name": "would", "check_mode": True},
+            take,
+            {**take, "name": "again"},
+            {**vm("known", image), "name": "known"},
+            vm("go", state="absent"),
+        ],
+        {"chr1": host(pve)},
+        "--diff",
+    )
+    assert run.rc == 0, run.output
+    assert {task for _host, task in run.changed()} == {"would", "adopt", "go"}
+    assert "adopt: true takes it over as it is" in run.of("refused")["result"]["msg"]
+    for task in ("would", "adopt"):
+        result = run.of(task)["result"]
+        assert (result["adopted"], result["image"], result["differences"]) == (True, None, [])
+        assert (result["found"]["cpus"], result["found"]["memory"], result["found"]["state"]) == (4, 1024, "running")
+        assert "cpus: 4\nmemory: 1024 MiB\n" in result["diff"]["before"]
+    assert not run.of("again")["result"]["adopted"]
+    (gone,) = pve.gone
+    assert gone.config["description"].startswith("The old router.\n\noutofband.chr: image unknown imported for ")
+
+
+def test_a_container_and_one_of_two_vms_of_a_name_are_not_adopted(cluster, short_path, image):
+    pve = cluster()
+    pve.add(100, "chr1").kind = "lxc"
+    with pytest.raises(NotPossible, match="is a container or a template, so it was not adopted"):
+        ensure(pve, short_path, image, allowed=Allowed(adopt=True))
+    pve.add(101, "chr1")
+    with pytest.raises(VmAmbiguous, match="100 and 101. None was adopted"):
+        ensure(pve, short_path, image, allowed=Allowed(adopt=True))
+
+
+@pytest.mark.parametrize("level", ["free", "p1"])
+def test_a_router_with_a_license_is_only_removed_when_that_is_confirmed(cluster, playbook, image, level):
+    pve = cluster()
+    one = pve.add(100, "chr1", **pve.behaviour)
+    one.config["description"] = mark(inspect(image).sha256, "imported")
+    one.router.license.level = level
+    run = playbook(
+        [
+            {**vm("would", state="absent"), "check_mode": True, "ignore_errors": True},
+            {**vm("go", state="absent"), "ignore_errors": True},
+            vm("confirmed", state="absent", confirm_licensed=True),
+        ],
+        {"chr1": host(pve)},
+    )
+    assert run.rc == 0, run.output
+    if level == "free":
+        assert run.changed() == {("chr1", "would"), ("chr1", "go")}
+        assert run.of("go")["result"]["license"] == {"level": "free", "system_id": None}
+        assert not run.of("go")["result"].get("warnings")
+        return
+    assert run.changed() == {("chr1", "confirmed")}
+    for task in ("would", "go"):
+        assert "has a license of the level p1" in run.of(task)["result"]["msg"]
+        assert "set confirm_licensed: true" in run.of(task)["result"]["msg"]
+    result = run.of("confirmed")["result"]
+    assert result["license"] == {"level": "p1", "system_id": one.router.license.system_id}
+    assert "can be transferred there to another CHR of the same account" in result["warnings"][0]
+
+
+def test_a_license_that_cannot_be_read_is_told_and_the_router_is_removed(cluster, playbook, image):
+    pve = cluster()
+    pve.add(100, "chr1").config["description"] = mark(inspect(image).sha256, "imported")
+    pve.vms[100].lab.stop()
+    run = playbook([vm("go", state="absent")], {"chr1": host(pve)})
+    assert run.changed() == {("chr1", "go")}
+    assert "could not be read. The VM is off." in run.of("go")["result"]["warnings"][0]
+    assert run.of("go")["result"]["license"] is None
