@@ -288,6 +288,16 @@ class Platform(ABC, t.Generic[OptionsT, SettingsT]):
         """Change *wanted*, all of which are ``changeable``, on *found*, which is off."""
         raise NotImplementedError
 
+    def connected(self, wanted: t.Iterable[Difference]) -> list[Nic]:
+        """The cards that *wanted* adds, or connects to another network or VLAN of a named one."""
+        numbers = {one.card for one in wanted if one.what in ("network", "vlan")}
+        added = [range(int(one.found), int(one.asked)) for one in wanted if one.what == "nics"]
+        return [
+            nic
+            for number, nic in enumerate(self.spec.nics, start=1)
+            if (nic.network and number in numbers) or any(number - 1 in one for one in added)
+        ]
+
     def stop(self, found: Found) -> None:
         """Turn *found*, which runs, off as if its power was cut. Returns when it is off."""
         raise NotImplementedError

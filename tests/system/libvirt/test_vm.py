@@ -27,8 +27,10 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
     Unreachable,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, UNTAGGED, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.vm import LibvirtPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     NameTaken,
     Nic,
     Outcome,
@@ -76,9 +78,10 @@ def platform(
     connect_timeout: float = 120,
     disk_bus: str = "virtio",
     provision_socket: str | None = None,
+    asked: Hardware | None = None,
 ) -> LibvirtPlatform:
     return kind(
-        VmSpec(name, 2, 160, nics, inspect(image) if image else None),
+        VmSpec(name, 2, 160, nics, inspect(image) if image else None, asked or Hardware(agent=True, boot=DISK)),
         options_for("libvirt", name, connect_timeout, "auto", Path("/nonexistent"), libvirt_uri=uri),
         settings_of(ActionModule, disk_bus=disk_bus, provision_socket=provision_socket, autostart=True),
         lambda line: None,
@@ -395,3 +398,152 @@ def test_an_import_through_ssh(libvirtd, pool, blank, short_path):
     with pytest.raises(Unreachable, match="was not reached"):
         ensure_absent(platform(uri, None, connect_timeout=0.5), check_mode=False)
     assert list(pool.iterdir()) == []
+
+
+# -- drift, and domains of others ------------------------------------------------------------------
+
+
+def reconciled(
+    libvirtd, image: Path, name: str, nics: tuple[Nic, ...] = (), *, adopt: bool = False, **asked
+) -> Outcome:
+    """The module's ``reconcile`` and ``restart`` for a VM of which the task asks that."""
+    cards = tuple(Card(nic.model, nic.mac, nic.network, nic.vlan or UNTAGGED) for nic in nics) or None
+    hardware = Hardware(**{"nics": cards, "agent": True, "boot": DISK} | asked)
+    allowed = Allowed(adopt=adopt, reconcile=True, restart=True)
+    return ensure_present(
+        platform(libvirtd.uri, image, name, nics=nics, asked=hardware), running=False, check_mode=False, allowed=allowed
+    )
+
+
+def test_a_domain_that_drifted_is_reconciled_and_the_rest_of_it_stays(libvirtd, pool, blank):
+    made(libvirtd, blank, "chr1", nics=(Nic("user", "virtio"), Nic("bridge:br7", "e1000"), Nic("user", "e1000")))
+    virsh = libvirtd.virsh
+    before = virsh("dumpxml", "--inactive", "chr1")
+    drifted = (
+        before.replace("<vcpu placement='static'>2", "<vcpu placement='static' current='1'>4")
+        .replace("<boot dev='hd'/>", "<boot dev='network'/><boot dev='hd'/>")
+        .replace("org.qemu.guest_agent.0", "com.example.other.0")
+        .replace("<devices>", "<devices><graphics type='vnc' port='-1' passwd='s3cret'/>")
+    )
+    assert drifted.count("other.0") == 1
+    virsh("define", "/dev/stdin", stdin=drifted)
+    nics = (Nic("network:lan", "vmxnet3", "02:00:5e:10:00:01"), Nic("ovs:br7", "e1000", vlan=7))
+    virsh("net-define", "/dev/stdin", stdin="<network><name>lan</name><bridge name='virbr78'/></network>")
+    with pytest.raises(NotPossible, match="'lan' .*is not active"):
+        reconciled(libvirtd, blank, "chr1", nics, cpus=2)
+    nics = (Nic("bridge:br8", "vmxnet3", "02:00:5e:10:00:01"), nics[1])
+    outcome = reconciled(libvirtd, blank, "chr1", nics, cpus=3, memory=192)
+    assert [(one.what, one.card) for one in outcome.reconciled] == [
+        ("cpus", None),
+        ("memory", None),
+        ("agent", None),
+        ("boot", None),
+        ("nics", None),
+        ("model", 1),
+        ("mac", 1),
+        ("network", 1),
+        ("network", 2),
+        ("vlan", 2),
+    ]
+    domain = ElementTree.fromstring(virsh("dumpxml", "--inactive", "--security-info", "chr1"))
+    assert (domain.findtext("vcpu"), domain.findtext("memory")) == ("3", str(192 * 1024))
+    assert domain.find("os/boot").get("dev") == "hd"
+    assert [one.get("name") for one in domain.findall("devices/channel/target")] == [
+        "com.example.other.0",
+        "org.qemu.guest_agent.0",
+    ]
+    first, second = domain.findall("devices/interface")
+    assert (first.find("source").get("bridge"), first.find("model").get("type")) == ("br8", "vmxnet3")
+    assert first.find("mac").get("address") == "02:00:5e:10:00:01"
+    assert (second.find("virtualport").get("type"), second.find("vlan/tag").get("id")) == ("openvswitch", "7")
+    assert domain.find("devices/graphics").get("passwd") == "s3cret"
+    assert not reconciled(libvirtd, blank, "chr1", nics, cpus=3, memory=192).changed
+    more = (*nics, Nic("user", "virtio"))
+    assert [str(one) for one in reconciled(libvirtd, blank, "chr1", more).reconciled] == [
+        "number of network cards 2 instead of 3"
+    ]
+    virsh("net-undefine", "lan")
+    assert removed(libvirtd, "chr1").changed
+    assert list(pool.iterdir()) == []
+
+
+def test_a_boot_order_of_the_devices_themselves_is_reconciled(libvirtd, pool, blank):
+    made(libvirtd, blank, "chr1")
+    xml = ElementTree.fromstring(libvirtd.virsh("dumpxml", "--inactive", "chr1"))
+    xml.find("os").remove(xml.find("os/boot"))
+    for path, order in (("devices/interface", "1"), ("devices/disk", "2")):
+        ElementTree.SubElement(xml.find(path), "boot", order=order)
+    libvirtd.virsh("define", "/dev/stdin", stdin=ElementTree.tostring(xml, "unicode"))
+    assert [str(one) for one in reconciled(libvirtd, blank, "chr1").reconciled] == ["boot network instead of disk"]
+    assert not reconciled(libvirtd, blank, "chr1").changed
+    assert removed(libvirtd, "chr1").changed
+
+
+def test_a_domain_of_somebody_else_is_adopted_and_its_agent_channel_made(libvirtd, pool, blank, playbook):
+    """A domain that runs, with its disk in a pool, from the refusal to its removal."""
+    uuid = libvirtd.define("hand", port=None)
+    libvirtd.virsh("vol-create-as", "default", "hand.img", "1M", "--format", "raw")
+    libvirtd.virsh("attach-disk", "hand", str(pool / "hand.img"), "vda", "--targetbus", "virtio", "--config")
+    libvirtd.virsh("desc", "hand", "--config", "The old router")
+    libvirtd.virsh("start", "hand")
+    take = task("adopt", blank, adopt=True, reconcile=True, restart=True)
+    options = take["outofband.chr.libvirt_vm"]
+    del options["nics"]
+    run = playbook(
+        [
+            {**take, "name": "would", "check_mode": True},
+            take,
+            {**take, "name": "again"},
+        ],
+        {"hand": host(libvirtd)},
+        "--diff",
+    )
+    assert run.rc == 0, run.output
+    assert run.changed() == {("hand", "would"), ("hand", "adopt")}
+    for name in ("would", "adopt"):
+        result = run.of(name)["result"]
+        assert (result["adopted"], result["id"], result["state"]) == (True, uuid, "running")
+        assert (result["found"]["cpus"], result["found"]["agent"]) == (1, False)
+        assert [(one["what"], one["is"], one["reconciled"]) for one in result["differences"]] == [
+            ("agent", False, True)
+        ]
+    domain = ElementTree.fromstring(libvirtd.virsh("dumpxml", "hand"))
+    assert [one.get("name") for one in domain.findall("devices/channel/target")] == ["org.qemu.guest_agent.0"]
+    assert domain.findtext("description") == "The old router"
+    original = libvirtd.virsh("dumpxml", "--inactive", "hand")
+    copy = original.replace(f"<uuid>{uuid}", f"<uuid>{uuid[:-4]}0000")
+    libvirtd.virsh("destroy", "hand")
+    assert removed(libvirtd, "hand").changed
+    assert list(pool.iterdir()) == []
+    # Whoever copies the domain does not own the disk of its original.
+    libvirtd.virsh("vol-create-as", "default", "hand.img", "1M", "--format", "raw")
+    libvirtd.virsh("define", "/dev/stdin", stdin=copy)
+    assert removed(libvirtd, "hand").changed
+    assert [one.name for one in pool.iterdir()] == ["hand.img"]
+    libvirtd.virsh("vol-delete", "hand.img", "default")
+
+
+def test_a_saved_or_transient_domain_is_not_changed(libvirtd, pool, blank):
+    uuid = libvirtd.define("saved", port=None)
+    libvirtd.virsh("start", "saved")
+    libvirtd.virsh("managedsave", "saved")
+    with pytest.raises(NotPossible, match="with a saved state.*virsh managedsave-remove saved"):
+        reconciled(libvirtd, blank, "saved", adopt=True)
+    libvirtd.virsh("managedsave-remove", "saved")
+    xml = libvirtd.virsh("dumpxml", "saved")
+    libvirtd.virsh("undefine", "saved")
+    libvirtd.virsh("create", "/dev/stdin", stdin=re.sub("<metadata>.*</metadata>", "", xml, flags=re.DOTALL))
+    with pytest.raises(
+        NotPossible, match=rf"'saved' \({uuid}\) without a definition \(transient\), so it was not adopted"
+    ):
+        reconciled(libvirtd, blank, "saved", adopt=True)
+    libvirtd.virsh("destroy", "saved")
+
+
+def test_the_disk_of_an_adopted_domain_that_no_pool_has_stays_with_a_warning(libvirtd, pool, blank):
+    libvirtd.define("loose", disk=True)
+    assert reconciled(libvirtd, blank, "loose", adopt=True).adopted
+    gone = platform(libvirtd.uri, None, "loose")
+    assert ensure_absent(gone, check_mode=False).changed
+    assert "its disk is not a volume of a storage pool" in gone.warnings[0]
+    assert (libvirtd.folder / "home" / "loose.img").exists()

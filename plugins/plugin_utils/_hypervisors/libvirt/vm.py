@@ -382,13 +382,9 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
             )
         if state in IN_BETWEEN:
             raise NotPossible(f"{what}, which is {IN_BETWEEN[state]}, so it was not changed. Wake it, or turn it off.")
-        domain = ElementTree.fromstring(xml)
-        present = len(domain.findall("devices/interface"))
-        change(domain, wanted, self.spec.nics)
-        for number, nic in enumerate(self.spec.nics, start=1):
-            about = {one.what for one in wanted if one.card == number}
-            if number > present or about & {"network", "vlan"}:
-                self._check_network(Attachment.from_nic(nic), nic.vlan is not None)
+        change(ElementTree.fromstring(xml), wanted, self.spec.nics)
+        for nic in self.connected(wanted):
+            self._check_network(Attachment.from_nic(nic), nic.vlan is not None)
 
     def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
         def redefine(connection: t.Any) -> None:

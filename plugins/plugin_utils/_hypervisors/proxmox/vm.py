@@ -37,6 +37,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm impo
     Found,
     Mark,
     NameTaken,
+    Nic,
     Outcome,
     Platform,
     Say,
@@ -205,7 +206,7 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
         if vmid is None and str(self._settings.vmid) not in self._places:
             raise NameTaken(self._taken())
         self._check_privileges(vmid or self._settings.vmid, plan)
-        self._check_bridges(plan.node, [nic.network or BRIDGE for nic in self.spec.nics])
+        self._check_bridges(plan.node, self.spec.nics)
         plan.storage.require(image.virtual_size, f"the disk of {self.spec.name!r}")
         plan.way.check()
 
@@ -244,9 +245,9 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
                 "privilege separation needs privileges of its own."
             )
 
-    def _check_bridges(self, node: str, bridges: t.Iterable[str]) -> None:
+    def _check_bridges(self, node: str, nics: t.Iterable[Nic]) -> None:
         known = self._site.bridges(node)
-        for bridge in bridges:
+        for bridge in [nic.network or BRIDGE for nic in nics]:
             if known is not None and bridge not in known:
                 raise InvalidInput(
                     f"Node {node!r} shows {self._api.login.account} no bridge {bridge!r}, but "
@@ -350,12 +351,8 @@ class ProxmoxPlatform(Platform[ProxmoxOptions, ProxmoxVmSettings]):
                 f"{self.title} does not let {self._api.login.account} change {vm}: the account lacks {', '.join(lacking)} on "
                 f"/vms/{found.id}. Nothing was changed."
             )
-        config = self._config(found)
-        values = changes(config, wanted, self.spec.nics, ordered=self._ordered)
-        added = sum(name.startswith("net") and name not in config for name in values)
-        bridges = [str(one.asked) for one in wanted if one.what == "network"]
-        bridges += [nic.network or BRIDGE for nic in self.spec.nics[len(self.spec.nics) - added :]]
-        self._check_bridges(vm.locate()[1], bridges)
+        changes(self._config(found), wanted, self.spec.nics, ordered=self._ordered)
+        self._check_bridges(vm.locate()[1], self.connected(wanted))
 
     def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
         vm, config = self._found(found), self._config(found)

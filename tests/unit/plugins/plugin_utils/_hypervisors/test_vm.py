@@ -16,6 +16,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardwar
     DISK,
     UNTAGGED,
     Card,
+    Difference,
     Hardware,
     differences,
 )
@@ -297,6 +298,22 @@ def test_reconcile_changes_a_vm_that_is_off_once(image):
     assert platform.has == Hardware(1, 256)
     assert platform.steps == ["check_change", "change"]
     assert platform.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("different", "connected"),
+    [
+        ([Difference("cpus", 1, 2)], []),
+        ([Difference("nics", 1, 3)], [2, 3]),
+        ([Difference("nics", 3, 1)], []),
+        ([Difference("network", "lan", "wan", 1), Difference("mac", "a", "b", 3)], [1]),
+        ([Difference("vlan", 0, 7, 1), Difference("vlan", 0, 7, 2)], [1]),
+    ],
+)
+def test_the_networks_that_a_change_needs_are_those_of_its_cards(image, different, connected):
+    platform = Notes(image)
+    platform.spec = replace(platform.spec, nics=tuple(Nic(name, "virtio", vlan=7) for name in ("wan", None, "dmz")))
+    assert platform.connected(different) == [platform.spec.nics[number - 1] for number in connected]
 
 
 def test_a_vm_that_runs_is_not_turned_off_without_restart(image):
