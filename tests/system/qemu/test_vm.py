@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,9 +33,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.folder import QemuFolder
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.vm import QemuPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     NameTaken,
     Nic,
     Outcome,
@@ -105,12 +108,14 @@ def planned(empty, vms, short_path) -> t.Callable[..., QemuPlatform]:
         disk_bus: str = "virtio",
         agent_port: str = "org.qemu.guest_agent.0",
         root: str = "/nonexistent",
+        asked: Hardware | None = None,
     ) -> QemuPlatform:
         settings = settings_of(
             ActionModule, directory=directory, disk_bus=disk_bus, accelerator="tcg", agent_port=agent_port
         )
         options = options_for("qemu", name, 5, "auto", short_path)
-        platform = QemuPlatform(VmSpec(name, 2, memory, nics, inspect(image)), options, settings, print)
+        spec = VmSpec(name, 2, memory, nics, inspect(image), asked or Hardware(agent=True, boot=DISK))
+        platform = QemuPlatform(spec, options, settings, print)
         platform.root = root
         return platform
 
@@ -186,8 +191,9 @@ def test_from_an_image_to_a_licensed_router_that_survives_a_power_cycle(disk, ac
         power("cut again", "stopped"),
         power("power", "started"),
         power("power again", "started"),
-        vm("check", vms, state="absent", image=str(disk)) | {"check_mode": True},
-        vm("absent", vms, state="absent"),
+        {**vm("licensed", vms, state="absent"), "ignore_errors": True},
+        vm("check", vms, state="absent", image=str(disk), confirm_licensed=True) | {"check_mode": True},
+        vm("absent", vms, state="absent", confirm_licensed=True),
         vm("absent again", vms, state="absent"),
     ]
     hosts = {"chr1": {"chr_socket": f"{vms}/chr1/agent.sock", "chr_connect_timeout": BOOT}}
@@ -208,6 +214,7 @@ def test_from_an_image_to_a_licensed_router_that_survives_a_power_cycle(disk, ac
     assert run.of("identity")["result"]["stdout"] == "edge1"
     assert run.of("license kept")["result"]["license"]["system_id"] == license["system_id"]
     assert accounts.renewals(license["system_id"]) == 1
+    assert f"level p1 (system id {license['system_id']})" in run.of("licensed")["result"]["msg"]
     changed = {task for _host, task in run.changed()}
     assert changed == {"import", "new id", "license", "name", "off", "on", "reset", "cut", "power", "check", "absent"}
     assert list(vms.iterdir()) == []
@@ -460,6 +467,100 @@ def test_a_qemu_that_is_paused_or_whose_monitor_is_taken_is_not_turned_on_or_off
         switch.check()
     switch.stop(Deadline(10))
     assert not switch.is_on()
+
+
+def reconciled(platform: QemuPlatform, *, adopt: bool = False) -> Outcome:
+    allowed = Allowed(adopt=adopt, reconcile=True, restart=True)
+    return ensure_present(platform, running=True, check_mode=False, allowed=allowed)
+
+
+def test_a_router_that_runs_is_reconciled_with_a_restart_and_the_rest_stays(vms, planned):
+    """QEMU itself says what it runs with; a second run changes nothing."""
+    nics = (Nic("user", "virtio", "52:54:00:aa:bb:01"), Nic("none", "e1000"), Nic("user", "virtio"))
+    present(planned(nics))
+    start = vms / "chr1" / "start"
+    start.write_text(start.read_text().replace("-cpu max", "-cpu qemu64 -boot menu=off"))
+    nics = (Nic("none", "e1000", "52:54:00:aa:bb:01"), Nic("user", "vmxnet3", "52:54:00:aa:bb:02"))
+    asked = Hardware(1, 320, tuple(Card(nic.model, nic.mac, nic.network) for nic in nics), True, DISK)
+    again = planned(nics, asked=asked)
+    assert [(one.what, one.card) for one in reconciled(again).reconciled] == [
+        ("cpus", None),
+        ("memory", None),
+        ("nics", None),
+        ("model", 1),
+        ("network", 1),
+        ("model", 2),
+        ("mac", 2),
+        ("network", 2),
+    ]
+    text = start.read_text()
+    assert "-cpu qemu64" in text and "-boot menu=off" in text
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.connect(str(vms / "chr1" / "qmp.sock"))
+        qmp = Qmp(channel)
+        assert len(qmp.execute("query-cpus-fast")) == 1
+        assert qmp.execute("query-memory-size-summary")["base-memory"] == 320 << 20
+        devices = qmp.execute("query-pci")[0]["devices"]
+        assert [one["id"]["device"] for one in devices if one["class_info"]["class"] == 0x0200] == [0x100E, 0x07B0]
+    assert not reconciled(planned(nics, asked=asked)).changed
+    more = (*nics, Nic("user", "virtio"))
+    asked = Hardware(nics=tuple(Card(nic.model) for nic in more))
+    assert [str(one) for one in reconciled(planned(more, asked=asked)).reconciled] == [
+        "number of network cards 2 instead of 3"
+    ]
+    absent(planned())
+
+
+def test_the_agents_channel_and_the_boot_order_are_put_right(vms, planned):
+    present(planned(), running=False)
+    start = vms / "chr1" / "start"
+    text = start.read_text()
+    wrong = text.replace("name=org.qemu.guest_agent.0", "name=com.example.0").replace(
+        "drive=disk0,bootindex=1", "drive=disk0,bootindex=2"
+    )
+    wrong = re.sub(r"(virtio-net-pci\S*)", r"\1,bootindex=1", wrong)
+    start.write_text(wrong)
+    assert [str(one) for one in reconciled(planned()).reconciled] == [
+        "channel of the guest agent missing instead of present",
+        "boot network instead of disk",
+    ]
+    assert sorted(start.read_text().replace(" \\\n", "\n").split()) == sorted(text.replace(" \\\n", "\n").split())
+    assert not reconciled(planned()).changed
+    absent(planned())
+
+
+def test_what_runs_counts_and_not_what_the_next_start_will_use(vms, planned):
+    present(planned())
+    start = vms / "chr1" / "start"
+    start.write_text(start.read_text().replace("-smp 2", "-smp 1"))
+    (different,) = ensure_present(planned(asked=Hardware(1)), running=True, check_mode=False).differences
+    assert (different.what, different.found) == ("cpus", 2)
+    assert reconciled(planned(asked=Hardware(1))).changed
+    assert not reconciled(planned(asked=Hardware(1))).changed
+    absent(planned())
+
+
+def test_a_start_that_is_more_than_a_command_line_is_not_changed(vms, planned):
+    present(planned())
+    start = vms / "chr1" / "start"
+    start.write_text(start.read_text().replace("-smp 2", '-smp "$(nproc)"'))
+    with pytest.raises(NotPossible, match="chr1/start on .* is not a script as .*It was not changed"):
+        reconciled(planned(asked=Hardware(1)))
+    assert (vms / "chr1" / "pid").exists()
+    absent(planned())
+
+
+def test_a_router_whose_notes_were_lost_is_adopted_and_another_folder_is_not(vms, planned):
+    made = present(planned())
+    (vms / "chr1" / "notes").unlink()
+    taken = reconciled(planned(), adopt=True)
+    assert (taken.adopted, taken.id, taken.image, taken.before) == (True, made.id, None, "running")
+    assert not reconciled(planned(), adopt=True).changed
+    absent(planned())
+    (vms / "chr2").mkdir(parents=True)
+    (vms / "chr2" / "start").write_text("#!/bin/sh\nexec qemu-system-x86_64\n")
+    with pytest.raises(NotPossible, match="chr2 on .* was not adopted: it has no script 'start' that runs QEMU"):
+        reconciled(planned(name="chr2"), adopt=True)
 
 
 def test_with_systemd_a_unit_starts_it_and_goes_with_it(vms, short_path, planned, monkeypatch):

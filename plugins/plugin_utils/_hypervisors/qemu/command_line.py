@@ -15,11 +15,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card
 
 MODELS = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
 """QEMU's devices for the models of network cards."""
 _SIZE = re.compile(r"(\d{1,12})([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_ORDER = {"a": "floppy", "d": "cdrom", "n": "network"}
 _UNITS = {"k": 1 / 1024, "": 1, "m": 1, "g": 1024, "t": 1024 * 1024}
 
 
@@ -34,6 +35,11 @@ class CommandLine:
     cards: tuple[Card, ...]
     sockets: frozenset[str]
     """The paths of the sockets on which QEMU listens."""
+    ports: frozenset[tuple[str, str]] = frozenset()
+    """The virtio-serial ports, each as its name and the path of its socket."""
+    boot: str = DISK
+    """What it boots from first, as in ``Hardware``."""
+    pid_file: str | None = None
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> CommandLine:
@@ -44,16 +50,25 @@ class CommandLine:
             if option.startswith("-")
         ]
         values = dict(options)
+        paths = {
+            about.get("id"): path
+            for option, value in options
+            if option == "-chardev" and value.partition(",")[0] == "socket"
+            for about in [_parts(value)]
+            if (path := about.get("path"))
+        }
         return cls(
             _first(values.get("-name", ""), "guest") or None,
             _number(_first(values.get("-smp", ""), "cpus")),
             _mebibytes(_first(values.get("-m", ""), "size")),
             tuple(_cards(options)),
+            frozenset(paths.values()),
             frozenset(
-                path
-                for option, value in options
-                if option == "-chardev" and value.partition(",")[0] == "socket" and (path := _parts(value).get("path"))
+                (about.get("name", ""), paths.get(about.get("chardev"), ""))
+                for about in _devices(options, "virtserialport")
             ),
+            _first_boot(options),
+            values.get("-pidfile"),
         )
 
 
@@ -80,6 +95,25 @@ def _cards(options: list[tuple[str, str]]) -> list[Card]:
         if option == "-device" and (kind := value.partition(",")[0]) in models
         for about in [_parts(value.partition(",")[2])]
     ]
+
+
+def _devices(options: list[tuple[str, str]], *kinds: str) -> list[dict[str, str]]:
+    """The properties of the devices of these *kinds*, or of all."""
+    return [
+        _parts(value)
+        for option, value in options
+        if option == "-device" and (not kinds or value.partition(",")[0] in kinds)
+    ]
+
+
+def _first_boot(options: list[tuple[str, str]]) -> str:
+    """The device with the lowest bootindex, or else the first letter of ``-boot``."""
+    indexed = [(int(index), one) for one in _devices(options) if (index := one.get("bootindex", "")).isdigit()]
+    if indexed:
+        first = min(indexed, key=lambda one: one[0])[1]
+        return DISK if "drive" in first else "network" if "mac" in first or "netdev" in first else "another device"
+    order = _first(dict(options).get("-boot", ""), "order")
+    return _ORDER.get(order[:1], DISK)
 
 
 def _parts(options: str) -> dict[str, str]:

@@ -44,6 +44,11 @@ ours "$1"
 """
 
 
+_ARGUMENTS = f"""{OURS}
+! ours "$1" || tr '\\0' '\\n' <"/proc/$pid/cmdline"
+"""
+
+
 class QemuFolder:
     """The folder at *path* on *machine*.
 
@@ -69,6 +74,10 @@ class QemuFolder:
         looked = self.sh(_LOOK)
         state, _unused, notes = looked.partition("\n")
         return (state, notes) if looked else None
+
+    def arguments(self) -> list[str]:
+        """The arguments with which QEMU runs. Empty if it does not run."""
+        return self.sh(_ARGUMENTS).splitlines()
 
     def start(self) -> None:
         """Start QEMU, with its unit if it has one. Raises ChrError."""

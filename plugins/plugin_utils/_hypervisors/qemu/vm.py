@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import shlex
 import typing as t
 import uuid
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NotPermitted,
     NotPossible,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Difference, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
     Mark,
@@ -46,6 +45,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine i
 from .command_line import MODELS, CommandLine, start_words
 from .folder import END, QemuFolder
 from .options import QemuOptions
+from .start_script import CHANGEABLE, StartScript, text_of
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _FOLDER = re.compile(r"(/[A-Za-z0-9_.+@-]+)+")
@@ -110,6 +110,7 @@ class QemuVmSettings(VmSettings):
 class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
     """One VM that is a QEMU process on a host."""
 
+    changeable = CHANGEABLE
     root = ""
     """The folder that stands for / in the paths of systemd."""
 
@@ -155,9 +156,14 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
         return Found(self.folder, Mark.parse(notes), state == "running")
 
     def hardware(self, found: Found) -> Hardware:
-        """Read the command line of QEMU, which the next start uses."""
-        started = CommandLine.parse(start_words(self._machine.read(self._file("start")) or ""))
-        return Hardware(started.cpus, started.memory, started.cards)
+        """Read the command line of the QEMU that runs, or the one for the next start."""
+        running = self._vm.arguments() if found.running else []
+        line = CommandLine.parse(running or start_words(self._start()))
+        agent = (self._settings.agent_port, self.socket) in line.ports
+        return Hardware(line.cpus, line.memory, line.cards, agent, line.boot)
+
+    def _start(self) -> str:
+        return self._machine.read(self._file("start")) or ""
 
     def check(self) -> None:
         image = self._image()
@@ -203,11 +209,44 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
 
     def remove(self, found: Found) -> None:
         # What is left if this is stopped half way is then known to be unfinished.
-        self._mark(t.cast("str", found.image), complete=False)
+        self._mark(t.cast("Mark", found.mark).image, complete=False)
         self._vm.sh(_REMOVE, self._vm.unit, self._vm.unit_file)
 
     def start(self, found: Found) -> None:
         self._vm.start()
+
+    def stop(self, found: Found) -> None:
+        self._vm.stop()
+
+    # -- one that exists ---------------------------------------------------------------------------
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._changed(wanted)
+        self._facts = self._ask()
+        for nic in self.connected(wanted):
+            self._check_network(self._network(nic))
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._machine.write(self._changed(wanted), self._file("start"))
+
+    def _changed(self, wanted: t.Sequence[Difference]) -> str:
+        """The script that starts the VM with what is *wanted*. Raises NotPossible."""
+        script = StartScript(self._start(), f"{self._file('start')} on {self._machine.name}")
+        script.change(wanted, self.spec.nics, self._nic, self._agent())
+        return str(script)
+
+    def check_adopt(self, found: Found) -> None:
+        """The folder must have a ``start`` that QEMU is started with as ``qemu_vm`` starts it."""
+        line = CommandLine.parse(start_words(self._start()))
+        if line.pid_file != self._file("pid") or self._file("qmp.sock") not in line.sockets:
+            raise NotPossible(
+                f"{self.folder} on {self._machine.name} was not adopted: it has no script 'start' that runs QEMU with the files "
+                "pid and qmp.sock in that folder, as outofband.chr.qemu_vm writes it."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        notes = self._machine.read(self._file("notes"))
+        self._machine.write(f"{mark.put_into(notes).rstrip()}\n", self._file("notes"))
 
     # -- what is asked of the host -----------------------------------------------------------------
 
@@ -284,11 +323,11 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
     # -- what is written ---------------------------------------------------------------------------
 
     def _start_script(self, disk: str, disk_format: str) -> str:
-        lines = [shlex.join(words) for words in self._command(disk, disk_format)]
-        return (
+        head = (
             f"#!/bin/sh\n# The router {self.spec.name}, imported by outofband.chr. With -daemonize it runs in the background.\n"
-            "umask 077\nexec " + " \\\n    ".join([*lines, '"$@"']) + "\n"
+            "umask 077\n"
         )
+        return text_of(head, self._command(disk, disk_format))
 
     def _command(self, disk: str, disk_format: str) -> t.Iterator[list[str]]:
         """The arguments of QEMU, each option in a list with its value."""
@@ -307,10 +346,13 @@ class QemuPlatform(Platform[QemuOptions, QemuVmSettings]):
             yield ["-device", device]
         for number, nic in enumerate(self.spec.nics):
             yield from self._nic(number, nic)
-        yield ["-device", "virtio-serial-pci"]
-        yield from self._listen("agent", "-device", f"virtserialport,chardev=agent,name={self._settings.agent_port}")
+        yield from self._agent()
         yield from self._listen("console", "-serial", "chardev:console")
         yield from self._listen("qmp", "-mon", "chardev=qmp,mode=control")
+
+    def _agent(self) -> t.Iterator[list[str]]:
+        yield ["-device", "virtio-serial-pci"]
+        yield from self._listen("agent", "-device", f"virtserialport,chardev=agent,name={self._settings.agent_port}")
 
     def _listen(self, name: str, *user: str) -> t.Iterator[list[str]]:
         yield ["-chardev", f"socket,id={name},path={self._file(name)}.sock,server=on,wait=off"]
