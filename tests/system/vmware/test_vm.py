@@ -21,8 +21,16 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.plugins.action.vmware_vm import ActionModule
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Nic, VmSpec, ensure_present
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
+    Nic,
+    Outcome,
+    VmSpec,
+    ensure_present,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.options import VmwareOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.place import PlaceNames, resolve
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.vm import VmwarePlatform
@@ -261,7 +269,8 @@ class Importer:
         nics = more.pop("nics", (Nic(None, "vmxnet3"),))
         options = more.pop("options", {})
         image = image or {"datastore": "small"}.get(method, method)
-        spec = VmSpec(name, 1, 256, nics, inspect(self.images[image]))
+        asked = more.pop("asked", Hardware(agent=True, boot=DISK))
+        spec = VmSpec(name, 1, 256, nics, inspect(self.images[image]), asked)
         settings = settings_of(ActionModule, method=method, thin=thin, **more)
         return VmwarePlatform(spec, self.options(**options), settings, self.said.append)
 
@@ -280,6 +289,16 @@ class Importer:
         outcome = ensure_present(self.platform(*arguments, **more), running=True, check_mode=False)
         assert outcome.id
         return outcome.id
+
+    def reconcile(self, *, adopt: bool = False, **more: t.Any) -> Outcome:
+        """Bring an existing VM to what is asked for, with a restart."""
+        allowed = Allowed(adopt=adopt, reconcile=True, restart=True)
+        return ensure_present(self.platform(**more), running=True, check_mode=False, allowed=allowed)
+
+    def fail_to_reconcile(self, **more: t.Any) -> str:
+        with pytest.raises(ChrError) as raised:
+            self.reconcile(**more)
+        return str(raised.value)
 
     def fail(self, *arguments: t.Any, **more: t.Any) -> str:
         """Import a VM, which must fail; return the error's text."""
@@ -469,3 +488,85 @@ def test_a_router_that_cannot_be_switched_on_stays(importer):
     assert "did not switch on 'new'" in made.fail()
     assert made.vc.made("new")["power"] == "poweredOff"
     assert made.run() and len(made.vc.uploads()) == 1
+
+
+# -- drift, and VMs of others ----------------------------------------------------------------------
+
+
+def test_a_router_that_drifted_is_reconciled_once(importer):
+    made = importer("old")
+    made.run(nics=(Nic(None, "vmxnet3"), Nic("DC0_DVPG0", "e1000"), Nic(None, "vmxnet3")))
+    before = made.vc.made("new")
+    nics = (Nic("DC0_DVPG0", "vmxnet3"), Nic("VM Network", "e1000", "00:50:56:11:22:33"))
+    asked = Hardware(4, 512, tuple(Card(nic.model, nic.mac, nic.network) for nic in nics), boot=DISK)
+    outcome = made.reconcile(nics=nics, asked=asked)
+    assert [(one.what, one.card) for one in outcome.reconciled] == [
+        ("cpus", None),
+        ("memory", None),
+        ("nics", None),
+        ("network", 1),
+        ("mac", 2),
+        ("network", 2),
+    ]
+    vm = made.vc.made("new")
+    assert vm["power"] == "poweredOn"
+    assert (vm["config"]["hardware"]["numCPU"], vm["config"]["hardware"]["memoryMB"]) == (4, 512)
+    (first,), (second,) = devices(vm, "VirtualVmxnet3"), devices(vm, "VirtualE1000")
+    assert first["backing"]["_typeName"] == "VirtualEthernetCardDistributedVirtualPortBackingInfo"
+    assert first["macAddress"] == devices(before, "VirtualVmxnet3")[0]["macAddress"]
+    assert (second["backing"]["deviceName"], second["macAddress"]) == ("VM Network", "00:50:56:11:22:33")
+    assert not made.reconcile(nics=nics, asked=asked).changed
+    more = (*nics, Nic(None, "vmxnet3"))
+    asked = Hardware(nics=tuple(Card(nic.model) for nic in more))
+    assert [one.what for one in made.reconcile(nics=more, asked=asked).reconciled] == ["nics"]
+    assert len(devices(made.vc.made("new"), "VirtualVmxnet3")) == 2
+
+
+def test_the_model_of_a_card_is_told_and_left_alone(importer):
+    """Another device would have another address, and be another interface to RouterOS."""
+    made = importer("old")
+    made.run()
+    platform = made.platform(nics=(Nic(None, "e1000"),), asked=Hardware(nics=(Card("e1000"),)))
+    allowed = Allowed(reconcile=True, restart=True)
+    assert not ensure_present(platform, running=True, check_mode=False, allowed=allowed).changed
+    assert (
+        "model of ether1 vmxnet3 instead of e1000. This collection does not change that there" in platform.warnings[0]
+    )
+
+
+def test_a_router_that_boots_from_the_network_is_reconciled(importer):
+    made = importer("old")
+    moid = made.run()
+    vsphere, vim = made.vsphere(), library().vim
+    vsphere.content()
+    (card,) = devices(made.vc.made("new"), "VirtualVmxnet3")
+    network = vim.vm.BootOptions.BootableEthernetDevice(deviceKey=card["key"])
+    spec = vim.vm.ConfigSpec(bootOptions=vim.vm.BootOptions(bootOrder=[network]))
+    vm = vsphere.object("VirtualMachine", moid)
+    vsphere.run("ReconfigVM_Task", lambda: vm.ReconfigVM_Task(spec), Deadline(60), "new")
+    assert [str(one) for one in made.reconcile().reconciled] == ["boot network instead of disk"]
+    assert not made.reconcile().changed
+
+
+def test_a_router_of_somebody_else_is_adopted_and_its_notes_stay(importer):
+    made = importer("old")
+    vsphere, vim = made.vsphere(), library().vim
+    ((moid, _name),) = [(moid, name) for moid, name in vsphere.values("name") if name == "old"]
+    vm = vsphere.object("VirtualMachine", moid)
+    spec = vim.vm.ConfigSpec(annotation="The old router.")
+    vsphere.run("ReconfigVM_Task", lambda: vm.ReconfigVM_Task(spec), Deadline(60), "old")
+    assert "adopt: true takes it over" in made.fail(name="old")
+    outcome = made.reconcile(adopt=True, name="old", asked=Hardware())
+    assert (outcome.adopted, outcome.id, outcome.image) == (True, moid, None)
+    assert outcome.hardware.cpus and outcome.hardware.nics
+    assert not made.reconcile(adopt=True, name="old", asked=Hardware()).changed
+    notes = vsphere.properties(moid, ["config.annotation"])["config.annotation"]
+    assert notes.startswith("The old router.\n\noutofband.chr: image unknown imported for ")
+
+
+def test_what_is_missing_for_a_change_is_told_before_the_router_is_turned_off(importer):
+    made = importer("old")
+    made.run()
+    asked = Hardware(nics=(Card(network="nosuch"),))
+    assert "no network 'nosuch'" in made.fail_to_reconcile(nics=(Nic("nosuch", "vmxnet3"),), asked=asked)
+    assert made.vc.made("new")["power"] == "poweredOn"

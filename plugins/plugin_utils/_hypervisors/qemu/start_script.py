@@ -69,7 +69,8 @@ class StartScript:
             elif one.what == "memory":
                 self._set("-m", f"{one.asked}M")
             elif one.what == "agent":
-                self.options += self._without(agent)
+                new = self._missing(agent)
+                self.options += new
             elif one.what == "boot":
                 self._boot_from_disk()
             elif one.what == "nics":
@@ -118,8 +119,8 @@ class StartScript:
         self.options = [one for one in self.options if one[0] != option]
         self.options.insert(1, [option, value])
 
-    def _without(self, options: Iterable[list[str]]) -> list[list[str]]:
-        """Those of *options* that are not there, after removing those with the same id."""
+    def _missing(self, options: Iterable[list[str]]) -> list[list[str]]:
+        """Remove what has the names of *options*, and return those that are then missing."""
         new = list(options)
         ids = {(one[0], _property(one[1], "id")) for one in new} - {(one[0], "") for one in new}
         chardevs = {_property(one[1], "chardev") for one in new} - {""}

@@ -28,7 +28,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     VmAmbiguous,
     VmNotFound,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Difference, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
     Mark,
@@ -44,15 +44,17 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_
 from .guest import PORT
 from .options import VmwareOptions
 from .place import Place, PlaceNames, network, resolve
-from .power import VmwarePower
+from .power import VmwarePower, template
 from .task import explained, run_task
 from .upload import Files, lease, upload
+from .vm_config import CHANGEABLE, PRIVILEGES, cards, change, distributed_group, first_boot, found_card
 from .vsphere import Vsphere, fault_words, library
 
 _TASK = 300.0  # seconds for a task that moves little
 _COPY = 3600.0  # seconds to copy a disk inside VMware
 _BUSY = 360.0  # seconds until nothing holds a VM any more: a lease whose client has gone ends after 300
 _LONGEST_NAME = 80
+_DEVICES = ("config.hardware.device",)
 _GUEST = "other3xLinux64Guest"  # known to vSphere 6.5 and every later one
 _IDE = -200  # keys of a device that is about to be made are negative (API reference)
 _SECTOR = 512  # bytes
@@ -72,6 +74,8 @@ class VmwareVmSettings(VmSettings, PlaceNames):
 
 class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
     """One VM of a vCenter or an ESXi host."""
+
+    changeable = CHANGEABLE
 
     def __init__(self, spec: VmSpec, options: VmwareOptions, settings: VmwareVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
@@ -100,16 +104,20 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
         return Found(moids[0], Mark.parse(values.get("config.annotation")), running)
 
     def hardware(self, found: Found) -> Hardware:
-        names = [f"config.hardware.{name}" for name in ("numCPU", "memoryMB", "device")]
-        values = self._vsphere.properties(found.id, names)
-        device = library().vim.vm.device
-        models = {device.VirtualVmxnet3: "vmxnet3", device.VirtualE1000: "e1000"}
-        cards = [one for one in values.get(names[2]) or [] if isinstance(one, device.VirtualEthernetCard)]
-        return Hardware(
-            values.get(names[0]),
-            values.get(names[1]),
-            tuple(Card(models.get(type(one), type(one).__name__), one.macAddress) for one in cards),
-        )
+        names = [f"config.hardware.{name}" for name in ("numCPU", "memoryMB")]
+        values = self._vsphere.properties(found.id, [*names, *_DEVICES, "config.bootOptions"])
+        nics = tuple(self._found_card(one) for one in cards(values))
+        return Hardware(values.get(names[0]), values.get(names[1]), nics, boot=first_boot(values))
+
+    def _found_card(self, card: t.Any) -> Card:
+        group = distributed_group(card)
+        if group is None:
+            return found_card(card, None)
+        try:
+            name = self._vsphere.properties(group, ["name"], "dvs.DistributedVirtualPortgroup").get("name")
+        except ChrError:  # a port group that this user does not see
+            name = None
+        return found_card(card, unquote(name) if name else None)
 
     @functools.cached_property
     def _place(self) -> Place:
@@ -172,24 +180,28 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
 
         If the server does not say, the import itself will fail.
         """
+        if missing := self._missing(self._needed()):
+            raise NotPermitted(
+                f"{self._vsphere.endpoint.user!r} cannot import {self.spec.name!r} into "
+                f"{self.title}: the user lacks {missing}. Nothing was made. "
+                "Add these privileges to the user's role there."
+            )
+
+    def _missing(self, needed: t.Iterable[tuple[str, t.Any, list[str]]]) -> str:
+        """The privileges of those *needed* that the server says are missing."""
         try:
             content = self._vsphere.content()
             manager = self._vsphere.object("AuthorizationManager", content.authorizationManager._moId)
             session = self._vsphere.properties(content.sessionManager._moId, ["currentSession"], "SessionManager")
             key = session["currentSession"].key
             missing = []
-            for what, entity, privileges in self._needed():
+            for what, entity, privileges in needed:
                 ask = functools.partial(manager.HasPrivilegeOnEntities, [entity], key, privileges)
                 for answer in self._vsphere.call("HasPrivilegeOnEntities", ask) or []:
                     missing += [f"{one.privId} on {what}" for one in answer.privAvailability or [] if not one.isGranted]
         except (library().vmodl.MethodFault, NotPossible, KeyError):
-            return
-        if missing:
-            raise NotPermitted(
-                f"{self._vsphere.endpoint.user!r} cannot import {self.spec.name!r} into "
-                f"{self.title}: the user lacks {', '.join(dict.fromkeys(missing))}. Nothing was made. "
-                "Add these privileges to the user's role there."
-            )
+            return ""
+        return ", ".join(dict.fromkeys(missing))
 
     def _needed(self) -> t.Iterator[tuple[str, t.Any, list[str]]]:
         """The objects that the import needs, each as (name, object, privileges on it).
@@ -212,7 +224,7 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
     def create(self) -> None:
         moid = self._by_lease() if self._settings.method == "nfc" else self._by_datastore()
         config = library().vim.vm.ConfigSpec(annotation=str(self.mark(complete=True)))
-        self._reconfigure(moid, config)
+        self._reconfigure(moid, config, "import")
 
     def _by_lease(self) -> str:
         vim, place = library().vim, self._place
@@ -247,7 +259,7 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
         controllers = [one for one in devices if isinstance(one, vim.vm.device.VirtualIDEController)]
         controller = min(controllers, key=lambda one: (one.busNumber, one.key))
         disk = self._disk(controller.key, f"{home}{_SYSTEM}", create=False)
-        self._reconfigure(moid, vim.vm.ConfigSpec(deviceChange=[disk]))
+        self._reconfigure(moid, vim.vm.ConfigSpec(deviceChange=[disk]), "import")
         return moid
 
     def _config(self, note: str, devices: list[t.Any]) -> t.Any:
@@ -401,6 +413,40 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
     def start(self, found: Found) -> None:
         self._power(found).start(Deadline(_TASK))
 
+    def stop(self, found: Found) -> None:
+        self._power(found).stop(Deadline(_TASK))
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._power(found).check()
+        self._change(found, wanted)
+        vm, networks = self._vsphere.object("VirtualMachine", found.id), self.connected(wanted)
+        needed = [f"VirtualMachine.{PRIVILEGES[one.what]}" for one in wanted]
+        needed += [f"VirtualMachine.Interact.{one}" for one in ("PowerOff", "PowerOn") if found.running]
+        places = [
+            ("the VM", vm, needed),
+            *((f"network {nic.network!r}", network(self._place, nic.network), ["Network.Assign"]) for nic in networks),
+        ]
+        if missing := self._missing(places):
+            raise NotPermitted(
+                f"{self._vsphere.endpoint.user!r} cannot change {self.spec.name!r} ({found.id}) of {self.title}: the user lacks "
+                f"{missing}. Nothing was changed. Add these privileges to the user's role there."
+            )
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._reconfigure(found.id, self._change(found, wanted), "change")
+
+    def _change(self, found: Found, wanted: t.Sequence[Difference]) -> t.Any:
+        values = self._vsphere.properties(found.id, [*_DEVICES, "config.hardware.numCoresPerSocket"])
+        return change(values, wanted, self.spec.nics, self._card, self._backing)
+
+    def check_adopt(self, found: Found) -> None:
+        if self._vsphere.properties(found.id, ["config.template"]).get("config.template"):
+            raise template(self._vsphere, found.id, self.spec.name)
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        notes = self._vsphere.properties(found.id, ["config.annotation"]).get("config.annotation")
+        self._reconfigure(found.id, library().vim.vm.ConfigSpec(annotation=mark.put_into(notes)), "adopt")
+
     def _power(self, found: Found) -> VmwarePower:
         return VmwarePower(self._vsphere, found.id, self.spec.name)
 
@@ -433,9 +479,9 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
             except vmodl.MethodFault as error:
                 raise self._explained(error, "remove") from error
 
-    def _reconfigure(self, moid: str, config: t.Any) -> None:
+    def _reconfigure(self, moid: str, config: t.Any, tried: str) -> None:
         vm = self._vsphere.object("VirtualMachine", moid)
-        self._run("ReconfigVM_Task", lambda: vm.ReconfigVM_Task(config), "import")
+        self._run("ReconfigVM_Task", lambda: vm.ReconfigVM_Task(config), tried)
 
     def _run(self, call: str, start: t.Callable[[], t.Any], tried: str) -> t.Any:
         return run_task(self._vsphere, call, start, Deadline(_TASK), self.spec.name, tried)
