@@ -105,7 +105,9 @@ def test_one_run_makes_a_licensed_router_of_an_archive_and_a_second_one_changes_
         "neither the baseline nor the first boot was lost or run twice"
     )
 
-    gone = playbook(role(image_import_state="absent"), {"edge": router})
+    kept = playbook(role(image_import_state="absent"), {"edge": router})
+    assert "has a license of the level p1" in kept.output
+    gone = playbook(role(image_import_state="absent", image_import_confirm_licensed=True), {"edge": router})
     assert gone.rc == 0, gone.output
     assert "edge" not in libvirtd.virsh("list", "--all", "--name").split()
 

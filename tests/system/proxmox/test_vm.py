@@ -809,3 +809,30 @@ def test_a_license_that_cannot_be_read_is_told_and_the_router_is_removed(cluster
     assert run.changed() == {("chr1", "go")}
     assert "could not be read. The VM is off." in run.of("go")["result"]["warnings"][0]
     assert run.of("go")["result"]["license"] is None
+
+
+def test_provision_runs_over_a_router_that_exists(cluster, playbook, tmp_path):
+    """It is refused, then adopted and reconciled, and a second run changes nothing."""
+    pve = cluster()
+    one = pve.add(100, "chr1", **pve.behaviour)
+    one.config |= {"cores": "1", "memory": "1024"}
+    image = tmp_path / "chr.img"
+    build_chr_image(image)
+    variables = {
+        "image_import_src": str(image),
+        "image_import_checksum": "waived",
+        "image_import_version": "7.22",
+        "image_import_cache": str(tmp_path / "cache"),
+        "image_import_cpus": 2,
+    }
+    allowed = [f"-eimage_import_{name}=true" for name in ("adopt", "reconcile", "restart")]
+    hosts = {"chr1": host(pve, **variables)}
+    refused = playbook("outofband.chr.provision", hosts)
+    assert refused.rc
+    assert "adopt: true takes it over as it is" in refused.output
+    first = playbook("outofband.chr.provision", hosts, *allowed, "--diff")
+    assert first.rc == 0, first.output
+    assert {task.rpartition(" : ")[2] for _host, task in first.changed()} >= {"Create or remove the VM on Proxmox VE"}
+    assert (one.config["cores"], one.config["memory"], one.running) == ("2", "1024", True)
+    second = playbook("outofband.chr.provision", hosts, *allowed)
+    assert (second.rc, second.changed()) == (0, set()), second.output
