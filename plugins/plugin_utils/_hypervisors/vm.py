@@ -386,10 +386,11 @@ def _adopted(platform: AnyPlatform, found: Found | None, check_mode: bool) -> tu
         return found, False
     platform.check_adopt(found)
     mark = platform.mark(complete=True, image=UNKNOWN)
-    if not check_mode:
-        platform.adopt(found, mark)
-        platform.touched = True
-    return dataclasses.replace(found, mark=mark), True
+    if check_mode:
+        return dataclasses.replace(found, mark=mark), True
+    platform.adopt(found, mark)
+    platform.touched = True
+    return platform.find(), True
 
 
 def _compare(platform: AnyPlatform, found: Found) -> tuple[Hardware | None, tuple[Difference, ...]]:

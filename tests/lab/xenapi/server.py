@@ -77,7 +77,9 @@ _LEAST = {
     "hard_shutdown": "vm-operator",
     "set_other_config": "vm-admin",
     ".destroy": "vm-admin",
-    **dict.fromkeys(("VM.create", "VDI.create", "VBD.create", "VIF.create"), "vm-admin"),
+    **dict.fromkeys(("VM.create", "VDI.create", "VBD.create", "VIF.create", "VIF.move"), "vm-admin"),
+    **dict.fromkeys((".set_VCPUs_max", ".set_VCPUs_at_startup", ".set_HVM_boot_params", ".set_platform"), "vm-admin"),
+    ".set_memory_limits": "vm-power-admin",
 }
 
 Record = dict[str, t.Any]
@@ -542,6 +544,44 @@ class LabPool:
         self.changed(ref)
         return ""
 
+    def _set_halted(self, ref: str, **fields: t.Any) -> str:
+        """Change fields that can only be changed while the VM is off."""
+        vm = self.find(ref)
+        self._need(vm, "Halted")
+        vm.fields = {**vm.fields, **fields}
+        self.changed(ref)
+        return ""
+
+    def _VM_set_VCPUs_max(self, ref: str, value: str) -> str:
+        if int(value) < int(self.find(ref).record()["VCPUs_at_startup"]):
+            raise Refused("INVALID_VALUE", "VCPUs_max", value)
+        return self._set_halted(ref, VCPUs_max=value)
+
+    def _VM_set_VCPUs_at_startup(self, ref: str, value: str) -> str:
+        if not 0 < int(value) <= int(self.find(ref).record()["VCPUs_max"]):
+            raise Refused("INVALID_VALUE", "VCPUs_at_startup", value)
+        return self._set_halted(ref, VCPUs_at_startup=value)
+
+    def _VM_set_memory_limits(
+        self, ref: str, static_min: str, static_max: str, dynamic_min: str, dynamic_max: str
+    ) -> str:
+        if not 0 < int(static_min) <= int(dynamic_min) <= int(dynamic_max) <= int(static_max):
+            raise Refused("MEMORY_CONSTRAINT_VIOLATION", "static_min <= dynamic_min <= dynamic_max <= static_max")
+        names = ("memory_static_min", "memory_static_max", "memory_dynamic_min", "memory_dynamic_max")
+        return self._set_halted(
+            ref, **dict(zip(names, (static_min, static_max, dynamic_min, dynamic_max), strict=True))
+        )
+
+    def _VM_set_HVM_boot_params(self, ref: str, value: dict[str, str]) -> str:
+        vm = self.find(ref)
+        vm.fields = {**vm.fields, "HVM_boot_params": value}
+        return ""
+
+    def _VM_set_platform(self, ref: str, value: dict[str, str]) -> str:
+        vm = self.find(ref)
+        vm.fields = {**vm.fields, "platform": value}
+        return ""
+
     def _VM_destroy(self, ref: str) -> str:
         vm = self.find(ref)
         self._need(vm, "Halted")
@@ -673,6 +713,13 @@ class LabPool:
             return {**_empty(kind), **record}
         if message == "set_other_config":
             record["other_config"] = values[1]
+            return ""
+        if (kind, message) == ("VIF", "move"):
+            inventory.get("network", values[1])
+            record["network"] = values[1]
+            return ""
+        if (kind, message) == ("VIF", "destroy"):
+            del inventory.objects["VIF"][values[0]]
             return ""
         if (kind, message) == ("VDI", "destroy"):
             inventory.destroy_disk(values[0])

@@ -22,13 +22,16 @@ import pytest
 
 from ansible_collections.outofband.chr.plugins.action.xl_vm import ActionModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     NameTaken,
     Nic,
+    Outcome,
     VmSpec,
     ensure_absent,
     ensure_present,
@@ -367,3 +370,77 @@ def test_a_domain_that_was_destroyed_and_does_not_start_again_is_told(dom0, plat
     with pytest.raises(ChrError, match="no memory. Its old domain has been destroyed"):
         switch().reset(Deadline(30))
     assert dom0.running == []
+
+
+# -- drift, and domains of others ------------------------------------------------------------------
+
+
+def reconciled(platform: t.Callable[..., XlPlatform], *, adopt: bool = False, **wanted: t.Any) -> Outcome:
+    allowed = Allowed(adopt=adopt, reconcile=True, restart=True)
+    return ensure_present(platform(**wanted), running=True, check_mode=False, allowed=allowed)
+
+
+def test_a_domain_that_drifted_is_reconciled_once_and_the_rest_of_its_configuration_stays(dom0, platform, short_path):
+    nics = (Nic(None, "netfront"), Nic(None, "e1000"), Nic(None, "netfront"))
+    ensure_present(platform(nics=nics), running=True, check_mode=False)
+    config = short_path / "etc" / "chr1.cfg"
+    text = config.read_text().replace('boot = "c"', "boot = 'nc'").replace("vcpus = 1", "vcpus = 1\nmaxvcpus = 4")
+    config.write_text(text.replace(" ]\nviridian", " ]\nlocaltime = 1\nviridian"))
+    (first, *_others) = re.findall("mac=([0-9a-f:]+)", text)
+    nics = (Nic(None, "e1000"), Nic(None, "e1000", "02:00:5e:10:00:01"))
+    cards = (Card("e1000"), Card("e1000", "02:00:5e:10:00:01"))
+    wanted = {"nics": nics, "asked": Hardware(2, 512, cards, True, DISK)}
+    outcome = reconciled(platform, **wanted)
+    assert [(one.what, one.card) for one in outcome.reconciled] == [
+        ("cpus", None),
+        ("memory", None),
+        ("boot", None),
+        ("nics", None),
+        ("model", 1),
+        ("mac", 2),
+    ]
+    text = config.read_text()
+    for line in ("vcpus = 2", "memory = 512", "maxmem = 512", 'boot = "c"', "localtime = 1"):
+        assert f"\n{line}\n" in text, line
+    assert "maxvcpus" not in text
+    assert re.findall("vif = .*", text) == [
+        f'vif = [ "type=ioemu,model=e1000,mac={first}", "type=ioemu,model=e1000,mac=02:00:5e:10:00:01" ]'
+    ]
+    assert len(dom0.running) == 1
+    assert not reconciled(platform, **wanted).changed
+    more = (*nics, Nic(None, "netfront"))
+    wanted = {"nics": more, "asked": Hardware(nics=tuple(Card() for _nic in more))}
+    assert [one.what for one in reconciled(platform, **wanted).reconciled] == ["nics"]
+    assert config.read_text().count("mac=") == 3
+
+
+def test_a_bridge_that_is_missing_is_told_before_the_domain_is_turned_off(dom0, platform):
+    ensure_present(platform(), running=True, check_mode=False)
+    (running,) = dom0.running
+    nics = (Nic("nosuch", "netfront"),)
+    with pytest.raises(InvalidInput, match="has no bridge 'nosuch'"):
+        reconciled(platform, nics=nics, asked=Hardware(nics=(Card(network="nosuch"),)))
+    assert dom0.running == [running]
+
+
+def test_a_domain_of_somebody_else_is_adopted_and_its_disk_elsewhere_stays(dom0, platform, short_path):
+    config, disk = short_path / "etc" / "chr1.cfg", short_path / "images" / "chr1.img"
+    disk.parent.mkdir()
+    disk.touch()
+    config.write_text('name = "chr1"\nbuilder = "hvm"\nmemory = 256\ndisk = [ "phy:/dev/vg/chr1,hda,w" ]\n')
+    with pytest.raises(
+        NotPossible, match=r"was not adopted: that needs the file .*chr1.cfg with its name and its uuid"
+    ):
+        reconciled(platform, adopt=True)
+    uuid = "6b1d2d6e-2f0c-4b8e-9c8e-0f2a3b4c5d6e"
+    config.write_text(f"uuid = \"{uuid}\"\n{config.read_text()}vif = [\n  'mac=00:16:3e:00:00:01,bridge=br0',\n]\n")
+    one = platform(asked=Hardware())
+    outcome = ensure_present(one, running=False, check_mode=False, allowed=Allowed(adopt=True))
+    assert (outcome.adopted, outcome.id, outcome.image) == (True, uuid, None)
+    assert outcome.hardware.nics == (Card(None, "00:16:3e:00:00:01", "br0"),)
+    assert not ensure_present(platform(), running=False, check_mode=False, allowed=Allowed(adopt=True)).changed
+    assert config.read_text().startswith("# outofband.chr: image unknown imported for ")
+    gone = platform()
+    assert ensure_absent(gone, check_mode=False).changed
+    assert "its disk is not removed with it" in gone.warnings[0]
+    assert files(short_path) == ["images/chr1.img"]

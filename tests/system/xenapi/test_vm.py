@@ -19,15 +19,19 @@ import subprocess
 import threading
 import time
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.outofband.chr.plugins.action.xenapi_vm import ActionModule
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPermitted, VmAmbiguous
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     NameTaken,
     Nic,
+    Outcome,
     VmSpec,
     ensure_absent,
     ensure_present,
@@ -327,3 +331,71 @@ def test_what_cannot_go_well_is_told_before_anything_is_made(pool, playbook, ima
         assert re.search(said, run.of("have", host)["result"]["msg"]), run.of("have", host)["result"]["msg"]
     nothing_is_left(pool)
     assert pool.inventory.uploads == 0
+
+
+# -- drift, and VMs of others ----------------------------------------------------------------------
+
+
+def reconciled(platform: XenapiPlatform, nics: tuple[Nic, ...] = (), *, adopt: bool = False, **asked: t.Any) -> Outcome:
+    cards = tuple(Card(None, nic.mac, nic.network) for nic in nics) or None
+    hardware = Hardware(**{"nics": cards, "agent": True, "boot": DISK} | asked)
+    platform.spec = replace(platform.spec, nics=nics or platform.spec.nics, asked=hardware)
+    allowed = Allowed(adopt=adopt, reconcile=True, restart=True)
+    return ensure_present(platform, running=True, check_mode=False, allowed=allowed)
+
+
+def test_a_router_that_drifted_is_reconciled_once_and_its_cards_keep_their_addresses(pool, platform):
+    ensure_present(platform, running=True, check_mode=False)
+    (vm,) = [one for one in pool.vms if one.kind is None]
+    platform_of_vm = {**vm.fields["platform"], "cores-per-socket": "2"}
+    vm.fields |= {"HVM_boot_params": {"order": "nc", "firmware": "bios"}, "platform": platform_of_vm}
+    (before,) = records(pool, "VIF")
+    nics = (Nic("Lan", "netfront"), Nic("xenbr0", "netfront", "02:00:5e:10:00:01"))
+    outcome = reconciled(platform, nics, cpus=3, memory=512)
+    assert [(one.what, one.card) for one in outcome.reconciled] == [
+        ("cpus", None),
+        ("memory", None),
+        ("boot", None),
+        ("nics", None),
+        ("network", 1),
+    ]
+    record = vm.record()
+    assert (record["VCPUs_max"], record["VCPUs_at_startup"]) == ("3", "3")
+    assert (record["memory_static_max"], record["power_state"]) == (str(512 * MIB), "Running")
+    assert record["HVM_boot_params"] == {"order": "c", "firmware": "bios"}
+    assert "cores-per-socket" not in record["platform"]
+    first, second = sorted(records(pool, "VIF"), key=lambda one: one["device"])
+    assert first["MAC"] == before["MAC"]
+    names = [pool.inventory.get("network", one["network"])["bridge"] for one in (first, second)]
+    assert (names, second["MAC"]) == (["xenbr1", "xenbr0"], "02:00:5e:10:00:01")
+    assert not reconciled(platform, nics, cpus=3, memory=512).changed
+    assert [one.what for one in reconciled(platform, nics[:1], cpus=1).reconciled] == ["cpus", "nics"]
+    assert len(records(pool, "VIF")) == 1
+
+
+def test_the_address_of_a_card_is_told_and_left_alone(pool, platform):
+    ensure_present(platform, running=True, check_mode=False)
+    assert not reconciled(platform, (Nic(None, "netfront", "02:00:5e:10:00:09"),)).changed
+    assert "This collection does not change that there" in platform.warnings[0]
+
+
+def test_a_role_that_may_not_change_the_memory_is_told_before_the_router_is_turned_off(pool, platform):
+    ensure_present(platform, running=True, check_mode=False)
+    pool.users["ops"] = (PASSWORD, "vm-admin")  # the local superuser has every right
+    options = replace(platform._options, api_user="ops")
+    platform = XenapiPlatform(platform.spec, options, platform._settings, lambda line: None)
+    with pytest.raises(NotPermitted, match="call VM.set_memory_limits. .*vm-power-admin.* Nothing was changed"):
+        reconciled(platform, memory=512)
+    (vm,) = [one for one in pool.vms if one.kind is None]
+    assert vm.power_state == "Running"
+
+
+def test_a_router_of_somebody_else_is_adopted_and_one_of_two_is_not(pool, platform):
+    other = pool.vm("chr1", started=True)
+    outcome = reconciled(platform, adopt=True, boot=None)
+    assert (outcome.adopted, outcome.id, outcome.image) == (True, other.uuid, None)
+    assert not reconciled(platform, adopt=True, boot=None).changed
+    assert "image unknown imported" in other.record()["other_config"]["outofband.chr"]
+    pool.vm("chr1")
+    with pytest.raises(VmAmbiguous, match="2 VMs named 'chr1'. None was adopted"):
+        reconciled(platform, adopt=True)

@@ -13,14 +13,15 @@ and later versions.
 from __future__ import annotations
 
 import re
-import secrets
+import typing as t
 import uuid
 from dataclasses import dataclass
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import MB
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Difference, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    UNKNOWN,
     Found,
     Mark,
     NameTaken,
@@ -34,6 +35,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine i
 
 from .options import XenstoreOptions
 from .power import UUID, running_domains, start_domain
+from .xl_config import CHANGEABLE, card_of, changed, hardware_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _PATH = re.compile(r"(/[A-Za-z0-9_.+-]+)+")
@@ -56,6 +58,8 @@ class XlVmSettings(VmSettings):
 
 class XlPlatform(Platform[XenstoreOptions, XlVmSettings]):
     """One domain on dom0."""
+
+    changeable = CHANGEABLE
 
     def __init__(self, spec: VmSpec, options: XenstoreOptions, settings: XlVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
@@ -85,18 +89,12 @@ class XlPlatform(Platform[XenstoreOptions, XlVmSettings]):
         mark = Mark.parse(config)
         own = UUID.search(config)
         if mark is None or own is None:
-            return Found(self._config, None, False)
+            return Found(self._config, None, own is not None and own[1] in running)
         return Found(own[1], mark, own[1] in running)
 
     def hardware(self, found: Found) -> Hardware:
-        config = self._machine.read(self._config) or ""
-        values = dict(re.findall(r"^(vcpus|memory|vif) *= *(.*)$", config, re.MULTILINE))
-        cards = []
-        for card in re.findall(r'["\']([^"\']*)["\']', values.get("vif", "")):
-            about = {name.strip(): value for name, _unused, value in (one.partition("=") for one in card.split(","))}
-            model = "netfront" if about.get("type") == "vif" else about.get("model")
-            cards.append(Card(model, about.get("mac"), about.get("bridge")))
-        return Hardware(int(values.get("vcpus", 1)), int(values["memory"]), tuple(cards))
+        """What the configuration says, which the next start uses."""
+        return hardware_of(self._machine.read(self._config) or "")
 
     # -- whether it can be made --------------------------------------------------------------------
 
@@ -162,7 +160,7 @@ class XlPlatform(Platform[XenstoreOptions, XlVmSettings]):
         versions know ``type``. An HVM domain boots with BIOS by default.
         """
         spec = self.spec
-        cards = ", ".join(f'"{_card(nic)}"' for nic in spec.nics)
+        cards = ", ".join(f'"{card_of(nic)}"' for nic in spec.nics)
         return f"""\
 # MikroTik CHR, imported by outofband.chr. The line above says of what; without it this VM is no longer that collection's.
 name = "{spec.name}"
@@ -193,19 +191,46 @@ on_crash = "restart"
         disk = re.search(rf'target=((?:/[A-Za-z0-9_.+-]+)*/{re.escape(self.spec.name)}\.img)"', config)
         # It is in another directory if that option has changed. It is never a device.
         path = disk[1] if disk else self._disk
-        files = [self._link, path, f"{path}.part", f"{self._config}.part", self._config]
+        disks = [path, f"{path}.part"]
+        if disk is None and found.mark and found.mark.image == UNKNOWN:
+            self.warnings.append(
+                f"{self.spec.name!r} was adopted, and its configuration names no disk {self.spec.name}.img, so its disk is not "
+                "removed with it."
+            )
+            disks = []
+        files = [self._link, *disks, f"{self._config}.part", self._config]
         self._machine.run(["rm", "-f", *files])
+
+    def stop(self, found: Found) -> None:
+        self._machine.run(["xl", "destroy", running_domains(self._machine)[found.id][0]])
+
+    # -- one that exists ---------------------------------------------------------------------------
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._changed(wanted)
+        for nic in self.connected(wanted):
+            self._check_nic(nic)
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._machine.write(self._changed(wanted), self._config)
+
+    def _changed(self, wanted: t.Sequence[Difference]) -> str:
+        return changed(self._machine.read(self._config) or "", wanted, self.spec.nics, card_of)
+
+    def check_adopt(self, found: Found) -> None:
+        config = self._machine.read(self._config)
+        name = re.search(r"^name *= *[\"']([^\"']*)[\"'] *$", config or "", re.MULTILINE)
+        if config is None or not UUID.search(config) or not name or name[1] != self.spec.name:
+            raise NotPossible(
+                f"{self.title} has {self.spec.name!r} ({found.id}), and it was not adopted: that needs the file {self._config} "
+                "with its name and its uuid, as xl would make a new uuid for each start. Put the file there, or set "
+                "config_directory."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        config = self._machine.read(self._config) or ""
+        marked = mark.put_into(config) if Mark.parse(config) else f"# {mark}\n{config}"
+        self._machine.write(marked, self._config)  # it may hold a password, which no argument may have
 
     def start(self, found: Found) -> None:
         start_domain(self._machine, self._config, found.id, self.spec.name, _START)
-
-
-def _card(nic: Nic) -> str:
-    """A network card for xl.
-
-    The type ``vif`` is only paravirtualised, ``ioemu`` is also emulated.
-    """
-    kind = "type=vif" if nic.model == "netfront" else f"type=ioemu,model={nic.model}"
-    mac = nic.mac or "00:16:3e:" + ":".join(f"{byte:02x}" for byte in (secrets.randbelow(128), *secrets.token_bytes(2)))
-    bridge = f",bridge={nic.network}" if nic.network else ""
-    return f"{kind},mac={mac}{bridge}"

@@ -67,7 +67,10 @@ _ROLES = {
     "Async.VM.hard_reboot": "vm-operator",
     "Async.VM.clean_shutdown": "vm-operator",
     "Async.VM.hard_shutdown": "vm-operator",
-    **dict.fromkeys(("VM.create", "VM.set_other_config", "VM.destroy"), "vm-admin"),
+    **dict.fromkeys(("VM.create", "VM.set_other_config", "VM.destroy", "VM.set_platform"), "vm-admin"),
+    **dict.fromkeys(("VM.set_VCPUs_max", "VM.set_VCPUs_at_startup", "VM.set_HVM_boot_params"), "vm-admin"),
+    **dict.fromkeys(("VIF.move", "VIF.destroy"), "vm-admin"),
+    "VM.set_memory_limits": "vm-power-admin",
     **dict.fromkeys(("VDI.create", "VDI.set_other_config", "VDI.destroy", "VBD.create", "VIF.create"), "vm-admin"),
 }
 

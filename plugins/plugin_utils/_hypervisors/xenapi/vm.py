@@ -28,7 +28,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     VmAmbiguous,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import MB, Progress, Source
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
+    DISK,
+    Card,
+    Difference,
+    Hardware,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
     Mark,
@@ -51,6 +56,15 @@ KEY = "outofband.chr"
 """The key in ``other_config`` of the VM and of its disk whose value is the mark."""
 _BRIDGE = "xenbr0"  # the bridge of the first network card of every host
 _NEEDED = ("vm.create", "vdi.create", "vbd.create", "vif.create", "vm.destroy", "vdi.destroy")
+# The calls that change a VM. The MAC address of a card cannot be changed: a new card would have it.
+_CHANGES = {
+    "cpus": ("VM.set_VCPUs_max", "VM.set_VCPUs_at_startup"),
+    "memory": ("VM.set_memory_limits",),
+    "boot": ("VM.set_HVM_boot_params",),
+    "nics": ("VIF.create", "VIF.destroy"),
+    "network": ("VIF.move",),
+}
+_NO_LIMIT: Record = {"other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
 _ENDED = ("success", "failure", "cancelled")
 _LOOK = 30.0  # seconds of one event.from
 _SETTLE = 600.0  # seconds for the host to write the received data to its storage
@@ -73,6 +87,8 @@ class XenapiVmSettings(VmSettings):
 
 class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
     """One VM of a pool."""
+
+    changeable = frozenset(_CHANGES)
 
     def __init__(self, spec: VmSpec, options: XenapiOptions, settings: XenapiVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
@@ -103,15 +119,34 @@ class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
 
     def hardware(self, found: Found) -> Hardware:
         """The platform has one model for all emulated cards, which RouterOS need not use."""
-        vm = self._xapi.call("VM.get_record", self._xapi.call("VM.get_by_uuid", found.id))
-        cards = sorted(
-            (self._xapi.call("VIF.get_record", ref) for ref in vm["VIFs"]), key=lambda vif: int(vif["device"])
-        )
+        _ref, vm = self._record(found)
+        order = vm["HVM_boot_params"].get("order", "")[:1] if vm["HVM_boot_policy"] else ""
+        asked = self.spec.asked.nics or ()
+        cards = [
+            self._card(card, asked[number].network if number < len(asked) else None)
+            for number, (_vif, card) in enumerate(self._cards(vm))
+        ]
         return Hardware(
             int(vm["VCPUs_max"]),
             int(vm["memory_static_max"]) >> 20,
-            tuple(Card(mac=vif["MAC"] or None) for vif in cards),
+            tuple(cards),
+            boot={"c": DISK, "d": "cdrom", "n": "network"}.get(order),
         )
+
+    def _record(self, found: Found) -> tuple[str, Record]:
+        ref = str(self._xapi.call("VM.get_by_uuid", found.id))
+        return ref, self._xapi.call("VM.get_record", ref)
+
+    def _cards(self, vm: Record) -> list[tuple[str, Record]]:
+        """The cards of a VM, ``ether1`` first, each as its reference and its record."""
+        found = [(ref, self._xapi.call("VIF.get_record", ref)) for ref in vm["VIFs"]]
+        return sorted(found, key=lambda one: int(one[1]["device"]))
+
+    def _card(self, card: Record, asked: str | None) -> Card:
+        """A card, with its network by the name that is *asked* for, if it has that one."""
+        network = self._xapi.call("network.get_record", card["network"])
+        names = [network["name_label"], network["uuid"], network["bridge"]]
+        return Card(mac=card["MAC"] or None, network=asked if asked in names else names[0])
 
     @property
     def _disk_name(self) -> str:
@@ -251,7 +286,6 @@ class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
                 "other_config": {KEY: str(mark)},
             },
         )
-        no_limit: Record = {"other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
         self._make(
             "VBD",
             {
@@ -263,12 +297,11 @@ class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
                 "type": "Disk",
                 "empty": False,
                 "unpluggable": False,
-                **no_limit,
+                **_NO_LIMIT,
             },
         )
-        for number, (nic, (network, about)) in enumerate(zip(spec.nics, networks, strict=True)):
-            card = {"VM": vm, "device": str(number), "network": network, "MAC": nic.mac or "", "MTU": str(about["MTU"])}
-            self._make("VIF", {**card, **no_limit})
+        for number, (nic, network) in enumerate(zip(spec.nics, networks, strict=True)):
+            self._make_card(vm, number, nic, network)
         self._upload(disk)
         if self._settings.verify:
             self._read_back(disk)
@@ -276,6 +309,11 @@ class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
             others = self._xapi.call(f"{kind}.get_record", ref)["other_config"]
             value = {**others, KEY: str(self.mark(complete=True))}
             self._xapi.repeat(f"{kind}.set_other_config", ref, value)
+
+    def _make_card(self, vm: str, device: int, nic: Nic, network: tuple[str, Record]) -> None:
+        ref, about = network
+        card = {"VM": vm, "device": str(device), "network": ref, "MAC": nic.mac or "", "MTU": str(about["MTU"])}
+        self._make("VIF", {**card, **_NO_LIMIT})
 
     def _make(self, kind: str, record: Record) -> str:
         return str(self._xapi.call(f"{kind}.create", record, changes=True, waits=_POWER))
@@ -433,7 +471,78 @@ class XenapiPlatform(Platform[XenapiOptions, XenapiVmSettings]):
             time.sleep(0.5)
 
     def start(self, found: Found) -> None:
-        XenapiPower(XenapiMachine(self._xapi, found.id)).start(Deadline(_POWER))
+        self._power(found).start(Deadline(_POWER))
+
+    def stop(self, found: Found) -> None:
+        self._power(found).stop(Deadline(_POWER))
+
+    def _power(self, found: Found) -> XenapiPower:
+        return XenapiPower(XenapiMachine(self._xapi, found.id))
+
+    # -- one that exists ---------------------------------------------------------------------------
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._power(found).check()
+        if any(one.what in ("network", "nics") for one in wanted):
+            self._networks()
+            for nic in self.connected(wanted):
+                self._check_nic(nic)
+        permissions = self._xapi.permissions()
+        calls = sorted({call for one in wanted for call in _CHANGES[one.what]})
+        if permissions is not None and (lacking := [call for call in calls if call.lower() not in permissions]):
+            raise NotPermitted(
+                f"{self.title} does not let {self._xapi.login.user!r} call {', '.join(lacking)}. The role vm-admin may change a "
+                "VM, and vm-power-admin its memory, too. Nothing was changed."
+            )
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        ref, vm = self._record(found)
+        cards = self._cards(vm)
+        for one in wanted:
+            if one.what == "cpus":
+                self._set_cpus(ref, vm, str(one.asked))
+            elif one.what == "memory":
+                self._xapi.repeat("VM.set_memory_limits", ref, *[str(int(one.asked) * MIB)] * 4)
+            elif one.what == "boot":
+                self._xapi.repeat("VM.set_HVM_boot_params", ref, {**vm["HVM_boot_params"], "order": "c"})
+            elif one.what == "network" and one.card:
+                self._xapi.repeat("VIF.move", cards[one.card - 1][0], self._networks()[one.card - 1][0])
+            elif one.what == "nics":
+                self._set_card_count(ref, cards)
+
+    def _set_cpus(self, ref: str, vm: Record, cpus: str) -> None:
+        """At no moment may more CPUs be there at startup than there are at most."""
+        if int(cpus) % int(vm["platform"].get("cores-per-socket", 1)):
+            kept = {name: value for name, value in vm["platform"].items() if name != "cores-per-socket"}
+            self._xapi.repeat("VM.set_platform", ref, kept)
+        calls = ["VM.set_VCPUs_max", "VM.set_VCPUs_at_startup"]
+        for call in calls if int(cpus) > int(vm["VCPUs_max"]) else reversed(calls):
+            self._xapi.repeat(call, ref, cpus)
+
+    def _set_card_count(self, ref: str, cards: list[tuple[str, Record]]) -> None:
+        for vif, _record in cards[len(self.spec.nics) :]:
+            self._xapi.call("VIF.destroy", vif, changes=True)
+        last = int(cards[-1][1]["device"]) if cards else -1
+        networks = self._networks()
+        for number in range(len(cards), len(self.spec.nics)):
+            last += 1
+            self._make_card(ref, last, self.spec.nics[number], networks[number])
+
+    def check_adopt(self, found: Found) -> None:
+        named = [
+            ref
+            for ref in self._xapi.call("VM.get_by_name_label", self.spec.name)
+            if not no_machine(self._xapi.call("VM.get_record", ref))
+        ]
+        if len(named) != 1:
+            raise VmAmbiguous(
+                f"{self.title} has {len(named)} VMs named {self.spec.name!r}. None was adopted: remove or rename all but the "
+                "router."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        ref, vm = self._record(found)
+        self._xapi.repeat("VM.set_other_config", ref, {**vm["other_config"], KEY: str(mark)})
 
 
 def mark_of(record: Record) -> Mark | None:
