@@ -23,8 +23,12 @@ description:
     because RouterOS is only known to start its guest agent under KVM.
   - C(community.libvirt.virt_volume) makes volumes and uploads nothing into them, and neither that
     collection's modules nor C(virt-install) recognise an import that was left unfinished; so this
-    module has code of its own for the import. For later changes of the VM use
-    M(community.libvirt.virt).
+    module has code of its own for the import. For other changes of the VM than those of
+    O(reconcile) use M(community.libvirt.virt).
+  - O(reconcile=true) defines the domain again with other CPUs, memory, network cards, agent channel
+    and boot order. All else in its definition stays. A transient domain, and one with a saved
+    state, is not changed. The disk of a domain that was adopted is removed with it if it is a
+    volume of a storage pool; otherwise it stays, with a warning.
 options:
   storage:
     description:

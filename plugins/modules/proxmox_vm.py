@@ -28,8 +28,10 @@ description:
   - A VM that the user may not see (C(VM.Audit)) cannot be seen to have the same name.
   - This module has its own code, because M(community.proxmox.proxmox_template) uploads without a
     checksum, and neither it nor M(community.proxmox.proxmox_kvm) knows the other's half of the
-    work, so that a broken run leaves an image or half a VM behind. For later changes of the VM,
-    M(community.proxmox.proxmox_kvm) is the right module.
+    work, so that a broken run leaves an image or half a VM behind. For other changes of the VM than
+    those of O(reconcile), M(community.proxmox.proxmox_kvm) is the right module.
+  - O(reconcile=true) changes the CPUs, the memory, all of the network cards, the option C(agent)
+    and the boot order. The other properties of these options stay as they are.
 options:
   node:
     description:
@@ -151,6 +153,18 @@ EXAMPLES = r"""
     import_mode: importdisk
   vars:
     chr_ssh_host: root@pve1.example.net
+
+- name: Take over a router that was made by hand, after a look at it in check mode
+  outofband.chr.proxmox_vm:
+    image: chr-7.22.img
+    adopt: true
+
+- name: Give the router two CPUs and the channel of the guest agent, with a restart
+  outofband.chr.proxmox_vm:
+    image: chr-7.22.img
+    cpus: 2
+    reconcile: true
+    restart: true
 
 - name: Remove a router
   outofband.chr.proxmox_vm:

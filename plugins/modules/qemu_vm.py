@@ -19,9 +19,13 @@ description:
     Python.
   - All that a VM consists of is in the folder O(directory)C(/NAME). The shell script C(start) there
     has the whole command line of QEMU, and C(console.sock) is the router's serial console.
-  - No other collection makes VMs with QEMU alone, so this module has code of its own. For later
-    changes of the hardware, switch the router off and edit C(start). On a machine with
-    libvirt, M(outofband.chr.libvirt_vm) is the better choice.
+  - No other collection makes VMs with QEMU alone, so this module has code of its own. On a
+    machine with libvirt, M(outofband.chr.libvirt_vm) is the better choice.
+  - O(reconcile=true) changes the CPUs, the memory, the network cards, the agent channel and the
+    boot order in C(start), and keeps what else is there. For other changes, switch the router off
+    and edit C(start). A C(start) with variables or with more than one command is not changed.
+  - O(adopt=true) needs a folder with a C(start) such as this module writes it, for example after
+    its file C(notes) was lost.
 options:
   directory:
     description:

@@ -18,8 +18,14 @@ description:
     P(outofband.chr.guest_agent#connection), with C(chr_validate_certs) and C(chr_ca_path).
   - This module has its own code, because M(vmware.vmware.deploy_content_library_ovf),
     C(community.vmware.vmware_deploy_ovf) and C(vsphere_copy) take a whole OVF package or a single
-    file, and leave what a killed run made. For later changes of the VM use M(vmware.vmware.vm) or
-    M(community.vmware.vmware_guest).
+    file, and leave what a killed run made. For other changes of the VM than those of O(reconcile)
+    use M(vmware.vmware.vm) or M(community.vmware.vmware_guest).
+  - O(reconcile=true) changes the CPUs, the memory, the boot order, and the number, networks and MAC
+    addresses of the network cards. It does not change the model of a card, because that takes a new
+    device with another address. It needs the privileges C(VirtualMachine.Config.CPUCount),
+    C(VirtualMachine.Config.Memory), C(VirtualMachine.Config.Settings),
+    C(VirtualMachine.Config.AddRemoveDevice) and C(VirtualMachine.Config.EditDevice), as far as it
+    changes these, and for a restart C(VirtualMachine.Interact.PowerOff).
   - With a free ESXi license, the API is read-only, so nothing can be imported there.
 options:
   datacenter:

@@ -20,7 +20,11 @@ description:
     the VM starts. So with O(running=false), the first script starts the router; on a running one it
     takes C(chr_exec_mode=reboot), or backend V(xenstore).
   - M(community.general.xenserver_guest) creates VMs from templates only and cannot import a disk
-    image, so this module has its own code. For later changes of the VM, use that module.
+    image, so this module has its own code. For other changes of the VM than those of O(reconcile),
+    use that module.
+  - O(reconcile=true) changes the CPUs, the memory, the boot order, and the number and networks of
+    the network cards. The memory needs the role C(vm-power-admin). The address of a card cannot be
+    changed there.
 options:
   storage:
     description:

@@ -23,8 +23,11 @@ description:
     backend makes it when it is needed. Whether a router notices that while it runs has not been
     proven.
   - No other collection uses C(xl). If libvirt manages the domains, use M(community.libvirt.virt).
-    For later changes of the VM, edit its configuration file, for example with
-    M(ansible.builtin.lineinfile).
+    For other changes of the VM than those of O(reconcile), edit its configuration file, for example
+    with M(ansible.builtin.lineinfile).
+  - O(reconcile=true) changes the CPUs, the memory, the network cards and the boot order in that
+    file, and keeps what else is there. What is compared is the file, as the next start uses it.
+  - O(adopt=true) needs that file, with the domain's name and its uuid.
 options:
   directory:
     description:
