@@ -44,6 +44,6 @@ class ActionModule(GuestAction):
         if self._task.check_mode:
             return {"changed": False, "skipped": True, "msg": "In check mode the task does not wait."}
         began = time.monotonic()
-        tries = wait_for_agent(guest, deadline)
+        tries = wait_for_agent(guest, deadline, login=True)
         wait_until_ready(guest, wanted, deadline)
         return {"changed": False, "elapsed": round(time.monotonic() - began, 3), "tries": tries}

@@ -25,7 +25,9 @@ options:
   guest_user:
     description:
       - For backend V(vmware), the RouterOS user that scripts run as.
-    type: str
+      - It can be a list, or a text with one user on each line. All users are tried in order, each
+        with every O(guest_password), until the router takes one of these logins.
+    type: raw
     default: admin
     vars:
       - name: chr_guest_user
@@ -34,7 +36,13 @@ options:
   guest_password:
     description:
       - For backend V(vmware), the password of O(guest_user). It is empty on a new router.
-    type: str
+      - It can be a list. The passwords are tried in order, and the one that the router took last
+        comes first in the next tasks. So C(["{{ vault_router_password }}", ""]) serves a new router
+        and, after M(outofband.chr.first_login) has set its password, the same router again.
+      - The router logs each password that it refuses.
+      - In a text, each line is a password. This is how E(OUTOFBAND_GUEST_PASSWORD) has a list; an
+        empty last line is the empty password of a new router.
+    type: raw
     default: ""
     vars:
       - name: chr_guest_password

@@ -15,6 +15,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     InvalidInput,
     OutcomeUnknown,
     ScriptFailed,
+    ScriptTimedOut,
     TimedOut,
     Unreachable,
 )
@@ -25,18 +26,21 @@ _PACE = 0.5  # seconds between two looks
 _CONDITION = 10.0  # seconds for one condition
 
 
-def wait_for_agent(guest: Guest, deadline: Deadline) -> int:
+def wait_for_agent(guest: Guest, deadline: Deadline, *, login: bool = False) -> int:
     """Ping the agent, at least once, until it answers. Returns the number of attempts.
 
-    Raises Unreachable at *deadline*, with the last error.
+    With *login*, the router must also take the login of scripts, if its agent needs one. Raises
+    Unreachable at *deadline*, with the last error, and RouterLoginRefused at once.
     """
     tries = 0
     while True:
         tries += 1
         try:
             guest.ping(min(guest.connect_timeout, max(deadline.remaining, 1.0)))
+            if login:
+                guest.check_login()
             return tries
-        except Unreachable as error:
+        except (Unreachable, OutcomeUnknown, ScriptTimedOut) as error:
             if deadline.expired:
                 raise Unreachable(
                     f"The guest agent did not answer within {deadline.seconds:g} s and {tries} attempts. The last error: {error}"

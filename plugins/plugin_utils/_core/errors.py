@@ -85,6 +85,10 @@ class LoginRefused(NotPermitted):
     """The hypervisor does not take this user with this password."""
 
 
+class RouterLoginRefused(NotPermitted):
+    """RouterOS takes none of the logins that scripts could run with; it did not run anything."""
+
+
 class NotAnAgent(ChrError):
     """Something answered, but it is not a guest agent, or not a RouterOS one."""
 

@@ -56,7 +56,9 @@ class HypervisorOptions:
 
     def __post_init__(self) -> None:
         positive_seconds("chr_connect_timeout", self.connect_timeout)
-        protect(*(getattr(self, one.name) for one in dataclasses.fields(self) if not one.repr))
+        secrets = (getattr(self, one.name) for one in dataclasses.fields(self) if not one.repr)
+        for secret in secrets:
+            protect(*(secret if isinstance(secret, tuple) else (secret,)))
 
     @property
     def subject(self) -> str:

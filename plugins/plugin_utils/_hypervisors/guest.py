@@ -47,6 +47,8 @@ class Guest(ABC):
 
     backend: str
     capabilities: Capabilities
+    logins: tuple[tuple[str, str], ...] = ()
+    """The users and passwords that scripts run with; none where a script needs no login."""
     attempts_at_questions: t.ClassVar[int] = 1
     """How often an expression is evaluated if the end of its script is not seen."""
 
@@ -102,6 +104,20 @@ class Guest(ABC):
                 f"The guest agent of {self.vm!r} does not say that it is RouterOS, so nothing was done there. "
                 "Is this another VM than the one you meant?"
             )
+
+    def check_login(self) -> None:
+        """Check that RouterOS takes one of ``logins``, if the agent needs a login.
+
+        Raises RouterLoginRefused, and Unreachable if the agent cannot tell yet.
+        """
+        return
+
+    def takes(self, user: str, password: str) -> bool | None:
+        """Whether RouterOS takes this login. None if the backend has no harmless way to find out.
+
+        Raises the errors of ``run`` for everything else.
+        """
+        return None
 
     @abstractmethod
     def start(self, source: bytes) -> Job:

@@ -15,7 +15,9 @@ moved.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import functools
 import re
 import time
 import typing as t
@@ -30,6 +32,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NotPermitted,
     NotPossible,
     OutcomeUnknown,
+    RouterLoginRefused,
     ScriptFailed,
     ScriptTimedOut,
     Unreachable,
@@ -105,7 +108,9 @@ class VmwareGuest(small_files.SmallFiles):
     def __init__(self, vm: str, vsphere: Vsphere, options: VmwareOptions) -> None:
         super().__init__(vm, options.connect_timeout)
         self._vsphere = vsphere
-        self._login = (options.guest_user, options.guest_password)
+        self.logins = options.logins
+        self._login = 0 if len(self.logins) == 1 else None
+        """Which of the logins RouterOS took last, as far as this task knows."""
         self._exec_mode = options.exec_mode
         self._known_moid: str | None = None
         self._readers = 0
@@ -306,10 +311,10 @@ class VmwareGuest(small_files.SmallFiles):
         while True:
             start = datetime.now(UTC)
             try:
-                pid = self._vsphere.call(
+                pid = self._logged_in(
                     "StartProgramInGuest",
-                    lambda: self._vsphere.guest_processes().StartProgramInGuest(
-                        self._vsphere.object("VirtualMachine", moid), self._auth(), spec
+                    lambda login: self._vsphere.guest_processes().StartProgramInGuest(
+                        self._vsphere.object("VirtualMachine", moid), login, spec
                     ),
                     changes=True,
                 )
@@ -326,11 +331,43 @@ class VmwareGuest(small_files.SmallFiles):
                 continue
             return Job(id=str(int(pid)), start=start, exec_mode=program)
 
-    def _auth(self) -> t.Any:
-        user, password = self._login
-        return library().vim.vm.guest.NamePasswordAuthentication(
-            username=user, password=password, interactiveSession=False
-        )
+    def _logged_in(self, what: str, call: t.Callable[[t.Any], t.Any], *, changes: bool = False) -> t.Any:
+        """Return what the guest operation *call* returns with the first login that RouterOS takes.
+
+        The login that it took last is tried first. RouterOS runs nothing under a login that it
+        refuses, so nothing is repeated. Otherwise as ``Vsphere.call``.
+        """
+        key = f"login of {self._moid}"
+        last = self._vsphere.shared.noted(key) if self._login is None else self._login
+        for at in (order := sorted(range(len(self.logins)), key=lambda at: at != last)):
+            user, password = self.logins[at]
+            login = library().vim.vm.guest.NamePasswordAuthentication(
+                username=user, password=password, interactiveSession=False
+            )
+            try:
+                result = self._vsphere.call(what, functools.partial(call, login), changes=changes)
+            except library().vim.fault.InvalidGuestLogin:
+                if at == order[-1]:
+                    raise
+                continue
+            self._login = at
+            if at != last:
+                self._vsphere.shared.note(key, at)
+            return result
+        raise AssertionError("not reached")
+
+    def check_login(self) -> None:
+        with self.exchange():
+            self._succeed([read_by_exit_code.when("true")], _READING)
+
+    def takes(self, user: str, password: str) -> bool | None:
+        other = copy.copy(self)
+        other.logins, other._login, other._readers, other._probes = ((user, password),), 0, 0, []
+        try:
+            other.check_login()
+        except RouterLoginRefused:
+            return False
+        return True
 
     def wait(self, job: Job, timeout: float) -> ScriptResult:
         return self._collect([job], timeout)[0]
@@ -414,12 +451,18 @@ class VmwareGuest(small_files.SmallFiles):
     def _list(self, pids: list[int]) -> dict[int, t.Any]:
         moid = self._moid
         try:
-            processes = self._vsphere.call(
+            processes = self._logged_in(
                 "ListProcessesInGuest",
-                lambda: self._vsphere.guest_processes().ListProcessesInGuest(
-                    self._vsphere.object("VirtualMachine", moid), self._auth(), pids
+                lambda login: self._vsphere.guest_processes().ListProcessesInGuest(
+                    self._vsphere.object("VirtualMachine", moid), login, pids
                 ),
             )
+        except library().vim.fault.InvalidGuestLogin as error:
+            raise OutcomeUnknown(
+                f"RouterOS in {self.vm!r} took the login when job {pids[0]} was started, and {self._refused()} since. "
+                "The script may have changed the password. Its end is unknown; it was not repeated. Look at the router, "
+                "and give chr_guest_password the new and the old password as a list."
+            ) from error
         except (ChrError, library().vmodl.MethodFault) as error:
             said = str(error if isinstance(error, ChrError) else self._explained(error))
             raise OutcomeUnknown(
@@ -432,13 +475,13 @@ class VmwareGuest(small_files.SmallFiles):
         vim, vmodl = library().vim, library().vmodl
         endpoint = self._vsphere.endpoint
         if isinstance(error, vim.fault.InvalidGuestLogin):
-            return NotPermitted(
-                f"RouterOS in {self.vm!r} refused the login of {self._login[0]!r}: wrong chr_guest_user or chr_guest_password, or "
-                "a user that is disabled. Nothing was run."
+            return RouterLoginRefused(
+                f"RouterOS in {self.vm!r} {self._refused()}: wrong chr_guest_user or chr_guest_password, or a user that is "
+                "disabled. Nothing was run."
             )
         if isinstance(error, vim.fault.GuestPermissionDenied):
             return NotPermitted(
-                f"RouterOS in {self.vm!r} does not let {self._login[0]!r} do this; nothing was run. The user's group needs more "
+                f"RouterOS in {self.vm!r} does not let {self._users()} do this; nothing was run. The user's group needs more "
                 "policies."
             )
         if isinstance(error, vmodl.fault.SecurityError) and hasattr(error, "privilegeId"):
@@ -461,6 +504,13 @@ class VmwareGuest(small_files.SmallFiles):
             )
         said = f"{endpoint.where} refused a guest operation on {self.vm!r}: {fault_words(error)}."
         return NotPossible(f"{said} {advice}".rstrip())
+
+    def _users(self) -> str:
+        return " or ".join(repr(user) for user in dict.fromkeys(user for user, _password in self.logins))
+
+    def _refused(self) -> str:
+        count = len({password for _user, password in self.logins})
+        return f"refused the login of {self._users()}" + (f" with each of {count} passwords" if count > 1 else "")
 
     # -- values ------------------------------------------------------------------------------------
 
