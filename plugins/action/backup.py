@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import local_file
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.own_files import removed_at_the_end
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.reboots import (
     by_uptime,
     settled_uptime,
@@ -292,22 +293,3 @@ def _who(guest: Guest) -> dict[str, str | None]:
     with contextlib.suppress(ScriptFailed):
         system_id = readable(guest.read("[/system license get system-id]", _OWN))
     return {"identity": readable(guest.read("[/system identity get name]", _OWN)), "system_id": system_id}
-
-
-@contextlib.contextmanager
-def removed_at_the_end(guest: Guest, name: str) -> t.Iterator[None]:
-    """A context after which the router does not have the file *name*, or else the error says so."""
-    failed: ChrError | None = None
-    try:
-        yield
-    except ChrError as error:
-        failed = error
-        raise
-    finally:
-        try:
-            guest.checked(guest.run(files.removal_script(name), _OWN), _OWN)
-        except ChrError as error:
-            told = failed or error
-            told.args = (f"{told} The file {name!r} may still be on the router. Remove it there.",)
-            if not failed:
-                raise

@@ -15,6 +15,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest i
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.guest import VmwareGuest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.settings import Change
 
+from .changes import as_result
 from .guest import GuestAction
 
 
@@ -38,22 +39,4 @@ class SettingsAction(GuestAction):
         if not self._task.check_mode:
             for change in changes:
                 change.carry_out()
-        result: dict[str, t.Any] = {
-            "changed": bool(changes),
-            "changes": [{"of": one.of, "before": one.before, "after": one.after} for one in changes],
-        }
-        if self._task.diff and changes:
-            result["diff"] = [
-                {
-                    "before_header": one.of,
-                    "after_header": one.of,
-                    "before": _lines(one.before),
-                    "after": _lines(one.after),
-                }
-                for one in changes
-            ]
-        return result
-
-
-def _lines(settings: dict[str, t.Any]) -> str:
-    return "".join(f"{name}: {value}\n" for name, value in settings.items())
+        return as_result(changes, diff=self._task.diff)

@@ -115,7 +115,8 @@ class Guest(ABC):
     def takes(self, user: str, password: str) -> bool | None:
         """Whether RouterOS takes this login. None if the backend has no harmless way to find out.
 
-        Raises the errors of ``run`` for everything else.
+        If it does, and the login is one of ``logins``, scripts run with it from now on. Raises the
+        errors of ``run`` for everything else.
         """
         return None
 
@@ -148,10 +149,16 @@ class Guest(ABC):
 
     def condition(self, expression: str, timeout: float) -> bool:
         """Whether the boolean RouterOS *expression* is true. Raises ScriptFailed, NotBoolean."""
-        answer = text(self._output(f":put ({expression.strip()})", timeout)).strip()
-        if answer not in ("true", "false"):
-            raise NotBoolean(f"{expression!r} gave {excerpt(answer)}, which is neither true nor false.")
-        return answer == "true"
+        return self.conditions([expression], timeout)[0]
+
+    def conditions(self, expressions: t.Sequence[str], timeout: float) -> list[bool]:
+        """Whether each of several expressions is true, found out in one go, as ``condition``."""
+        asked = "\n".join(f":put ({one.strip()})" for one in expressions)
+        answers = text(self._output(asked, timeout)).strip().splitlines()
+        if len(answers) != len(expressions) or not {"true", "false"}.issuperset(answers):
+            told = ", ".join(map(repr, expressions))
+            raise NotBoolean(f"{told} gave {excerpt(', '.join(answers))}, which is neither true nor false.")
+        return [answer == "true" for answer in answers]
 
     def read(self, expression: str, timeout: float, likely: t.Sequence[bytes] = ()) -> bytes:
         """The value of a RouterOS *expression* as text. Raises ScriptFailed.

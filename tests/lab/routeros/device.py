@@ -124,6 +124,8 @@ class Router:
         """``print as-value`` has the properties that are flags, as ``disabled`` and ``dynamic``."""
         self.as_value_counters = False
         """``print as-value`` has counters, too, and not only ``print stats as-value``."""
+        self.scripts_set_passwords = True
+        """Scripts of the agent have the policy ``password``. One source says that they do not."""
         self.values_with_crlf = False
         """A line end inside a value is printed as two characters."""
         self.machine = os.urandom(8).hex()

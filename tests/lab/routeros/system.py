@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from .evaluate import Call
 from .interfaces import COMMENT, DISABLED
 from .kinds import BOOL, IP, STRING, TIME, TIME_OF_DAY, Prop, either, enum, reference, several
 from .menus import BaseMenu, Item, ItemMenu, SettingsMenu
-from .specs import CommandSpec, Param
+from .specs import CommandSpec, Param, params
 from .values import Array, Time, Value, parse_time, text
 
 if TYPE_CHECKING:
@@ -122,6 +124,18 @@ class UserMenu(ItemMenu):
     def check(self, router: Router, item: Item) -> None:
         self._keep_one(router, [item if row.number == item.number else row for row in self.rows(router)], item)
 
+    def create(self, router: Router, values: dict[str, Value]) -> Item:
+        self._may(router, values)
+        return super().create(router, values)
+
+    def change(self, router: Router, item: Item, values: dict[str, Value]) -> None:
+        self._may(router, values)
+        super().change(router, item, values)
+
+    def _may(self, router: Router, values: dict[str, Value]) -> None:
+        if "password" in values and not router.scripts_set_passwords:
+            raise ScriptError("failure: not enough permissions (9)")
+
     def delete(self, router: Router, item: Item) -> None:
         self._keep_one(router, [row for row in self.rows(router) if row is not item], item)
         super().delete(router, item)
@@ -129,6 +143,39 @@ class UserMenu(ItemMenu):
     def _keep_one(self, router: Router, rows: list[Item], changed: Item) -> None:
         if not any(row.value("group") == "full" and row.value("disabled") is not True for row in rows):
             raise ScriptError(f"failure: last user with full access ({text(changed.value('name'))}) must stay")
+
+
+class KeyMenu(ItemMenu):
+    """``/user ssh-keys``: a key cannot be read again, only its comment, type and length."""
+
+    def commands(self, version: tuple[int, ...]) -> tuple[CommandSpec, ...]:
+        found = [spec for spec in super().commands(version) if spec.name != "add" or version >= self.add_since]
+        return (*found, CommandSpec("import", _import_key, params("text", "user", "public-key-file")))
+
+    add_since = (7,)
+    """The first version that takes a key without a file. It is not known; 7.9 has it."""
+
+    def create(self, router: Router, values: dict[str, Value]) -> Item:
+        kind, blob, comment = [*text(values.pop("key")).split(" ", 2), "", ""][:3]
+        try:
+            data = base64.b64decode(blob, validate=True)
+        except ValueError:
+            data = b""
+        if not data.startswith(struct.pack(">I", len(kind)) + kind.encode()):
+            raise ScriptError("unable to load key file (wrong format or bad passphrase)!")
+        shown = "info" if router.number_version >= (7, 22) else "key-owner"
+        return super().create(router, values | {shown: comment, "key-type": kind.removeprefix("ssh-"), "bits": 256})
+
+
+def _import_key(call: Call) -> Value:
+    name = text(call.args["public-key-file"])
+    if name not in call.router.files:
+        raise ScriptError("input does not match any value of public-key-file")
+    menu: KeyMenu = call.menu.behaviour
+    key = call.router.files[name].data.decode("latin-1").strip()
+    menu.create(call.router, menu.read(call.router, {"user": call.args["user"], "key": key}))
+    del call.router.files[name]
+    return None
 
 
 class GroupMenu(ItemMenu):
@@ -307,6 +354,18 @@ MENUS: tuple[BaseMenu, ...] = (
         COMMENT,
         exported=False,
         start=({"name": "admin", "group": "full", "comment": "system default user"},),
+    ),
+    KeyMenu(
+        "user ssh-keys",
+        Prop("user", reference("user"), required=True),
+        Prop("key", STRING, required=True, write_only=True),
+        *_shown("bits", "key-type"),
+        Prop("key-owner", STRING, read_only=True, until=(7, 22)),
+        Prop("info", STRING, read_only=True, since=(7, 22)),
+        COMMENT,
+        key=".id",
+        without="set comment export copy-from",
+        exported=False,
     ),
     LogMenu(
         "log",

@@ -337,8 +337,7 @@ class VmwareGuest(small_files.SmallFiles):
         The login that it took last is tried first. RouterOS runs nothing under a login that it
         refuses, so nothing is repeated. Otherwise as ``Vsphere.call``.
         """
-        key = f"login of {self._moid}"
-        last = self._vsphere.shared.noted(key) if self._login is None else self._login
+        last = self._vsphere.shared.noted(self._login_key) if self._login is None else self._login
         for at in (order := sorted(range(len(self.logins)), key=lambda at: at != last)):
             user, password = self.logins[at]
             login = library().vim.vm.guest.NamePasswordAuthentication(
@@ -352,7 +351,7 @@ class VmwareGuest(small_files.SmallFiles):
                 continue
             self._login = at
             if at != last:
-                self._vsphere.shared.note(key, at)
+                self._vsphere.shared.note(self._login_key, at)
             return result
         raise AssertionError("not reached")
 
@@ -361,13 +360,25 @@ class VmwareGuest(small_files.SmallFiles):
             self._succeed([read_by_exit_code.when("true")], _READING)
 
     def takes(self, user: str, password: str) -> bool | None:
+        login = (user, password)
         other = copy.copy(self)
-        other.logins, other._login, other._readers, other._probes = ((user, password),), 0, 0, []
+        other.logins, other._login, other._readers, other._probes = (login,), 0, 0, []
         try:
             other.check_login()
         except RouterLoginRefused:
             return False
+        except NotPermitted as error:
+            if not isinstance(error.__cause__, library().vim.fault.GuestPermissionDenied):
+                raise
+            return True  # it may run no scripts
+        if login in self.logins:
+            self._login = self.logins.index(login)
+            self._vsphere.shared.note(self._login_key, self._login)
         return True
+
+    @property
+    def _login_key(self) -> str:
+        return f"login of {self._moid}"
 
     def wait(self, job: Job, timeout: float) -> ScriptResult:
         return self._collect([job], timeout)[0]
@@ -514,9 +525,9 @@ class VmwareGuest(small_files.SmallFiles):
 
     # -- values ------------------------------------------------------------------------------------
 
-    def condition(self, expression: str, timeout: float) -> bool:
+    def conditions(self, expressions: t.Sequence[str], timeout: float) -> list[bool]:
         with self.exchange():
-            return read_by_exit_code.condition(expression.strip(), lambda scripts: self._succeed(scripts, timeout))
+            return read_by_exit_code.conditions(expressions, lambda scripts: self._succeed(scripts, timeout))
 
     def read(self, expression: str, timeout: float, likely: t.Sequence[bytes] = ()) -> bytes:
         with self.exchange():

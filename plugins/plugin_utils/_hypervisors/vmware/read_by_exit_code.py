@@ -63,18 +63,22 @@ def when(expression: str) -> str:
     return f":if ({expression}) do={{}} else={_FAIL}"
 
 
-def condition(expression: str, succeed: Succeed) -> bool:
-    """The value of a boolean RouterOS expression. Raises ScriptFailed, NotBoolean."""
-    if succeed([when(expression)])[0]:
-        return True
-    if succeed([f":if ({expression}) do={_FAIL} else={{}}"])[0]:
-        return False
-    if succeed([f":local v ({expression})"])[0]:
-        raise NotBoolean(f"The expression {expression!r} is neither true nor false on the router.")
-    raise ScriptFailed(
-        f"RouterOS cannot evaluate {expression!r}. The text of the error cannot be read on this hypervisor: try the expression "
-        "in a terminal of the router."
-    )
+def conditions(expressions: t.Sequence[str], succeed: Succeed) -> list[bool]:
+    """The values of boolean RouterOS expressions. Raises ScriptFailed, NotBoolean."""
+    expressions = [one.strip() for one in expressions]
+    values = succeed([when(one) for one in expressions])
+    doubtful = [one for one, true in zip(expressions, values, strict=True) if not true]
+    false = succeed([f":if ({one}) do={_FAIL} else={{}}" for one in doubtful]) if doubtful else []
+    for one, refuted in zip(doubtful, false, strict=True):
+        if refuted:
+            continue
+        if succeed([f":local v ({one})"])[0]:
+            raise NotBoolean(f"The expression {one!r} is neither true nor false on the router.")
+        raise ScriptFailed(
+            f"RouterOS cannot evaluate {one!r}. The text of the error cannot be read on this hypervisor: try the expression "
+            "in a terminal of the router."
+        )
+    return values
 
 
 def read_text(expression: str, succeed: Succeed, likely: t.Sequence[bytes] = (), then: str = "") -> bytes:

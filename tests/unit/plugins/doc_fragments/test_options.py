@@ -94,6 +94,7 @@ def test_a_class_has_the_options_of_its_fragment(options):
             default = None
         assert page.get("default") == (list(default) if isinstance(default, tuple) else default), name
         types = {"str": "str", "path": "str", "int": "int", "float": "float", "bool": "bool", "list": "tuple[str, ...]"}
+        types["raw"] = "str | tuple[str, ...]"
         assert str(own[name].type).removesuffix(" | None") == types[page["type"]], name
 
 

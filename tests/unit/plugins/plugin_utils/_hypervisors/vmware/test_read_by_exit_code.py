@@ -66,9 +66,8 @@ def test_of_a_text_of_several_lines_the_beginning_of_the_last_one_is_read(conten
 
 
 def test_conditions():
-    assert read_by_exit_code.condition("1 = 1", succeed) is True
-    assert read_by_exit_code.condition("1 = 2", succeed) is False
+    assert read_by_exit_code.conditions(["1 = 1", "1 = 2", " 2 = 2 "], succeed) == [True, False, True]
     with pytest.raises(NotBoolean):
-        read_by_exit_code.condition("3", succeed)
+        read_by_exit_code.conditions(["1 = 1", "3"], succeed)
     with pytest.raises(ScriptFailed):
-        read_by_exit_code.condition("[/no such menu]", succeed)
+        read_by_exit_code.conditions(["[/no such menu]"], succeed)
