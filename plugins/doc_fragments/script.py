@@ -23,7 +23,9 @@ options:
     description:
       - The encoding of what a router shows and is not valid UTF-8, such as V(cp1251). RouterOS
         itself keeps bytes and knows no encoding; WinBox writes that of its computer.
-      - Without it, a script's output keeps such bytes, and facts show each as C(\xe9), for example.
+      - Without it, facts show each such byte as C(\xe9), for example. The output of a script keeps
+        it on the connection P(outofband.chr.guest_agent#connection), and shows it like facts on
+        P(outofband.chr.network_cli#connection).
     type: str
     vars:
       - name: chr_encoding

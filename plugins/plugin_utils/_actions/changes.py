@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Sequence
 
 
-class Change(t.Protocol):
+class MadeChange(t.Protocol):
     """A change to the settings of one object."""
 
     @property
@@ -26,7 +26,7 @@ class Change(t.Protocol):
     def after(self) -> dict[str, t.Any]: ...
 
 
-def as_result(changes: Sequence[Change], *, diff: bool) -> dict[str, t.Any]:
+def as_result(changes: Sequence[MadeChange], *, diff: bool) -> dict[str, t.Any]:
     """Return the keys of a result for *changes*, with a diff if it was asked for."""
     result: dict[str, t.Any] = {
         "changed": bool(changes),

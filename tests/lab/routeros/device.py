@@ -300,7 +300,7 @@ class Router:
         with self.lock:
             for item in self.items("user"):
                 if item.value("name") == user and item.value("disabled") is not True:
-                    return text(item.value("password")) == password
+                    return text(item.value("password")).encode("latin-1") == password.encode()
         return False
 
     def interfaces_report(self) -> list[dict[str, Any]]:
