@@ -16,6 +16,9 @@ description:
     O(until), the module also waits until the router is ready for the next task.
   - If the agent does not answer within O(timeout), the host is unreachable, and the message has the
     last error. If the agent answers and the router is not ready, the task fails.
+  - On backend C(vmware), where scripts need a login, the router must also take it. If it refuses
+    the login, the task fails at once. The module runs a harmless script for that, so the user of
+    the API needs the privileges for scripts.
   - On backend C(xenapi) the module waits for the guest tools, as XAPI reports them. In a halted VM
     they do not run until something starts it; M(outofband.chr.script) does that itself.
 options:

@@ -498,7 +498,7 @@ def test_no_log_has_a_secret_whatever_is_logged(cli, lab, monkeypatch):
     monkeypatch.setenv("ANSIBLE_LOG_PATH", str(log))
     monkeypatch.setenv("ANSIBLE_PERSISTENT_LOG_MESSAGES", "1")
     secret = "correct-horse-battery"
-    passwords = {"chr_api_password": f"{secret}-api", "chr_guest_password": f"{secret}-guest"}
+    passwords = {"chr_api_password": f"{secret}-api", "chr_guest_password": [f"{secret}-guest", ""]}
     run = cli(
         [
             command("plain", ":put 1"),

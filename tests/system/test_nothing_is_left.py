@@ -38,6 +38,7 @@ script, license_info and facts; and api_bridge, whose scripts do what its client
 FILES = "inventory_hostname != 'xenapi'"
 SNAPSHOTS = "inventory_hostname in ['vmware', 'proxmox']"
 ACCOUNT, PASSWORD = "ops@example.com", "pass"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB ops@example.com"
 MODULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("wait_for_agent", {"timeout": 60}, "true"),
     ("wait_for_agent", {"timeout": 60, "interfaces": 1, "until": "1 = 1"}, "inventory_hostname != 'xenapi'"),
@@ -51,6 +52,8 @@ MODULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("script", {"source": ":put 1", "unless": "1 = 2"}, "true"),
     ("script", {"source": ":put 1", "only_if": "1 = 2"}, "true"),
     ("script", {"source": ":put 1", "only_if": "[/no such menu]"}, "true"),
+    ("first_login", {"user": "ops", "ssh_keys": [KEY], "disable_services": ["telnet"]}, "true"),
+    ("first_login", {"user": "ops", "group": "missing"}, "true"),
     ("copy", {"content": "x", "dest": "kept.txt"}, FILES),
     ("copy", {"content": "x", "dest": "kept.txt"}, FILES),
     ("fetch", {"src": "kept.txt", "dest": "got/"}, FILES),
