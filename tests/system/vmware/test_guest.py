@@ -167,7 +167,7 @@ def test_a_script_is_sent_with_nothing_beside_its_text(vcenter, playbook, vmware
         programPath="inline", arguments=":put 1", workingDirectory="/no/where", envVariables=["A=b"]
     )
     machine = one._vsphere.object("VirtualMachine", one._moid)
-    pid = one._vsphere.guest_processes().StartProgramInGuest(machine, one._auth(), spec)
+    pid = one._vsphere.guest_processes().StartProgramInGuest(machine, one._auth(*one.logins[0]), spec)
     assert one.wait(Job(str(pid), datetime.now(UTC), "inline"), 5).rc == 0
     assert vc.routers.ignored == ["/no/where", ["A=b"]]
 

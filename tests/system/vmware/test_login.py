@@ -42,6 +42,7 @@ def test_a_run_that_changes_the_password_goes_on_with_the_new_one(vcenter, playb
             "outofband.chr.script": {"source": "/user disable admin", "only_if": "[:len [/user find]] = 2"},
         },
         {"name": "wait", "outofband.chr.wait_for_agent": {"interfaces": 1}},
+        {"name": "fleet", "outofband.chr.fleet": {"source": "/system note set note={{ inventory_hostname }}"}},
     ]
     for _run in range(2):
         run = playbook(tasks, hosts, "--forks=3", "-vvvvv")

@@ -339,12 +339,10 @@ class VmwareGuest(small_files.SmallFiles):
         """
         last = self._vsphere.shared.noted(self._login_key) if self._login is None else self._login
         for at in (order := sorted(range(len(self.logins)), key=lambda at: at != last)):
-            user, password = self.logins[at]
-            login = library().vim.vm.guest.NamePasswordAuthentication(
-                username=user, password=password, interactiveSession=False
-            )
             try:
-                result = self._vsphere.call(what, functools.partial(call, login), changes=changes)
+                result = self._vsphere.call(
+                    what, functools.partial(call, self._auth(*self.logins[at])), changes=changes
+                )
             except library().vim.fault.InvalidGuestLogin:
                 if at == order[-1]:
                     raise
@@ -354,6 +352,11 @@ class VmwareGuest(small_files.SmallFiles):
                 self._vsphere.shared.note(self._login_key, at)
             return result
         raise AssertionError("not reached")
+
+    def _auth(self, user: str, password: str) -> t.Any:
+        return library().vim.vm.guest.NamePasswordAuthentication(
+            username=user, password=password, interactiveSession=False
+        )
 
     def check_login(self) -> None:
         with self.exchange():

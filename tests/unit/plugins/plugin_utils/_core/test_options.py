@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.masking import masked
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS, from_options
 
@@ -53,6 +54,34 @@ def test_no_secret_is_in_a_representation(secret):
         options = of(backend, **{secret: "s3cret-value"})
         assert getattr(options, secret) == "s3cret-value"
         assert "s3cret-value" not in repr(options)
+
+
+@pytest.mark.parametrize(
+    ("users", "passwords", "logins"),
+    [
+        (None, None, [("admin", "")]),
+        (None, "n3w-secret", [("admin", "n3w-secret")]),
+        (None, ["n3w-secret", "", None], [("admin", "n3w-secret"), ("admin", ""), ("admin", "")]),
+        (None, "n3w-secret\r\n", [("admin", "n3w-secret"), ("admin", "")]),
+        (None, "n3w,secret", [("admin", "n3w,secret")]),
+        (None, 123456, [("admin", "123456")]),
+        (["ops", "admin"], ["a", "b"], [("ops", "a"), ("ops", "b"), ("admin", "a"), ("admin", "b")]),
+        ("ops\nadmin", ["a"], [("ops", "a"), ("admin", "a")]),
+    ],
+)
+def test_logins_of_routeros_are_tried_in_order(users, passwords, logins):
+    assert list(of("vmware", guest_user=users, guest_password=passwords).logins) == logins
+
+
+@pytest.mark.parametrize("wrong", [[], [["a"]], [{"a": 1}]])
+def test_what_is_not_a_list_of_passwords_is_refused(wrong):
+    with pytest.raises(InvalidInput, match="chr_guest_password must be a text or a list of texts"):
+        of("vmware", guest_password=wrong)
+
+
+def test_each_password_of_a_list_is_masked():
+    of("vmware", guest_password=["the-f1rst-secret", "the-s3cond-secret"])
+    assert masked("the-f1rst-secret, the-s3cond-secret") == "********, ********"
 
 
 ENVIRONMENT = {
