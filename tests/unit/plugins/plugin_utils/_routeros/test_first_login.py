@@ -54,7 +54,7 @@ def test_a_key_is_recognized_by_the_hash_in_its_comment(text, comment):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "ssh-ed25519", "ssh-ed25519 AAAA", public("ssh-ed25519").replace("ssh-ed25519", "ssh-rsa")),
+        *("", "ssh-dss", "ssh-ed25519 QUFB", public("ssh-ed25519").replace("ssh-ed25519", "ssh-rsa")),
         *(public("ssh-ed25519") + " a\n" + public("ssh-rsa"), "command=x " + public("ssh-rsa"), "ssh-rsa ж"),
         "-----BEGIN RSA PRIVATE KEY-----",
     ],
