@@ -115,7 +115,7 @@ class ActionModule(GuestAction):
             "enabled": router.is_enabled(user),
             "marked": router.is_marked(user),
             "group": router.is_a_group(self._options["group"]),
-            "admin open": f"{router.is_enabled(ADMIN)} && !({router.is_marked(ADMIN)})",
+            "admin open": f"({router.is_enabled(ADMIN)}) && !({router.is_marked(ADMIN)})",
             **{f"service {name}": router.is_a_service(name) for name in named},
         }
 

@@ -154,10 +154,10 @@ class Guest(ABC):
     def conditions(self, expressions: t.Sequence[str], timeout: float) -> list[bool]:
         """Whether each of several expressions is true, found out in one go, as ``condition``."""
         asked = "\n".join(f":put ({one.strip()})" for one in expressions)
-        answers = text(self._output(asked, timeout)).strip().splitlines()
+        answers = text(self._output(asked, timeout)).split()
         if len(answers) != len(expressions) or not {"true", "false"}.issuperset(answers):
             told = ", ".join(map(repr, expressions))
-            raise NotBoolean(f"{told} gave {excerpt(', '.join(answers))}, which is neither true nor false.")
+            raise NotBoolean(f"{told} gave {excerpt(' '.join(answers))}, which is neither true nor false.")
         return [answer == "true" for answer in answers]
 
     def read(self, expression: str, timeout: float, likely: t.Sequence[bytes] = ()) -> bytes:
