@@ -235,8 +235,10 @@ class ActionModule(GuestAction):
     def _carry_out(self, guest: Guest, step: _Step) -> None:
         timeout = self.script_timeout({})
         if step.key is None or _adds_keys(guest):
-            run = guest.run_secret if step.secret else guest.run
-            guest.checked(guest.with_error_text(run(encoded(step.source), timeout)), timeout)
+            with guest.exchange():
+                run = guest.run_secret if step.secret else guest.run
+                result = guest.with_error_text(run(encoded(step.source), timeout))
+            guest.checked(result, timeout)
             return
         with removed_at_the_end(guest, router.KEY_FILE):
             guest.put(io.BytesIO(encoded(f"{step.key.line}\n")), router.KEY_FILE)

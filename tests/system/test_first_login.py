@@ -210,15 +210,18 @@ def test_admin_is_not_brought_back(one):
     assert not one.router.check_login("admin", "")
 
 
-def test_admin_stays_when_a_step_before_it_failed(one):
+def test_admin_stays_when_a_step_before_it_failed(fleet):
     """One source says that scripts of the agent may not set passwords."""
-    one.router.scripts_set_passwords = False
-    run = one([task(**{**EVERYTHING, "admin": "absent"})])
-    result = run.of("go")["result"]
-    assert (run.of("go")["status"], result["changed"]) == ("failed", False)
-    assert "not enough permissions (9)" in result["msg"]
-    assert one.router.check_login("admin", "")
-    assert "telnet" in opened(one.router)
+    for router in fleet.routers.values():
+        router.scripts_set_passwords = False
+    run = fleet([task(**EVERYTHING)])
+    for kind, router in fleet.routers.items():
+        result = run.of("go", kind)["result"]
+        assert (run.of("go", kind)["status"], result["changed"]) == ("failed", False)
+        assert "not enough permissions (9)" in result["msg"]
+        assert router.check_login("admin", "")
+        assert "telnet" in opened(router)
+        assert (router.files, router.globals) == ({}, {})
     assert PASSWORD not in run.output
 
 
