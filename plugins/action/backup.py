@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 import time
 import typing as t
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions import local_file
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import exports, local_file
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.own_files import removed_at_the_end
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.reboots import (
@@ -35,17 +34,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import message, readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import backup, files
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.export import gaps
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import backup
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import text
 
 _OWN = 30.0  # seconds for a short script
 _LOADING = 60.0  # seconds for the command that loads a backup
-_PAUSE = 0.1  # seconds between two looks at a file that may grow
 _MODE = 0o600
-_INSTEAD = (
-    "Let the router send its export itself (/tool fetch upload=yes, /tool e-mail), or back up its VM on the hypervisor."
-)
 
 
 class ActionModule(GuestAction):
@@ -140,58 +134,17 @@ class ActionModule(GuestAction):
             raise InvalidInput(f"keep is {arguments['keep']}: it must be 1 or more.")
         if arguments["max_age"] is not None:
             days_from_zero("max_age", arguments["max_age"])
-        if not guest.capabilities.runs_without_restart:
-            raise NotPossible(
-                f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so its configuration is not "
-                f"exported. Use chr_backend: xenstore in dom0. {_INSTEAD}"
-            )
-        if not guest.capabilities.output:
-            raise NotPossible(
-                f"Backend {guest.backend} carries neither files nor the output of a script, so the configuration of "
-                f"{guest.vm!r} cannot come to the controller. {_INSTEAD}"
-            )
+        exports.check_possible(guest)
         if arguments["binary"] and not guest.capabilities.files:
             raise NotPossible(
                 f"Backend {guest.backend} moves no files from {guest.vm!r}, so binary: true is not possible. "
-                f"Without it, the export is possible if it is small. {_INSTEAD}"
+                f"Without it, the export is possible if it is small. {exports.INSTEAD}"
             )
 
     def _export(self, guest: Guest, arguments: dict[str, t.Any]) -> bytes:
         """Return the router's export without its date. Raises ChrError."""
-        timeout = self.script_timeout({})
         version = text(guest.read("[/system resource get version]", _OWN)) if arguments["show_sensitive"] else None
-        with removed_at_the_end(guest, backup.EXPORTED):
-            self.read(guest, backup.export_script(version), timeout)
-            size = self._size(guest, backup.EXPORTED, timeout)
-            if not guest.capabilities.files and size > guest.capabilities.small_files:
-                raise NotPossible(
-                    f"The export of {guest.vm!r} has {size} bytes, and backend {guest.backend} carries files of at most "
-                    f"{guest.capabilities.small_files} bytes. {_INSTEAD}"
-                )
-            content = io.BytesIO()
-            guest.get(backup.EXPORTED, content, self.transfer_limit(arguments))
-            export = content.getvalue()
-        if missing := gaps(export.decode("utf-8", "surrogateescape")):
-            raise ScriptFailed(f"The export of {guest.vm!r} is not whole: {missing}. Nothing was written.")
-        return backup.without_date(export)
-
-    def _size(self, guest: Guest, name: str, timeout: float) -> int:
-        """Return the size of the router's file *name* in bytes, as soon as it does not grow.
-
-        Whether the command that writes a file always ends after the file is whole is not known.
-        """
-        deadline = Deadline(timeout)
-        last = 0
-        while not deadline.expired:
-            try:
-                _count, size = files.looked_up(self.read(guest, files.look_up_script(name).decode(), _OWN))
-            except ValueError:
-                raise ScriptFailed(f"The size of the file {name!r} on {guest.vm!r} cannot be read.") from None
-            if 0 < size == last:
-                return size
-            last = size
-            time.sleep(_PAUSE)
-        raise ScriptFailed(f"{guest.vm!r} has not finished its file {name!r} within {timeout:g} s.")
+        return exports.export(guest, version, self.script_timeout({}), self.transfer_limit(arguments))
 
     def _save(self, guest: Guest, path: Path, arguments: dict[str, t.Any]) -> None:
         """Save a backup on the router, and fetch it to *path*. Raises ChrError, OSError."""
@@ -199,10 +152,10 @@ class ActionModule(GuestAction):
         password = arguments["password"] if arguments["encrypt"] else None
         source = backup.save_script(password).encode()
         limit = self.transfer_limit(arguments)
-        with removed_at_the_end(guest, backup.SAVED):
+        with exports.removed_at_the_end(guest, backup.SAVED):
             run = guest.run if password is None else guest.run_secret
             guest.checked(run(source, timeout), timeout)
-            self._size(guest, backup.SAVED, timeout)
+            exports.settled_size(guest, backup.SAVED, timeout)
             with local_file.replacing(path, _MODE) as target:
                 limit.room = lambda: shutil.disk_usage(path.parent).free
                 guest.get(backup.SAVED, target, limit)
@@ -229,7 +182,7 @@ class ActionModule(GuestAction):
         if self._task.check_mode:
             return {"changed": True, "msg": f"{path.name} would have been loaded, and the router rebooted."}
         began = time.monotonic()
-        with removed_at_the_end(guest, backup.UPLOADED):
+        with exports.removed_at_the_end(guest, backup.UPLOADED):
             try:
                 with path.open("rb") as source:
                     guest.put(source, backup.UPLOADED, self.transfer_limit(arguments))

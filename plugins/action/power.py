@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import typing as t
 
@@ -15,9 +14,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.readiness i
     wait_until_ready,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.reboots import (
-    SETTLED,
-    by_uptime,
-    settled_uptime,
+    before_reboot,
+    order,
+    up_for_less,
     watch_boot,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import (
@@ -31,18 +30,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     NotPermitted,
     NotPossible,
     OutcomeUnknown,
-    ScriptFailed,
     TimedOut,
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
-from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.background import in_background
 
-# All in seconds.
-_GOING_DOWN = 1.0  # for the answer to a command that ends the agent
-_OWN = 30.0  # for a short script
-_PACE = 0.25  # the shortest time between two looks at a machine that goes down
+_PACE = 0.25  # seconds, the shortest time between two looks at a machine that goes down
 
 
 _ORDERS = {"started": "start", "stopped": "stop", "reset": "reset"}
@@ -141,7 +135,7 @@ class ActionModule(GuestAction):
         answered.
         """
         warnings: list[str] = []
-        booted = self._up_for_less(guest)
+        booted = up_for_less(guest)
 
         def look(elapsed: float) -> str | None:
             try:
@@ -185,36 +179,7 @@ class ActionModule(GuestAction):
         if not guest.capabilities.runs_without_restart:
             self._reboot_by_boots(guest, method, deadline)
             return
-        if not guest.capabilities.output:
-            self._reboot_by_conditions(guest, method, deadline)
-            return
-        self._watch_reboot(guest, method, deadline, by_uptime(guest, settled_uptime(guest)))
-
-    def _reboot_by_conditions(self, guest: Guest, method: str, deadline: Deadline) -> None:
-        """Reboot where only conditions can be read.
-
-        The uptime must be longer than SETTLED before, and shorter than the time since the order
-        afterwards.
-        """
-        while not guest.condition(f"[/system resource get uptime] > {SETTLED:.0f}s", 10.0):
-            if deadline.expired:
-                raise TimedOut(
-                    f"{guest.vm!r} did not reach an uptime of {SETTLED:g} s within {deadline.seconds:g} s. Without it, a reboot "
-                    "could not be recognized, so it was not rebooted."
-                )
-            time.sleep(0.5)
-
-        self._watch_reboot(guest, method, deadline, self._up_for_less(guest))
-
-    def _up_for_less(self, guest: Guest) -> t.Callable[[float], str | None]:
-        """Return a *look* for ``watch_boot``: whether the router booted after the order."""
-
-        def look(elapsed: float) -> str | None:
-            since = int(elapsed) + 1
-            again = guest.condition(f"[/system resource get uptime] < {since}s", 10.0)
-            return None if again else f"has been up for {since} s or more"
-
-        return look
+        self._watch_reboot(guest, method, deadline, before_reboot(guest, deadline))
 
     def _reboot_by_boots(self, guest: Guest, method: str, deadline: Deadline) -> None:
         """Reboot where the hypervisor tells one boot from the next, without a script."""
@@ -261,15 +226,7 @@ class ActionModule(GuestAction):
         if method == "agent":
             guest.shutdown(mode)
             return
-        if guest.capabilities.may_run_again_at_boot:
-            # In the background, because the script must have ended and been removed before the
-            # router goes down.
-            self.read(guest, in_background(command), _OWN)
-            return
-        with contextlib.suppress(OutcomeUnknown):  # a router that goes down may not answer; it is watched next
-            result = guest.run(command.encode(), _GOING_DOWN)
-            if result.rc:
-                raise ScriptFailed(guest.failure(result, _GOING_DOWN))
+        order(guest, command)
 
 
 def _wait_for_power(

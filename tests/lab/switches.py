@@ -116,3 +116,24 @@ class LicenseSwitches(Settable):
     """A free license shows its level. It may be missing, says the help page."""
     new_id_at_reboot: bool = False
     """generate-new-id shows after the next reboot only. Nothing is published about that."""
+
+
+@dataclass
+class PackageSwitches(Settable):
+    """How ``/system package`` of a router behaves. Times are in seconds, sizes in bytes."""
+
+    seconds: float = 0.2
+    """A check for updates, and a download, take so long."""
+    monitors_end: bool = True
+    """They end when they are done, as on a terminal; otherwise they go on for ever."""
+    downloaded: str = "Downloaded, please reboot router to upgrade it"
+    """The status after a download, as several programs expect it."""
+    download_size: int = 4000
+    install_reboots: bool = True
+    """``update install`` reboots by itself."""
+    downgrade_reboots: bool = True
+    """``downgrade`` reboots by itself."""
+    refused_at_boot: bool = False
+    """The boot installs nothing, and the package files stay."""
+    lost_at_upgrade: tuple[str, ...] = ()
+    """Menus, such as ``ip address``, that are empty after a boot with another version."""

@@ -8,6 +8,7 @@ PRIVATE to the collection: may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -15,12 +16,18 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     NotPossible,
+    OutcomeUnknown,
+    ScriptFailed,
     TimedOut,
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.background import in_background
 
-_LOOK = 3.0  # seconds for one check whether the router answers
+# All in seconds.
+_LOOK = 3.0  # for one check whether the router answers
+_GOING_DOWN = 1.0  # for the answer to a command that ends the agent
+_OWN = 30.0  # for a short script
 SETTLED = 3.0
 """The uptime in seconds from which two boots can be distinguished."""
 
@@ -50,6 +57,51 @@ def watch_boot(
             raise NotPossible(reason)
     kind = Unreachable if isinstance(last, Unreachable) else TimedOut
     raise kind(f"{guest.vm!r} {told}, but is not back after {deadline.seconds:g} s: {last}")
+
+
+def order(guest: Guest, command: str) -> None:
+    """Run *command*, such as ``/system reboot``, once; its answer may be lost. Raises ScriptFailed.
+
+    The caller has to watch what becomes of it.
+    """
+    if guest.capabilities.may_run_again_at_boot:
+        # In the background, because the script must have ended and been removed before the
+        # router goes down.
+        guest.checked(guest.run(in_background(command).encode(), _OWN), _OWN)
+        return
+    with contextlib.suppress(OutcomeUnknown):  # a router that goes down may not answer
+        result = guest.run(command.encode(), _GOING_DOWN)
+        if result.rc:
+            raise ScriptFailed(guest.failure(result, _GOING_DOWN))
+
+
+def before_reboot(guest: Guest, deadline: Deadline) -> t.Callable[[float], str | None]:
+    """Return a ``look`` for ``watch_boot``, once another boot can be told from this one.
+
+    Where only conditions can be read, the uptime must be longer than SETTLED before, and shorter
+    than the time since the order afterwards. Raises TimedOut, ScriptFailed.
+    """
+    if guest.capabilities.output:
+        return by_uptime(guest, settled_uptime(guest))
+    while not guest.condition(f"[/system resource get uptime] > {SETTLED:.0f}s", 10.0):
+        if deadline.expired:
+            raise TimedOut(
+                f"{guest.vm!r} did not reach an uptime of {SETTLED:g} s within {deadline.seconds:g} s. Without it, a reboot "
+                "could not be recognized, so it was not rebooted."
+            )
+        time.sleep(0.5)
+    return up_for_less(guest)
+
+
+def up_for_less(guest: Guest) -> t.Callable[[float], str | None]:
+    """Return a ``look`` with a condition: whether the router booted after the order."""
+
+    def look(elapsed: float) -> str | None:
+        since = int(elapsed) + 1
+        again = guest.condition(f"[/system resource get uptime] < {since}s", 10.0)
+        return None if again else f"has been up for {since} s or more"
+
+    return look
 
 
 def settled_uptime(guest: Guest) -> float:

@@ -16,7 +16,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import AgentRefused, ChrError, OutcomeUnknown
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    AgentRefused,
+    ChrError,
+    NotQuiesced,
+    OutcomeUnknown,
+)
 
 _THAWS = 3
 
@@ -52,6 +57,9 @@ class ListedSnapshot:
 class Snapshots(ABC):
     """The snapshots of one VM. All errors are ChrError."""
 
+    reverts: t.ClassVar[bool] = False
+    """It can go back to a snapshot."""
+
     @abstractmethod
     def listed(self) -> dict[str, ListedSnapshot]:
         """All snapshots by name, also unfinished ones."""
@@ -79,6 +87,29 @@ class Snapshots(ABC):
     @abstractmethod
     def remove(self, name: str, deadline: Deadline) -> None:
         """Remove the one snapshot called *name*, and return when it is gone."""
+
+    def revert(self, name: str, deadline: Deadline) -> None:
+        """Go back to the one snapshot called *name* while the machine is off. It stays off.
+
+        Only if ``reverts``. Raises OutcomeUnknown after *deadline*.
+        """
+        raise NotImplementedError
+
+
+def take_if_possible(
+    snapshots: Snapshots, name: str, description: str, quiesce: bool, deadline: Deadline
+) -> tuple[SnapshotResult, str | None]:
+    """Take a snapshot, quiesced if that is asked for and possible, otherwise without.
+
+    Returns also why it is not quiesced although that was asked for. Raises as ``create``.
+    """
+    why = snapshots.why_not_quiesced() if quiesce else None
+    try:
+        taken = snapshots.create(name, description, quiesce and not why, deadline)
+    except NotQuiesced as error:
+        why = str(error).rstrip(".")
+        taken = snapshots.create(name, description, False, deadline)
+    return taken, why or taken.unquiesced
 
 
 def thaw(guest: str, frozen: t.Callable[[], bool], order: t.Callable[[], t.Any], by_hand: str) -> tuple[bool, str]:

@@ -95,7 +95,8 @@ def shown(url: str) -> str:
 class Download:
     """A file that is downloaded to *target*.
 
-    The part that has arrived is in a file next to it whose name ends in ``.part``.
+    The part that has arrived is in a file next to it whose name ends in ``.part``. The file, which
+    messages call *what*, has at most *largest* bytes.
     """
 
     def __init__(
@@ -106,7 +107,10 @@ class Download:
         trust: Trust,
         deadline: Deadline,
         say: t.Callable[[str], None],
+        largest: int = _LARGEST,
+        what: str = "the image of a router",
     ) -> None:
+        self._largest, self._what = largest, what
         self._url, self._target, self._checksum, self._trust = check_url(url), target, checksum, trust
         self._deadline, self._say = deadline, say
         self._part = target.with_name(f"{target.name}.part")
@@ -212,11 +216,11 @@ class Download:
         return have
 
     def _check_size(self, size: int) -> None:
-        if size > _LARGEST:
+        if size > self._largest:
             self._discard()
             raise TransferFailed(
-                f"{shown(self._url)} has {size / MB:.0f} MB or more, which cannot be the image of a "
-                "router. Nothing of it was kept."
+                f"{shown(self._url)} has more than {self._largest / MB:g} MB, which cannot be {self._what}. Nothing of it was "
+                "kept."
             )
 
     def _store(self, answer: http.client.HTTPResponse, have: int, total: int) -> int:
@@ -253,7 +257,7 @@ class Download:
     def _broken(self, error: Exception) -> Exception:
         """Return what to raise for a connection that ended with *error*. Raises TransferFailed."""
         if isinstance(error, TooMuch):
-            self._check_size(_LARGEST + 1)
+            self._check_size(self._largest + 1)
         return _Broken(_words(error))
 
     def _refuse_web_page(self, block: bytes) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..switches import LicenseSwitches
-from . import backup, files, interfaces, license, network, system
+from ..switches import LicenseSwitches, PackageSwitches
+from . import backup, files, interfaces, license, network, packages, system
 from .accounts import Accounts, from_environment
 from .clock import Clock
 from .commands import COMMANDS
@@ -24,14 +24,16 @@ from .export import EXPORT, IMPORT
 from .files import File, check_name
 from .kinds import Prop
 from .license import License, new_system_id
-from .menus import BaseMenu, Item, ItemMenu, Table, build
+from .menus import BaseMenu, Item, ItemMenu, SettingsMenu, Table, build
+from .packages import Packages, parse_version
 from .specs import Menu
 from .values import Value, text
 
 OK, ERROR, STOPPED = 0, -1, 1
 MENUS: tuple[BaseMenu, ...] = (
-    system.MENUS + backup.MENUS + license.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
+    system.MENUS + packages.MENUS + backup.MENUS + license.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
 )
+_ON_DISK = ("identity", "license", "files", "tables", "settings", "packages")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
@@ -55,14 +57,6 @@ class LogEntry:
     time: datetime
     topics: str
     message: str
-
-
-def parse_version(version: str) -> tuple[int, ...]:
-    """``7.22rc4`` as (7, 22); ``ValueError`` when it does not begin with a number."""
-    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
-    if not match:
-        raise ValueError(f"not a RouterOS version: {version!r}")
-    return tuple(int(group) for group in match.groups() if group)
 
 
 class Router:
@@ -90,9 +84,12 @@ class Router:
         cards_after: float = 0.0,
     ) -> None:
         self.default_identity = self.identity = identity
-        self.version = version
-        self.number_version = parse_version(version)
-        self.channel = "testing" if re.search(r"rc|beta", version) else "stable"
+        self.packages = Packages(version)
+        self.package_switches = PackageSwitches()
+        self.offers: dict[str, str] | None = None
+        """The versions of the update server by channel; None: there is no way to it."""
+        self.architecture = "x86_64"
+        self.free_space = 60 * system.MEBIBYTE
         self.hardware = interfaces
         self.cards_after = cards_after
         """Seconds after a boot until the cards show, which others have seen after the agent."""
@@ -138,12 +135,19 @@ class Router:
         self.log: list[LogEntry] = []
         self._logged = 0
         self.booted_at = self.clock.now()
-        self.root = build(MENUS, EXPORT, self.number_version)
-        self.root.commands.update({spec.name: spec for spec in COMMANDS if spec.since <= self.number_version})
-        self.root.commands[IMPORT.name] = IMPORT
+        self.become(version)
         for menu in self._item_menus():
             menu.setup(self)
         self.add_log("system,info", "router rebooted")
+
+    def become(self, version: str) -> None:
+        """Have this version of RouterOS, with its menus."""
+        self.version = version
+        self.number_version = parse_version(version)
+        self.channel = "testing" if re.search(r"rc|beta", version) else "stable"
+        self.root = build(MENUS, EXPORT, self.number_version)
+        self.root.commands.update({spec.name: spec for spec in COMMANDS if spec.since <= self.number_version})
+        self.root.commands[IMPORT.name] = IMPORT
 
     def _item_menus(self) -> list[ItemMenu]:
         return [menu for menu in MENUS if isinstance(menu, ItemMenu)]
@@ -202,7 +206,19 @@ class Router:
                 table = self.tables[path]
                 table.items[:] = [item for item in table.items if not item.dynamic]
                 self.behaviour(path).setup(self)
+            packages.boot(self)
             self.add_log("system,info", "router rebooted")
+
+    def disk(self) -> dict[str, Any]:
+        """What a snapshot keeps of this router."""
+        with self.lock:
+            return copy.deepcopy({name: getattr(self, name) for name in _ON_DISK})
+
+    def put_back(self, disk: dict[str, Any]) -> None:
+        """Be again as at the moment of ``disk``, with the machine off."""
+        with self.lock:
+            vars(self).update(copy.deepcopy(disk))
+            self.become(self.packages.installed["routeros"])
 
     def clone(self, identity: str) -> Router:
         """Make another machine, which is off, with a copy of this one's disk.
@@ -250,6 +266,12 @@ class Router:
         """The item menu at a path."""
         found = self.menu(path).behaviour
         assert isinstance(found, ItemMenu)
+        return found
+
+    def behaviour_of_settings(self, path: str) -> SettingsMenu:
+        """The menu with one set of settings at a path."""
+        found = self.menu(path).behaviour
+        assert isinstance(found, SettingsMenu)
         return found
 
     def items(self, path: str) -> list[Item]:

@@ -58,9 +58,9 @@ class ResourceMenu(SettingsMenu):
             "cpu-count": 1,
             "cpu-frequency": 2400,
             "cpu-load": 0,
-            "free-hdd-space": 60 * MEBIBYTE,
+            "free-hdd-space": router.free_space,
             "total-hdd-space": 89 * MEBIBYTE,
-            "architecture-name": "x86_64",
+            "architecture-name": router.architecture,
             "board-name": "CHR",
             "platform": "MikroTik",
         }
@@ -91,13 +91,6 @@ class ClockMenu(SettingsMenu):
             moment = moment.replace(hour=hour, minute=minute, second=second)
         router.clock.shift((moment - now).total_seconds())
         super().change(router, {name: value for name, value in values.items() if name not in ("date", "time")})
-
-
-class PackageMenu(ItemMenu):
-    """``/system package``."""
-
-    def rows(self, router: Router) -> list[Item]:
-        return [Item(1, {"name": "routeros", "version": router.version, "disabled": False})]
 
 
 class LogMenu(ItemMenu):
@@ -297,13 +290,6 @@ MENUS: tuple[BaseMenu, ...] = (
         COMMENT,
         unset=(7, 24),
         columns="name start-date start-time interval on-event",
-    ),
-    PackageMenu(
-        "system package",
-        *_shown("name", "version"),
-        Prop("disabled", BOOL, read_only=True, flag="X"),
-        without="add set remove",
-        exported=False,
     ),
     SettingsMenu(
         "system ntp client",

@@ -61,6 +61,8 @@ _PRIVILEGE = "VM.Snapshot"
 class ProxmoxSnapshots(Snapshots):
     """The snapshots of *vm*."""
 
+    reverts = True
+
     def __init__(self, vm: ProxmoxMachine) -> None:
         self._vm = vm
 
@@ -142,6 +144,11 @@ class ProxmoxSnapshots(Snapshots):
         ended = self._task(lambda vm: vm.snapshot(quote(name, safe="")).delete(), deadline)
         if not ended.done:
             raise NotPossible(f"The snapshot {name!r} of {self._vm} was not removed: {ended.exitstatus}.")
+
+    def revert(self, name: str, deadline: Deadline) -> None:
+        ended = self._task(lambda vm: vm.snapshot(quote(name, safe="")).rollback.post(), deadline)
+        if not ended.done:
+            raise NotPossible(f"{self._vm} did not go back to the snapshot {name!r}: {ended.exitstatus}.")
 
     def _task(self, ask: Ask, deadline: Deadline) -> Ended:
         try:

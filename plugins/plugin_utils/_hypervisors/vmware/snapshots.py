@@ -34,6 +34,8 @@ from .vsphere import Vsphere, fault_words, library
 class VmwareSnapshots(Snapshots):
     """The snapshots of the VM *moid*, which is called *vm* in messages."""
 
+    reverts = True
+
     def __init__(self, vsphere: Vsphere, moid: str, vm: str) -> None:
         self._vsphere, self._moid, self._vm = vsphere, moid, vm
 
@@ -72,17 +74,27 @@ class VmwareSnapshots(Snapshots):
         return SnapshotResult()
 
     def remove(self, name: str, deadline: Deadline) -> None:
-        found = [node.snapshot._moId for node in self._nodes() if node.name == name]
-        if len(found) != 1:
-            raise InvalidInput(
-                f"{self._vm!r} has {len(found)} snapshots named {name!r}, so none was removed. Remove the right one by hand."
-            )
-        kind = "vm.Snapshot"
+        moid = self._one(name, "none was removed. Remove the right one by hand")
         self._task(
             "RemoveSnapshot_Task",
-            lambda: self._vsphere.object(kind, found[0]).RemoveSnapshot_Task(removeChildren=False),
+            lambda: self._vsphere.object("vm.Snapshot", moid).RemoveSnapshot_Task(removeChildren=False),
             deadline,
         )
+
+    def revert(self, name: str, deadline: Deadline) -> None:
+        moid = self._one(name, "it did not go back to any. Do that by hand")
+        self._task(
+            "RevertToSnapshot_Task",
+            lambda: self._vsphere.object("vm.Snapshot", moid).RevertToSnapshot_Task(suppressPowerOn=True),
+            deadline,
+        )
+
+    def _one(self, name: str, otherwise: str) -> str:
+        """Return the id of the snapshot called *name*. Raises InvalidInput."""
+        found = [node.snapshot._moId for node in self._nodes() if node.name == name]
+        if len(found) != 1:
+            raise InvalidInput(f"{self._vm!r} has {len(found)} snapshots named {name!r}, so {otherwise}.")
+        return str(found[0])
 
     # -- what VMware knows -------------------------------------------------------------------------
 
