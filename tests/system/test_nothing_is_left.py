@@ -21,6 +21,7 @@ import pytest
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
+from ansible_collections.outofband.chr.tests.lab.routeros.packages import npk
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.switches import Switches
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
@@ -37,6 +38,7 @@ ELSEWHERE |= {"api_bridge"}
 script, license_info and facts; and api_bridge, whose scripts do what its clients ask for."""
 FILES = "inventory_hostname != 'xenapi'"
 SNAPSHOTS = "inventory_hostname in ['vmware', 'proxmox']"
+PACKAGE = {"src": "routeros-7.23.npk", "checksum": "waived"}
 ACCOUNT, PASSWORD = "ops@example.com", "pass"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB ops@example.com"
 MODULES: list[tuple[str, dict[str, t.Any], str]] = [
@@ -59,6 +61,8 @@ MODULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("fetch", {"src": "kept.txt", "dest": "got/"}, FILES),
     ("fetch", {"src": "missing.txt", "dest": "got/"}, FILES),
     ("backup", {"dest": "got/", "binary": True, "encrypt": False}, "true"),
+    ("upgrade", {"version": "7.23", "timeout": 20}, "inventory_hostname != 'xenapi'"),
+    ("upgrade", {"version": "7.23", "packages": [PACKAGE], "timeout": 20}, "inventory_hostname != 'xenapi'"),
     ("api_bridge", {}, "true"),
     ("snapshot", {"name": "first"}, SNAPSHOTS),
     ("power", {"state": "rebooted"}, "true"),
@@ -72,6 +76,7 @@ def test_no_module_leaves_a_file_on_the_router_on_any_backend(playbook, short_pa
     """
     made = {path.stem for path in ACTIONS.glob("*.py") if path.stem.endswith("_vm")}
     assert {path.stem for path in ACTIONS.glob("[a-z]*.py")} == {name for name, *_rest in MODULES} | ELSEWHERE | made
+    (playbook.folder / PACKAGE["src"]).write_bytes(npk("routeros", "7.23"))
     tasks = [
         {"name": f"{number} {name}", f"outofband.chr.{name}": arguments, "when": when, "ignore_errors": True}
         for number, (name, arguments, when) in enumerate(MODULES)

@@ -21,7 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.requiremen
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
-TAGS = {"image", "id", "license", "configure", "facts", "backup", "power", "report"}
+TAGS = {"image", "id", "license", "configure", "facts", "backup", "upgrade", "power", "report"}
 """All words; a further one is for a further kind of step."""
 
 

@@ -94,8 +94,10 @@ class UpgradeAction(LicenseAction):
             source = "packages from the controller" if given else "the packages that the router downloads"
             result["msg"] = f"RouterOS {before} would have been brought to {wanted} with {source}."
             return result
-        self._look_before(guest, plan, arguments)
         try:
+            if not given:
+                self._find(guest, plan, arguments["channel"])
+            self._look_before(guest, plan, arguments)
             self._carry_out(guest, plan, arguments)
         except ChrError as error:
             left = {**result, "changed": plan.touched, "warnings": plan.warnings}
@@ -175,14 +177,14 @@ class UpgradeAction(LicenseAction):
             self._refuse_packages(guest, plan, nothing)
         need = max(_bytes("min_free", arguments["min_free"]), 2 * sum(one.size for one in plan.from_controller))
         if not guest.condition(f"{upgrade.FREE_SPACE} >= {need}", _OWN):
-            free = readable(guest.read(upgrade.FREE_SPACE, _OWN))
+            free = self._number(guest, upgrade.FREE_SPACE)
             raise NotPossible(
-                f"{nothing}: its disk has {excerpt(free, 20)} bytes free, and {need} are needed. Remove files there, or give "
+                f"{nothing}: its disk has {free} bytes free, and {need} are needed. Remove files there, or give "
                 "min_free."
             )
-        if (lying := readable(guest.read(upgrade.lying_about(plan.wanted), _OWN, [b"0"]))) != "0":
+        if lying := self._number(guest, upgrade.lying_about(plan.wanted)):
             raise NotPossible(
-                f"{nothing}: it has {excerpt(lying, 10)} other package file(s) (.npk), which RouterOS would install at the reboot. "
+                f"{nothing}: it has {lying} other package file(s) (.npk), which RouterOS would install at the reboot. "
                 "Remove them there."
             )
         if plan.snapshot:
@@ -194,6 +196,25 @@ class UpgradeAction(LicenseAction):
                 )
             if plan.rollback:
                 guest.power().check()
+
+    def _find(self, guest: Guest, plan: Plan, channel: str | None) -> None:
+        """Let the router look for the wanted version in *channel*. Raises NotPossible."""
+        was = readable(guest.read(upgrade.CHANNEL, _OWN, [one.encode() for one in upgrade.CHANNELS]))
+        other = channel is not None and channel != was
+        if other and channel:
+            plan.touched = True
+            self.read(guest, upgrade.set_channel(channel), _OWN)
+        self.read(guest, upgrade.CHECK, _OWN)
+        if self._becomes(guest, upgrade.offered(plan.wanted), Deadline(min(_CHECK, plan.timeout))):
+            return
+        found, status = (readable(guest.read(one, _OWN)) for one in (upgrade.LATEST, upgrade.STATUS))
+        if other:
+            self.read(guest, upgrade.set_channel(was), _OWN)
+            plan.touched = False
+        raise NotPossible(
+            f"{guest.vm!r} was not upgraded: its own update (channel {channel or was}) found version {excerpt(found, 40)}, not "
+            f"{plan.wanted}; its status is {excerpt(status, 200)}. Give packages, or a version that it finds."
+        )
 
     def _refuse_packages(self, guest: Guest, plan: Plan, nothing: str) -> None:
         architecture = readable(guest.read(upgrade.ARCHITECTURE, _OWN))
@@ -269,7 +290,7 @@ class UpgradeAction(LicenseAction):
                     with one.path.open("rb") as file:
                         guest.put(file, one.path.name, self.transfer_limit(arguments))
             else:
-                self._download(guest, plan, arguments["channel"])
+                self._download(guest, plan)
             return reboots.before_reboot(guest, Deadline(plan.timeout))
         except (ChrError, OSError) as error:
             told = f"{error} {guest.vm!r} was not rebooted, and still has RouterOS {plan.before}."
@@ -280,23 +301,8 @@ class UpgradeAction(LicenseAction):
             error.args = (told,)
             raise
 
-    def _download(self, guest: Guest, plan: Plan, channel: str | None) -> None:
-        """Let the router download the packages.
-
-        Raises NotPossible, ScriptFailed, TimedOut.
-        """
-        was = readable(guest.read(upgrade.CHANNEL, _OWN, [one.encode() for one in upgrade.CHANNELS]))
-        if channel and channel != was:
-            self.read(guest, upgrade.set_channel(channel), _OWN)
-        self.read(guest, upgrade.CHECK, _OWN)
-        if not self._becomes(guest, upgrade.offered(plan.wanted), Deadline(min(_CHECK, plan.timeout))):
-            found, status = (readable(guest.read(one, _OWN)) for one in (upgrade.LATEST, upgrade.STATUS))
-            if channel and channel != was:
-                self.read(guest, upgrade.set_channel(was), _OWN)
-            raise NotPossible(
-                f"The router's own update (channel {channel or was}) found version {excerpt(found, 40)}, not {plan.wanted}; its "
-                f"status is {excerpt(status, 200)}. Give packages, or a version that it finds."
-            )
+    def _download(self, guest: Guest, plan: Plan) -> None:
+        """Let the router download the packages. Raises ScriptFailed, TimedOut."""
         self.read(guest, upgrade.DOWNLOAD, _OWN)
         deadline = Deadline(plan.timeout)
         if self._becomes(guest, upgrade.DOWNLOADED, deadline, upgrade.DOWNLOAD_FAILED):
@@ -411,12 +417,19 @@ class UpgradeAction(LicenseAction):
     def _interfaces(self, guest: Guest) -> list[str] | int:
         """Return the names of the interfaces that are configured, or else their number."""
         if not guest.capabilities.output:
-            try:
-                return int(guest.read(upgrade.INTERFACES, _OWN))
-            except ValueError as error:
-                raise ScriptFailed(f"The number of interfaces of {guest.vm!r} cannot be read: {error}.") from None
+            return self._number(guest, upgrade.INTERFACES)
         found = records.parse(self.read(guest, upgrade.INTERFACES_SCRIPT, _OWN), lenient=True)
         return [one["name"] for one in found if "name" in one]
+
+    def _number(self, guest: Guest, expression: str) -> int:
+        """Return the number that is the value of *expression*. Raises ScriptFailed."""
+        value = readable(guest.read(expression, _OWN, [b"0"]))
+        try:
+            return int(value)
+        except ValueError:
+            raise ScriptFailed(
+                f"The value of {expression!r} on {guest.vm!r} is not a number: {excerpt(value)}."
+            ) from None
 
     def _export(self, guest: Guest, arguments: dict[str, t.Any]) -> bytes:
         return exports.export(guest, None, self.script_timeout({}), self.transfer_limit(arguments))

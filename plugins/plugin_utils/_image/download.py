@@ -96,7 +96,7 @@ class Download:
     """A file that is downloaded to *target*.
 
     The part that has arrived is in a file next to it whose name ends in ``.part``. The file, which
-    messages call *what*, has at most *largest* bytes.
+    messages call *what*, has at most *largest* bytes, or else as many as an image.
     """
 
     def __init__(
@@ -107,10 +107,10 @@ class Download:
         trust: Trust,
         deadline: Deadline,
         say: t.Callable[[str], None],
-        largest: int = _LARGEST,
+        largest: int | None = None,
         what: str = "the image of a router",
     ) -> None:
-        self._largest, self._what = largest, what
+        self._largest, self._what = largest or _LARGEST, what
         self._url, self._target, self._checksum, self._trust = check_url(url), target, checksum, trust
         self._deadline, self._say = deadline, say
         self._part = target.with_name(f"{target.name}.part")

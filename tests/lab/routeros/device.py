@@ -84,7 +84,7 @@ class Router:
         cards_after: float = 0.0,
     ) -> None:
         self.default_identity = self.identity = identity
-        self.packages = Packages(version)
+        self.packages = Packages()
         self.package_switches = PackageSwitches()
         self.offers: dict[str, str] | None = None
         """The versions of the update server by channel; None: there is no way to it."""
@@ -142,7 +142,7 @@ class Router:
 
     def become(self, version: str) -> None:
         """Have this version of RouterOS, with its menus."""
-        self.version = version
+        self.version = self.packages.installed["routeros"] = version
         self.number_version = parse_version(version)
         self.channel = "testing" if re.search(r"rc|beta", version) else "stable"
         self.root = build(MENUS, EXPORT, self.number_version)

@@ -100,10 +100,10 @@ def boot(router: Router) -> None:
 
 
 class Packages:
-    """The packages of one router."""
+    """The packages of one router, and the state of its update."""
 
-    def __init__(self, version: str) -> None:
-        self.installed = {"routeros": version}
+    def __init__(self) -> None:
+        self.installed: dict[str, str] = {}
         self.uninstalled: set[str] = set()
         self.downgrade = False
         self.latest = ""
