@@ -5,26 +5,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 import pytest
 
+from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
+from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 from ansible_collections.outofband.chr.tests.lab.routeros.packages import npk
+from ansible_collections.outofband.chr.tests.lab.routeros.values import text
 from ansible_collections.outofband.chr.tests.lab.web import Resource, WebServer
+from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 OLD, NEW = "7.20.8", "7.22.1"
 
 
+def prepare(one):
+    """Let a router have an old version, and have been up for a minute."""
+    one.become(OLD)
+    one.clock.shift(60)
+    one.offers = {"stable": NEW, "long-term": "7.21.4"}
+    one.run("/system scheduler add name=nightly")
+
+
 @pytest.fixture
 def router(lab):
-    """Make a router with an old version that has been up for a minute."""
+    """Make a router with an old version."""
 
     def make(name):
         one = lab(name)
-        one.router.become(OLD)
-        one.router.clock.shift(60)
-        one.router.offers = {"stable": NEW, "long-term": "7.21.4"}
-        one.router.run("/system scheduler add name=nightly")
+        prepare(one.router)
         return one
 
     return make
@@ -129,10 +139,10 @@ def test_what_speaks_against_an_upgrade_is_told_before_anything_is_done(router, 
     (playbook.folder / "dude-7.22.1.npk").write_bytes(npk("dude", NEW)[:-1])
     (playbook.folder / "routeros-7.22.1-arm64.npk").write_bytes(npk("routeros", NEW, "arm64"))
     tasks, before = [], {}
-    for at, (told, (prepare, options)) in enumerate(REFUSED.items()):
+    for at, (told, (change, options)) in enumerate(REFUSED.items()):
         one = router(f"chr{at}")
-        if prepare:
-            prepare(one.router)
+        if change:
+            change(one.router)
         before[told] = one, set(one.router.files)
         packages = [files[name] for name in options.get("packages", [])]
         tasks.append({**task(told, **{**options, "packages": packages}), "when": f"inventory_hostname == 'chr{at}'"})
@@ -212,3 +222,75 @@ def test_the_playbook_upgrades_one_router_first_stops_at_a_failure_and_resumes(r
         assert {host for host, _task in run.changed()} == {"chr1", "chr3"}
         assert {one.router.version for one in (first, second, third, last)} == {NEW}
         assert {path.name for path in (playbook.folder / "kept").iterdir()} == {f"chr{at}.rsc" for at in range(4)}
+
+
+@pytest.fixture
+def pve(short_path):
+    with LabProxmox(short_path) as cluster:
+        yield cluster
+
+
+def of_cluster(pve):
+    reach = {"chr_backend": "proxmox", "chr_api_host": "localhost", "chr_api_port": pve.port}
+    return reach | {"chr_ca_path": str(pve.certificate), "chr_api_user": "root@pam", "chr_api_password": "pass-w0rd"}
+
+
+@pytest.mark.parametrize("rollback", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_router_that_fails_after_its_upgrade_goes_back_to_the_snapshot_if_that_is_asked_for(pve, playbook, rollback):
+    vm = pve.add(101, "chr1", boot_seconds=0.3)
+    prepare(vm.router)
+    vm.router.package_switches.lost_at_upgrade = ("system scheduler",)
+    tasks = [task(version=NEW, packages=given(playbook.folder), snapshot="before", rollback=rollback, timeout=10)]
+    run = playbook(tasks, {"chr1": of_cluster(pve)})
+    assert run.rc == 2
+    told = result(run)["msg"]
+    assert f"is back with RouterOS {NEW}, but without the export's menu(s) /system scheduler" in told
+    if rollback:
+        assert f"It was rolled back to the snapshot 'before', and has RouterOS {OLD} again." in told
+        assert (vm.router.version, vm.router.files, vm.snapshots) == (OLD, {}, {})
+        assert [text(item.value("name")) for item in vm.router.items("system scheduler")] == ["nightly"]
+        assert vm.running
+    else:
+        assert "The snapshot 'before' of before is kept." in told
+        assert (vm.router.version, list(vm.snapshots)) == (NEW, ["before"])
+    assert pve.invalid == []
+
+
+def test_a_snapshot_of_an_earlier_run_is_not_overwritten(pve, playbook):
+    vm = pve.add(101, "chr1")
+    prepare(vm.router)
+    vm.snapshots["before"] = {"snaptime": 1, "vmstate": 0}
+    run = playbook([task(version=NEW, snapshot="before")], {"chr1": of_cluster(pve)})
+    assert "it has a snapshot 'before' already" in result(run)["msg"]
+    assert (result(run)["changed"], vm.router.version) == (False, OLD)
+
+
+@pytest.mark.slow
+def test_routers_without_output_or_files_are_upgraded_by_their_own_update_and_say_what_is_not_possible(playbook):
+    routers = {}
+    packages = given(playbook.folder)
+    with contextlib.ExitStack() as running:
+        kinds = ("vmware", "xenstore", "xenapi")
+        hosts = {}
+        for kind in kinds:
+            hosts |= running.enter_context(hypervisor(kind, [kind], cache(), routers))
+        for one in routers.values():
+            prepare(one)
+        tasks = [
+            {**task("packages", version=NEW, packages=packages), "ignore_errors": True},
+            {**task("backup", version=NEW, backup_dest="kept"), "when": "inventory_hostname == 'vmware'"},
+            {**task("upgrade", version=NEW, timeout=60), "ignore_errors": True},
+            {**task("again", version=NEW), "when": "inventory_hostname != 'xenapi'"},
+        ]
+        tasks[1]["ignore_errors"] = True
+        run = run_ok(playbook(tasks, hosts, "--forks=3", strategy="free"))
+    for kind in ("vmware", "xenstore"):
+        assert "the router downloads them itself" in result(run, "packages", kind)["msg"]
+        assert result(run, "upgrade", kind)["changed"], run.output
+        assert not result(run, "again", kind)["changed"]
+        assert (routers[kind].version, routers[kind].globals) == (NEW, {})
+    assert "carries neither files nor the output" in result(run, "backup", "vmware")["msg"]
+    assert "its menus are not compared" in " ".join(result(run, "upgrade", "vmware")["warnings"])
+    assert "runs a script in 'xenapi' only when it boots" in result(run, "upgrade", "xenapi")["msg"]
+    assert routers["xenapi"].version == OLD
+    assert {tuple(one.files) for one in routers.values()} == {()}

@@ -39,7 +39,7 @@ from .workers import Workers
 
 _VM_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/agent/([a-z-]+)$")
 _MACHINE_PATH = re.compile(
-    r"/nodes/([^/]+)/qemu/(\d+)(?:/(config|pending|status/(?:current|start|stop|reset)|snapshot|snapshot/([^/]+)))?$"
+    r"/nodes/([^/]+)/qemu/(\d+)(?:/(config|pending|status/(?:current|start|stop|reset)|snapshot|snapshot/([^/]+?)(/rollback)?))?$"
 )
 _TASK_PATH = re.compile(r"/nodes/([^/]+)/tasks/([^/]+)/(status|log)$")
 _UPID = re.compile(r"UPID:[^:]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:")
@@ -184,6 +184,8 @@ class LabVm:
         self.pending: dict[str, str | None] = {}
         """Changes that a cold start brings; None: the option goes."""
         self.snapshots: dict[str, dict[str, t.Any]] = {}
+        self.disks: dict[str, dict[str, t.Any]] = {}
+        """The router's disk in each snapshot."""
         self.thaws_refused = 0
         """So many of Proxmox VE's own thaws fail."""
         self.late: list[str] = []
@@ -406,7 +408,8 @@ class LabProxmox(Resources, Storages):
         if found := _MACHINE_PATH.match(path):
             vm = self._find(found[1], int(found[2]))
             if found[4]:
-                return self._remove_snapshot(vm, login, found[4])
+                change = self._roll_back if found[5] else self._remove_snapshot
+                return change(vm, login, found[4])
             what = (found[3] or "vm").replace("/", "_")
             return getattr(self, f"_{method.lower()}_{what}")(vm, login, values)
         if found := _TASK_PATH.match(path):
@@ -579,6 +582,7 @@ class LabProxmox(Resources, Storages):
                 self._thaw(log, vm, refused or self._tell(vm, "guest-fsfreeze-thaw"))
             described = {"description": values["description"]} if values.get("description") else {}
             vm.snapshots[name] = {"snaptime": int(time.time()), "vmstate": 0, "at_rest": at_rest, **described}
+            vm.disks[name] = vm.router.disk()
 
         return self._start(vm, login, "qmsnapshot", work)
 
@@ -635,6 +639,19 @@ class LabProxmox(Resources, Storages):
             log.append(f'  Logical volume "snap_vm-{vm.vmid}-disk-0_{name}" successfully removed.')
 
         return self._start(vm, login, "qmdelsnapshot", work)
+
+    def _roll_back(self, vm: LabVm, login: str, name: str) -> str:
+        """Go back to a snapshot without memory: the VM is off then."""
+        self._need(login, vm, "VM.Snapshot")
+
+        def work(log: list[str]) -> None:
+            if name not in vm.snapshots:
+                raise Died(500, f"snapshot '{name}' does not exist")
+            vm.lab.stop()
+            vm.router.put_back(vm.disks[name])
+            log.append(f'  Logical volume "vm-{vm.vmid}-disk-0" created.')
+
+        return self._start(vm, login, "qmrollback", work)
 
     def _start(self, vm: LabVm, login: str, kind: str, work: t.Callable[[list[str]], None]) -> str:
         return self._begin(vm.node, vm.vmid, login, kind, work)

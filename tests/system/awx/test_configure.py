@@ -427,6 +427,7 @@ def test_every_question_that_is_left_empty_counts_as_not_set(configured, pve, tm
     """Also numbers and choices, of which AWX itself may refuse an empty text."""
     given = {
         "CHR provision": provision(tmp_path),
+        "CHR upgrade": {"extra": {"upgrade_version": "7.22"}},
         "CHR license merge": {"extra": {"license_slice_1": {"chr1": {"msg": "It is off."}}}},
     }
     for job, template in enumerate(configured.items["job_templates"], 81):
