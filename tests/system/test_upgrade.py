@@ -230,18 +230,13 @@ def pve(short_path):
         yield cluster
 
 
-def of_cluster(pve):
-    reach = {"chr_backend": "proxmox", "chr_api_host": "localhost", "chr_api_port": pve.port}
-    return reach | {"chr_ca_path": str(pve.certificate), "chr_api_user": "root@pam", "chr_api_password": "pass-w0rd"}
-
-
 @pytest.mark.parametrize("rollback", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_router_that_fails_after_its_upgrade_goes_back_to_the_snapshot_if_that_is_asked_for(pve, playbook, rollback):
-    vm = pve.add(101, "chr1", boot_seconds=0.3)
+    vm = pve.add(101, "chr1", boot_seconds=0.3, accepts_null_path=True, close_answers=True, write_modes=("w", "wb"))
     prepare(vm.router)
     vm.router.package_switches.lost_at_upgrade = ("system scheduler",)
     tasks = [task(version=NEW, packages=given(playbook.folder), snapshot="before", rollback=rollback, timeout=10)]
-    run = playbook(tasks, {"chr1": of_cluster(pve)})
+    run = playbook(tasks, {"chr1": pve.variables()})
     assert run.rc == 2
     told = result(run)["msg"]
     assert f"is back with RouterOS {NEW}, but without the export's menu(s) /system scheduler" in told
@@ -257,10 +252,10 @@ def test_a_router_that_fails_after_its_upgrade_goes_back_to_the_snapshot_if_that
 
 
 def test_a_snapshot_of_an_earlier_run_is_not_overwritten(pve, playbook):
-    vm = pve.add(101, "chr1")
+    vm = pve.add(101, "chr1", accepts_null_path=True)
     prepare(vm.router)
     vm.snapshots["before"] = {"snaptime": 1, "vmstate": 0}
-    run = playbook([task(version=NEW, snapshot="before")], {"chr1": of_cluster(pve)})
+    run = playbook([task(version=NEW, snapshot="before")], {"chr1": pve.variables()})
     assert "it has a snapshot 'before' already" in result(run)["msg"]
     assert (result(run)["changed"], vm.router.version) == (False, OLD)
 
