@@ -96,6 +96,8 @@ options:
     description:
       - What to do if interfaces, or menus of the export, are missing after the upgrade. A new
         version can have other names for menus.
+      - An export that RouterOS says is not whole counts as missing. With V(fail), a router with such
+        an export is not upgraded.
     type: str
     default: fail
     choices: [fail, warn]

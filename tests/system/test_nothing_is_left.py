@@ -61,7 +61,7 @@ MODULES: list[tuple[str, dict[str, t.Any], str]] = [
     ("fetch", {"src": "kept.txt", "dest": "got/"}, FILES),
     ("fetch", {"src": "missing.txt", "dest": "got/"}, FILES),
     ("backup", {"dest": "got/", "binary": True, "encrypt": False}, "true"),
-    ("upgrade", {"version": "7.23", "timeout": 20}, "inventory_hostname != 'xenapi'"),
+    ("upgrade", {"version": "7.23", "timeout": 3}, "inventory_hostname != 'xenapi'"),
     ("upgrade", {"version": "7.23", "packages": [PACKAGE], "timeout": 20}, "inventory_hostname != 'xenapi'"),
     ("api_bridge", {}, "true"),
     ("snapshot", {"name": "first"}, SNAPSHOTS),

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 from ansible_collections.outofband.chr.tests.lab.routeros.packages import npk
@@ -289,3 +292,29 @@ def test_routers_without_output_or_files_are_upgraded_by_their_own_update_and_sa
     assert "runs a script in 'xenapi' only when it boots" in result(run, "upgrade", "xenapi")["msg"]
     assert routers["xenapi"].version == OLD
     assert {tuple(one.files) for one in routers.values()} == {()}
+
+
+def test_a_run_that_was_killed_after_the_upload_is_continued_by_the_next_one(chr1, playbook):
+    tasks = [task(version=NEW, packages=given(playbook.folder), timeout=20)]
+    chr1.router.reboot()  # so that the run waits before it reboots the router
+    process = playbook.start(tasks, hosts(chr1))
+    deadline = time.monotonic() + 60
+    while not chr1.router.files.get("routeros-7.22.1.npk") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    playbook.kill(process)
+    assert (chr1.router.version, set(chr1.router.files)) == (OLD, {"routeros-7.22.1.npk"})
+    assert result(run_ok(playbook(tasks, hosts(chr1))))["changed"]
+    assert (chr1.router.version, chr1.router.files) == (NEW, {})
+
+
+def test_vmware_goes_back_to_the_one_snapshot_of_that_name(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    snapshots = vmware_guest(vc, "chr1").snapshots()
+    for name in ("first", "second"):
+        snapshots.create(name, "", False, Deadline(20))
+    vc.change("chr1", runtime__powerState="poweredOff")
+    snapshots.revert("first", Deadline(20))
+    assert vc.counts()["RevertToSnapshot_Task"] == 1
+    assert vmware_guest(vc, "chr1").is_off()
+    with pytest.raises(InvalidInput, match="has 0 snapshots named 'third', so it did not go back"):
+        snapshots.revert("third", Deadline(20))

@@ -43,6 +43,7 @@ from .readiness import has_interfaces, wait_for_agent, wait_until_ready
 _OWN = 30.0  # seconds for a short script
 _CHECK = 60.0  # seconds for the router's own look-up of the newest version
 _BY_ITSELF = 20.0  # seconds in which a downgrade reboots by itself, if it does
+_SETTLING = 30.0  # seconds after a boot in which a menu may still be missing from the export
 _PACE = 0.5  # seconds between two looks
 _EXPORT_MODE = 0o600
 
@@ -235,8 +236,9 @@ class UpgradeAction(LicenseAction):
             return
         try:
             export = self._export(guest, arguments)
-        except NotPossible as error:  # it is too large
-            if arguments["backup_dest"] is not None:
+        except (NotPossible, ScriptFailed) as error:  # it is too large, or not whole
+            strict = isinstance(error, ScriptFailed) and arguments["on_missing"] == "fail"
+            if strict or arguments["backup_dest"] is not None:
                 raise
             plan.warnings.append(f"The menus of the export are not compared: {error}")
             return
@@ -377,9 +379,20 @@ class UpgradeAction(LicenseAction):
             if deadline.expired:
                 return f"the interface(s) {', '.join(sorted(lost))}"
             time.sleep(min(_PACE, deadline.remaining))
-        if plan.menus is not None and (gone := plan.menus - upgrade.menus(self._export(guest, arguments))):
-            return f"the export's menu(s) {', '.join(f'/{one}' for one in sorted(gone))}"
+        settled = Deadline(min(_SETTLING, deadline.remaining))
+        while plan.menus is not None and (problem := self._menus_lost(guest, plan.menus, arguments)):
+            if settled.expired:
+                return problem
+            time.sleep(min(_PACE, settled.remaining))
         return ""
+
+    def _menus_lost(self, guest: Guest, before: set[str], arguments: dict[str, t.Any]) -> str:
+        """Which menus of *before* the export does not have. Empty if it has all of them."""
+        try:
+            gone = before - upgrade.menus(self._export(guest, arguments))
+        except ScriptFailed as error:
+            return f"a whole export ({error})"
+        return f"the export's menu(s) {', '.join(f'/{one}' for one in sorted(gone))}" if gone else ""
 
     def _go_back(self, guest: Guest, plan: Plan, error: ChrError) -> None:
         """Roll back if that is asked for, and tell in *error* what became of it."""
@@ -397,10 +410,10 @@ class UpgradeAction(LicenseAction):
             if not power.is_on():
                 power.start(deadline)
             wait_for_agent(guest, deadline)
-            now = self._version(guest)
-            if now != plan.before:
-                raise ScriptFailed(f"it has RouterOS {now} instead of {plan.before}.")
-            error.args = (f"{error} It was rolled back to the snapshot {name!r}, and has RouterOS {now} again.",)
+            wait_until_ready(guest, {f"it has not RouterOS {plan.before}": upgrade.has(plan.before)}, deadline)
+            error.args = (
+                f"{error} It was rolled back to the snapshot {name!r}, and has RouterOS {plan.before} again.",
+            )
             plan.snapshots.remove(name, deadline)
         except ChrError as trouble:
             error.args = (f"{error} The rollback to the snapshot {name!r} did not end well: {trouble}",)

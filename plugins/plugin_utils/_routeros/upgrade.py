@@ -154,6 +154,11 @@ def lying_about(wanted: Version) -> str:
     return f'[:len [/file find where name~"\\\\.npk\\$" and !(name~{other})]]'
 
 
+def has(wanted: Version) -> str:
+    """Return the condition that *wanted* is the installed version."""
+    return f"[:find ({VERSION} . {quote(' ')}) {quote(f'{wanted} ')}] = 0"
+
+
 def offered(wanted: Version) -> str:
     """Return the condition that the router's own update has found *wanted*."""
     return f"{LATEST} = {quote(wanted.text)}"

@@ -108,6 +108,8 @@ class Packages:
         self.downgrade = False
         self.latest = ""
         self.status = ""
+        self.turn = 0
+        """Which check or download is the last one."""
 
 
 class PackageMenu(ItemMenu):
@@ -194,8 +196,15 @@ def _monitor(word: str, done: Any, then: Any = None) -> Any:
     def run(call: Call) -> Value:
         router, switches = call.router, call.router.package_switches
         with router.lock:
-            router.packages.status = word
-        timer = threading.Timer(switches.seconds, done, (router,))
+            state = router.packages
+            state.status, state.turn = word, state.turn + 1
+            turn = state.turn
+
+        def end() -> None:
+            if router.packages.turn == turn:
+                done(router)
+
+        timer = threading.Timer(switches.seconds, end)
         timer.start()
         if "once" not in call.args:
             call.interpreter.sleep(switches.seconds + 0.02)
@@ -204,13 +213,18 @@ def _monitor(word: str, done: Any, then: Any = None) -> Any:
                 call.interpreter.sleep(_FOR_EVER)
         if then is not None:
             then(router)
-        state = router.packages
         if "as-value" in call.args:
             return Array([], {"status": state.status, "latest-version": state.latest})
         call.output.line(f"  status: {state.status}")
         return None
 
     return run
+
+
+def _cancel(call: Call) -> Value:
+    state = call.router.packages
+    state.status, state.turn = "", state.turn + 1
+    return None
 
 
 def _then_reboot(router: Router) -> None:
@@ -221,6 +235,7 @@ def _then_reboot(router: Router) -> None:
 _WATCHED = (*params("flag", "once", "as-value", "without-paging"), *params("text", "duration", "interval", "file"))
 _LOADED = (*_WATCHED, Param("ignore-missing", "flag"))
 UPDATE = (
+    CommandSpec("cancel", _cancel),
     CommandSpec("check-for-updates", _monitor("finding out latest version...", _checked), _WATCHED, locked=False),
     CommandSpec("download", _monitor("calculating download size...", _downloaded), _LOADED, locked=False),
     CommandSpec("install", _monitor("calculating download size...", _downloaded, _then_reboot), _LOADED, locked=False),
