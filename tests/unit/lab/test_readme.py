@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.tests.lab.routeros.api import ApiSwitches
-from ansible_collections.outofband.chr.tests.lab.switches import LicenseSwitches, Switches
+from ansible_collections.outofband.chr.tests.lab.switches import LicenseSwitches, PackageSwitches, Switches
 from ansible_collections.outofband.chr.tests.lab.xen.guest import XenSwitches
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +20,7 @@ LAB = ROOT / "tests" / "lab"
 WORDS = set(re.findall(r"`([^`\n]+)`", (LAB / "README.md").read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("switches", [Switches, LicenseSwitches, XenSwitches, ApiSwitches])
+@pytest.mark.parametrize("switches", [Switches, LicenseSwitches, PackageSwitches, XenSwitches, ApiSwitches])
 def test_every_switch_is_explained(switches):
     assert {one.name for one in fields(switches)} - WORDS == set()
 
