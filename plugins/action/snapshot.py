@@ -10,7 +10,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPossible, NotQuiesced
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.snapshots import SnapshotResult, Snapshots
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.snapshots import (
+    SnapshotResult,
+    Snapshots,
+    take_if_possible,
+)
 
 
 class ActionModule(GuestAction):
@@ -68,14 +72,12 @@ class ActionModule(GuestAction):
             raise NotQuiesced(f"No snapshot of {guest.vm!r} was taken, because it would not be quiesced: {why}.")
         if self._task.check_mode:
             return {"quiesced": quiesce and not why}
-        try:
-            taken = snapshots.create(name, description, quiesce and not why, deadline)
-        except NotQuiesced as error:
-            if not tolerant:
-                raise
-            why = str(error).rstrip(".")
-            taken = snapshots.create(name, description, False, deadline)
-        why = why or taken.unquiesced
+        if tolerant:
+            taken, unquiesced = take_if_possible(snapshots, name, description, quiesce and not why, deadline)
+        else:
+            taken = snapshots.create(name, description, quiesce, deadline)
+            unquiesced = taken.unquiesced
+        why = why or unquiesced
         result: dict[str, t.Any] = {"quiesced": quiesce and not why, "warnings": []}
         if taken.trouble:
             result["warnings"].append(taken.trouble)

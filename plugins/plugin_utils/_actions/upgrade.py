@@ -271,7 +271,9 @@ class UpgradeAction(LicenseAction):
     def _snapshot(self, guest: Guest, plan: Plan, snapshots: Snapshots, name: str) -> None:
         deadline = Deadline(plan.timeout)
         description = f"RouterOS {plan.before}, before the upgrade to {plan.wanted}"
-        taken, why = take_if_possible(snapshots, name, description, True, deadline)
+        why = snapshots.why_not_quiesced()
+        taken, unquiesced = take_if_possible(snapshots, name, description, not why, deadline)
+        why = why or unquiesced
         plan.touched = True
         plan.warnings += [taken.trouble] if taken.trouble else []
         if why:

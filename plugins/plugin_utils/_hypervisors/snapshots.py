@@ -99,17 +99,15 @@ class Snapshots(ABC):
 def take_if_possible(
     snapshots: Snapshots, name: str, description: str, quiesce: bool, deadline: Deadline
 ) -> tuple[SnapshotResult, str | None]:
-    """Take a snapshot, quiesced if that is asked for and possible, otherwise without.
+    """Take a snapshot, and take it again without quiescing if that failed.
 
-    Returns also why it is not quiesced although that was asked for. Raises as ``create``.
+    Returns also why it is not quiesced, if that is known. Raises as ``create``.
     """
-    why = snapshots.why_not_quiesced() if quiesce else None
     try:
-        taken = snapshots.create(name, description, quiesce and not why, deadline)
+        taken = snapshots.create(name, description, quiesce, deadline)
     except NotQuiesced as error:
-        why = str(error).rstrip(".")
-        taken = snapshots.create(name, description, False, deadline)
-    return taken, why or taken.unquiesced
+        return snapshots.create(name, description, False, deadline), str(error).rstrip(".")
+    return taken, taken.unquiesced
 
 
 def thaw(guest: str, frozen: t.Callable[[], bool], order: t.Callable[[], t.Any], by_hand: str) -> tuple[bool, str]:
