@@ -152,7 +152,7 @@ class ActionModule(GuestAction):
         password = arguments["password"] if arguments["encrypt"] else None
         source = backup.save_script(password).encode()
         limit = self.transfer_limit(arguments)
-        with exports.removed_at_the_end(guest, backup.SAVED):
+        with removed_at_the_end(guest, backup.SAVED):
             run = guest.run if password is None else guest.run_secret
             guest.checked(run(source, timeout), timeout)
             exports.settled_size(guest, backup.SAVED, timeout)
@@ -182,7 +182,7 @@ class ActionModule(GuestAction):
         if self._task.check_mode:
             return {"changed": True, "msg": f"{path.name} would have been loaded, and the router rebooted."}
         began = time.monotonic()
-        with exports.removed_at_the_end(guest, backup.UPLOADED):
+        with removed_at_the_end(guest, backup.UPLOADED):
             try:
                 with path.open("rb") as source:
                     guest.put(source, backup.UPLOADED, self.transfer_limit(arguments))

@@ -89,7 +89,7 @@ options:
       - Go back to O(snapshot) if the router does not come back, or not as it should. Its machine is
         turned off for that, and on again. The snapshot is removed when the router has its old
         version again.
-      - Nothing is rolled back if the router was not rebooted yet.
+      - If the router was not rebooted yet, nothing is rolled back, and the snapshot is removed.
     type: bool
     default: false
   on_missing:

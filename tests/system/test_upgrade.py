@@ -254,6 +254,21 @@ def test_a_router_that_fails_after_its_upgrade_goes_back_to_the_snapshot_if_that
     assert pve.invalid == []
 
 
+def test_a_failure_before_the_reboot_removes_the_snapshot_so_that_the_next_run_can_take_it(pve, playbook):
+    vm = pve.add(101, "chr1", accepts_null_path=True)
+    prepare(vm.router)
+    vm.router.package_switches.download_size = 61 * 1024 * 1024
+    run = playbook([task(version=NEW, snapshot="before", rollback=True)], {"chr1": pve.variables()})
+    assert "ERROR: not enough disk space" in result(run)["msg"]
+    assert "The snapshot 'before' was removed again." in result(run)["msg"]
+    assert (vm.router.version, vm.snapshots) == (OLD, {})
+
+
+def test_interfaces_that_come_after_the_agent_are_waited_for(chr1, playbook):
+    chr1.router.cards_after = 3.0
+    assert result(run_ok(playbook([task(version=NEW, timeout=20)], hosts(chr1))))["changed"]
+
+
 def test_a_snapshot_of_an_earlier_run_is_not_overwritten(pve, playbook):
     vm = pve.add(101, "chr1", accepts_null_path=True)
     prepare(vm.router)

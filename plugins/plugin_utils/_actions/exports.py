@@ -1,25 +1,25 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Exports of a router, and files that are on a router for a moment.
+"""Exports of a router.
 
 PRIVATE to the collection: may change in any release.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import time
-import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPossible, ScriptFailed
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, ScriptFailed
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import encoded
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import backup, files
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.export import gaps
+
+from .own_files import removed_at_the_end
 
 _OWN = 30.0  # seconds for a short script
 _PAUSE = 0.1  # seconds between two looks at a file that may grow
@@ -81,27 +81,3 @@ def settled_size(guest: Guest, name: str, timeout: float) -> int:
         last = size
         time.sleep(_PAUSE)
     raise ScriptFailed(f"{guest.vm!r} has not finished its file {name!r} within {timeout:g} s.")
-
-
-@contextlib.contextmanager
-def removed_at_the_end(guest: Guest, *names: str) -> t.Iterator[None]:
-    """A context after which the router does not have the files *names*, or the error says so."""
-    failed: ChrError | None = None
-    try:
-        yield
-    except ChrError as error:
-        failed = error
-        raise
-    finally:
-        try:
-            if names:
-                guest.checked(guest.run(files.removal_script(*names), _OWN), _OWN)
-        except ChrError as error:
-            told = failed or error
-            shown = ", ".join(map(repr, names))
-            left = f"file {shown}" if len(names) == 1 else f"files {shown}"
-            told.args = (
-                f"{told} The {left} may still be on the router. Remove {'it' if len(names) == 1 else 'them'} there.",
-            )
-            if not failed:
-                raise

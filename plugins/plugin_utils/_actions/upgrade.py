@@ -25,6 +25,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     ChrError,
     InvalidInput,
     NotPossible,
+    OutcomeUnknown,
     ScriptFailed,
     TimedOut,
     Unreachable,
@@ -38,7 +39,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.upgrade im
 
 from . import errors, exports, local_file, packages, reboots, versions
 from .license import LicenseAction
-from .readiness import has_interfaces, wait_for_agent, wait_until_ready
+from .own_files import removed_at_the_end
+from .readiness import wait_for_agent, wait_until_ready
 
 _OWN = 30.0  # seconds for a short script
 _CHECK = 60.0  # seconds for the router's own look-up of the newest version
@@ -257,16 +259,16 @@ class UpgradeAction(LicenseAction):
     def _carry_out(self, guest: Guest, plan: Plan, arguments: dict[str, t.Any]) -> None:
         if plan.snapshots and plan.snapshot:
             self._snapshot(guest, plan, plan.snapshots, plan.snapshot)
-        names = [one.path.name for one in plan.from_controller]
-        with exports.removed_at_the_end(guest, *names):
+        with contextlib.ExitStack() as left:
+            for one in plan.from_controller:
+                left.enter_context(removed_at_the_end(guest, one.path.name))
             look = self._deliver_or_tell(guest, plan, arguments)
             try:
                 deadline = Deadline(plan.timeout)
                 self._reboot(guest, plan, look, deadline)
                 self._verify(guest, plan, arguments, deadline)
             except ChrError as error:
-                self._go_back(guest, plan, error)
-                raise
+                raise self._after_failure(guest, plan, error) from error
 
     def _snapshot(self, guest: Guest, plan: Plan, snapshots: Snapshots, name: str) -> None:
         deadline = Deadline(plan.timeout)
@@ -299,7 +301,11 @@ class UpgradeAction(LicenseAction):
         except (ChrError, OSError) as error:
             told = f"{error} {guest.vm!r} was not rebooted, and still has RouterOS {plan.before}."
             if plan.snapshots and plan.snapshot:
-                told += f" The snapshot {plan.snapshot!r} is kept."
+                try:
+                    plan.snapshots.remove(plan.snapshot, Deadline(plan.timeout))
+                    told += f" The snapshot {plan.snapshot!r} was removed again."
+                except ChrError as trouble:
+                    told += f" The snapshot {plan.snapshot!r} was not removed again: {trouble}"
             if not isinstance(error, ChrError):
                 raise InvalidInput(told) from error
             error.args = (told,)
@@ -348,62 +354,68 @@ class UpgradeAction(LicenseAction):
         reboots.watch_boot(guest, told, asked, deadline, look)
 
     def _verify(self, guest: Guest, plan: Plan, arguments: dict[str, t.Any], deadline: Deadline) -> None:
-        """Check that the router is what it should be. Raises ScriptFailed, TimedOut."""
-        now = self._version(guest)
-        if now != plan.wanted:
+        """Check that the router is what it should be. Raises ScriptFailed.
+
+        A router may reboot once more by itself, and interfaces and menus may come later than the
+        agent.
+        """
+        settled = Deadline(min(_SETTLING, deadline.remaining))
+        try:
+            wait_until_ready(guest, {f"it has not RouterOS {plan.wanted}": upgrade.has(plan.wanted)}, settled)
+        except TimedOut:
             raise ScriptFailed(
-                f"{guest.vm!r} is back with RouterOS {now} instead of {plan.wanted}: it has not installed the packages. "
-                "Its log may say why (/log print)."
-            )
-        missing = self._missing(guest, plan, arguments, deadline)
+                f"{guest.vm!r} is back with RouterOS {self._version(guest)} instead of {plan.wanted}: it has not installed the "
+                "packages. Its log may say why (/log print)."
+            ) from None
+        missing = self._settles(lambda: self._interfaces_lost(guest, plan.interfaces), deadline)
+        if not missing:
+            settled = Deadline(min(_SETTLING, deadline.remaining))
+            missing = self._settles(lambda: self._menus_lost(guest, plan, arguments), settled)
         if not missing:
             return
-        told = f"{guest.vm!r} is back with RouterOS {now}, but without {missing}."
+        told = f"{guest.vm!r} is back with RouterOS {plan.wanted}, but without {missing}."
         if arguments["on_missing"] == "fail":
             raise ScriptFailed(told)
         plan.warnings.append(told)
 
-    def _missing(self, guest: Guest, plan: Plan, arguments: dict[str, t.Any], deadline: Deadline) -> str:
-        """What the router had before and does not have now.
-
-        Interfaces may come until *deadline*.
-        """
-        if isinstance(plan.interfaces, int):
-            number = plan.interfaces
-            fewer = {f"{number} interfaces": f"{upgrade.INTERFACES} >= {number}"}
+    def _settles(self, problem: t.Callable[[], str], deadline: Deadline) -> str:
+        """Look, at least once, until there is no *problem*. Returns the last one."""
+        while True:
             try:
-                wait_until_ready(guest, fewer, deadline)
-            except TimedOut:
-                return f"{number} interfaces"
-            return ""
-        wait_until_ready(guest, has_interfaces(1) if plan.interfaces else {}, deadline)
-        while lost := set(plan.interfaces) - set(t.cast("list[str]", self._interfaces(guest))):
-            if deadline.expired:
-                return f"the interface(s) {', '.join(sorted(lost))}"
+                found = problem()
+            except (OutcomeUnknown, ScriptFailed, Unreachable) as error:
+                found = f"an answer ({str(error).rstrip('.')})"
+            if not found or deadline.expired:
+                return found
             time.sleep(min(_PACE, deadline.remaining))
-        settled = Deadline(min(_SETTLING, deadline.remaining))
-        while plan.menus is not None and (problem := self._menus_lost(guest, plan.menus, arguments)):
-            if settled.expired:
-                return problem
-            time.sleep(min(_PACE, settled.remaining))
-        return ""
 
-    def _menus_lost(self, guest: Guest, before: set[str], arguments: dict[str, t.Any]) -> str:
-        """Which menus of *before* the export does not have. Empty if it has all of them."""
+    def _interfaces_lost(self, guest: Guest, before: list[str] | int) -> str:
+        """Which interfaces of *before* the router does not have. Empty if it has all of them."""
+        if isinstance(before, int):
+            there = guest.condition(f"{upgrade.INTERFACES} >= {before}", _OWN)
+            return "" if there else f"some of its {before} interfaces"
+        lost = set(before) - set(t.cast("list[str]", self._interfaces(guest)))
+        return f"the interface(s) {', '.join(sorted(lost))}" if lost else ""
+
+    def _menus_lost(self, guest: Guest, plan: Plan, arguments: dict[str, t.Any]) -> str:
+        """Which menus the export does not have any more. Empty if it has all of them."""
+        if plan.menus is None:
+            return ""
         try:
-            gone = before - upgrade.menus(self._export(guest, arguments))
-        except ScriptFailed as error:
-            return f"a whole export ({error})"
+            gone = plan.menus - upgrade.menus(self._export(guest, arguments))
+        except NotPossible as error:  # it is too large now
+            plan.warnings.append(f"The menus of the export are not compared: {error}")
+            return ""
         return f"the export's menu(s) {', '.join(f'/{one}' for one in sorted(gone))}" if gone else ""
 
-    def _go_back(self, guest: Guest, plan: Plan, error: ChrError) -> None:
-        """Roll back if that is asked for, and tell in *error* what became of it."""
+    def _after_failure(self, guest: Guest, plan: Plan, error: ChrError) -> ChrError:
+        """Roll back if that is asked for. Returns *error* with what became of the snapshot."""
         if not (plan.snapshots and plan.snapshot):
-            return
+            return error
         name, deadline = plan.snapshot, Deadline(plan.timeout)
         if not plan.rollback:
             error.args = (f"{error} The snapshot {name!r} of before is kept.",)
-            return
+            return error
         try:
             power = guest.power()
             if power.is_on():
@@ -413,12 +425,15 @@ class UpgradeAction(LicenseAction):
                 power.start(deadline)
             wait_for_agent(guest, deadline)
             wait_until_ready(guest, {f"it has not RouterOS {plan.before}": upgrade.has(plan.before)}, deadline)
-            error.args = (
-                f"{error} It was rolled back to the snapshot {name!r}, and has RouterOS {plan.before} again.",
-            )
-            plan.snapshots.remove(name, deadline)
+            told = f"{error} It was rolled back to the snapshot {name!r}, and has RouterOS {plan.before} again."
         except ChrError as trouble:
             error.args = (f"{error} The rollback to the snapshot {name!r} did not end well: {trouble}",)
+            return error
+        try:
+            plan.snapshots.remove(name, deadline)
+        except ChrError as trouble:
+            told += f" The snapshot was not removed: {trouble}"
+        return NotPossible(told)  # even if the router could not be reached before
 
     # -- reading -----------------------------------------------------------------------------------
 

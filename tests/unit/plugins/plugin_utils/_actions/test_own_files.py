@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.exports import removed_at_the_end
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.own_files import removed_at_the_end
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import TransferFailed, Unreachable
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.tests.lab.options import options_for
