@@ -134,6 +134,15 @@ def tasks(known: Secrets, account: str) -> list[dict[str, t.Any]]:
             **hidden,
         },
         {"name": "raw", "ansible.builtin.raw": f":error {quoted}", **hidden},
+        {
+            "name": "first login",
+            "outofband.chr.first_login": {"user": "ops", "password": of("login"), "update_password": "always"},
+            "diff": True,
+        },
+        {
+            "name": "first login fails",
+            "outofband.chr.first_login": {"user": "x", "group": "y", "password": of("login")},
+        },
         {"name": "copy", "outofband.chr.copy": {"content": of("script"), "dest": "kept.txt"}, **hidden},
         {"name": "copy fails", "outofband.chr.copy": {"content": of("script"), "dest": "../x"}, **hidden},
         {"name": "license fails", "outofband.chr.license": {**renew, "password": of("wrong"), "timeout": 30}},
@@ -170,7 +179,7 @@ FLEET = {
 def test_no_secret_is_where_it_does_not_belong(playbook, tmp_path, monkeypatch, silent, kinds):
     known = Secrets()
     account = "me@example.com"
-    inputs = ("script", "wrong", "account", "backup")
+    inputs = ("script", "wrong", "account", "backup", "login")
     routers: dict[str, Router] = {}
     folders = {name: tmp_path / name for name in ("tmp", "home", "cache", "kept")}
     for folder in folders.values():
@@ -201,7 +210,8 @@ def test_no_secret_is_where_it_does_not_belong(playbook, tmp_path, monkeypatch, 
             if kind not in kinds:
                 continue
             login = known[f"{kind}_{option}"].value
-            hosts[f"{kind}-{option}"] = {**hosts[kind], "chr_vm": kind, option: login}
+            several = [login, known["second"].value] if option == "chr_guest_password" else login
+            hosts[f"{kind}-{option}"] = {**hosts[kind], "chr_vm": kind, option: several}
             nowhere = {"chr_api_host": "localhost", "chr_api_port": silent, "chr_connect_timeout": 1}
             hosts[f"{kind}-{option}-silent"] = {**hosts[f"{kind}-{option}"], **nowhere}
         logins = sorted(set(hosts) - set(kinds))
@@ -237,3 +247,4 @@ def test_no_secret_is_where_it_does_not_belong(playbook, tmp_path, monkeypatch, 
     status = {(line["task"], line["host"]): line["status"] for line in run.lines}
     assert {host for host in hosts if status["script", host] == "ok"} == set(kinds)
     assert {host for host in kinds if status["license fails", host] == "failed"} == set(kinds)
+    assert {host for host in kinds if status["first login", host] == "ok"} == set(kinds) - {"xenapi"}
