@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import OutcomeUnknown
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPermitted, OutcomeUnknown
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 
 OLD, NEW = "0ld-router-Pa55", "n3w-router-Pa55"
@@ -67,6 +67,18 @@ def test_the_login_that_worked_comes_first(vcenter, vmware_guest):
     assert set(tried[2:]) == {""}
     vmware_guest(vc, "chr1", guest_password=(NEW, OLD, "")).run(b":put 1", 5)
     assert set(tried[first:]) == {""}
+
+
+def test_a_login_is_tried_and_what_else_is_wrong_is_not_taken_for_a_refusal(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    guest = vmware_guest(vc, "chr1")
+    assert (guest.takes("admin", ""), guest.takes("admin", NEW), guest.takes("ops", "")) == (True, False, False)
+    vc.fault("StartProgramInGuest", "GuestPermissionDenied")
+    assert guest.takes("admin", "") is True  # it may run no scripts
+    vc.fault("StartProgramInGuest", "NoPermission")
+    with pytest.raises(NotPermitted, match="privilege"):
+        guest.takes("admin", "")
+    assert vc.router("chr1").files == {}
 
 
 def test_a_job_whose_end_nobody_may_ask_for_has_an_unknown_outcome(vcenter, vmware_guest):
