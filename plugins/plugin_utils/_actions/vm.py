@@ -15,6 +15,7 @@ import hashlib
 import typing as t
 from pathlib import Path
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
@@ -219,7 +220,7 @@ class VmAction(HypervisorAction):
             values = self._connection_values() | platform.guest_options(found) | {"backend": self.HYPERVISOR}
             values["connect_timeout"] = min(PATIENCE, float(values["connect_timeout"]))
             return Held.by(open_guest(from_options(values)))
-        except ChrError as error:
+        except (ChrError, AnsibleError) as error:
             return Held(why_not=str(error))
 
     @contextlib.contextmanager

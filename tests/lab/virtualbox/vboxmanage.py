@@ -121,6 +121,7 @@ class VirtualBox:
         vm = self.vm(given[0])
         if vm["state"] != "poweroff":
             raise wrong_state("The machine is not mutable (state is Running)")
+        self._unlocked(vm, "The machine is already locked by a session (or being locked or unlocked)")
         rest, said = given[1:], ""
         while rest:
             option, value, *rest = [*rest, ""] if len(rest) == 1 else rest
@@ -218,10 +219,7 @@ class VirtualBox:
     def unregistervm(self, given: list[str]) -> None:
         vm = self.vm(given[0])
         values = options(given[1:], {"--delete": 0})
-        if vm["state"] == "running" or vm["locked"]:
-            vm["locked"] = max(vm["locked"] - 1, 0)
-            self.save()
-            raise wrong_state(f"Cannot unregister the machine '{vm['name']}' while it is locked")
+        self._unlocked(vm, f"Cannot unregister the machine '{vm['name']}' while it is locked")
         del self.vms[vm["uuid"]]
         if "--delete" in values:
             folder = Path(vm["settings"]).parent
@@ -231,6 +229,12 @@ class VirtualBox:
             shutil.rmtree(folder / "Logs", ignore_errors=True)
             if not list(folder.iterdir()):
                 folder.rmdir()
+
+    def _unlocked(self, vm: dict[str, t.Any], otherwise: str) -> None:
+        if vm["state"] == "running" or vm["locked"]:
+            vm["locked"] = max(vm["locked"] - 1, 0)
+            self.save()
+            raise wrong_state(otherwise)
 
     # -- notes and looks ---------------------------------------------------------------------------
 
@@ -251,9 +255,19 @@ class VirtualBox:
         shown = {"name": vm["name"], "groups": "/", "UUID": vm["uuid"], "CfgFile": vm["settings"]}
         hardware = vm["hardware"]
         numbers = {key: hardware.get(f"--{key}", default) for key, default in (("memory", "128"), ("cpus", "1"))}
+        for place, default in enumerate(("floppy", "dvd", "disk", "none"), start=1):
+            shown[f"boot{place}"] = hardware.get(f"--boot{place}", default)
         for number in range(1, 9):
             kind = hardware.get(f"--nic{number}", "none")
             shown[f"nic{number}"] = kind
+            option, key = {
+                "bridged": ("--bridgeadapter", "bridgeadapter"),
+                "hostonly": ("--hostonlyadapter", "hostonlyadapter"),
+                "natnetwork": ("--natnetwork", "nat-network"),
+                "intnet": ("--intnet", "intnet"),
+            }.get(kind, ("", ""))
+            if option:
+                shown[f"{key}{number}"] = hardware.get(f"{option}{number}", "")
             if kind != "none":
                 shown[f"nictype{number}"] = hardware.get(f"--nictype{number}", "82540EM")
                 address = hardware.get(f"--macaddress{number}", "auto")

@@ -272,3 +272,62 @@ def platform(image, nics=ONE, name="chr1", **options):
     login = SshOptions(connect_timeout=5, runtime_directory=image.parent)
     spec = VmSpec(name=name, cpus=1, memory=256, nics=nics, image=inspect(image))
     return VirtualBoxPlatform(spec, login, settings_of(ActionModule, **options), print)
+
+
+# -- drift, and VMs of others ----------------------------------------------------------------------
+
+
+def test_a_vm_that_drifted_is_reconciled_once_with_a_restart(machine, vdi, playbook):
+    made = present(nics=[{}, {"network": "bridged:eth0"}, {}])
+    nics = [{"network": "intnet:lab", "mac": "02:00:5e:10:00:01"}, {"network": "hostonly:vboxnet0", "model": "e1000"}]
+    wanted = present("fix", cpus=2, memory=512, nics=nics, reconcile=True, restart=True)
+    more = present("more", nics=[*nics, {"network": "nat"}], reconcile=True, restart=True)
+    run = playbook([made, {**wanted, "name": "would", "check_mode": True}, wanted, {**wanted, "name": "again"}, more],
+                   {"chr1": {}}, "--diff")  # fmt: skip
+    assert run.rc == 0, run.output
+    assert run.changed() == {("chr1", name) for name in ("go", "would", "fix", "more")}
+    different = [(one["what"], one["interface"], one["reconciled"]) for one in run.of("fix")["result"]["differences"]]
+    assert different == [
+        ("cpus", None, True),
+        ("memory", None, True),
+        ("nics", None, True),
+        ("mac", "ether1", True),
+        ("network", "ether1", True),
+        ("network", "ether2", True),
+    ]
+    assert run.of("would")["result"]["diff"] == run.of("fix")["result"]["diff"]
+    vm = machine.vms["chr1"]
+    assert vm["state"] == "running"
+    expected = {
+        **{"--memory": "512", "--cpus": "2", "--nic1": "intnet", "--intnet1": "lab", "--macaddress1": "02005E100001"},
+        **{"--nic2": "hostonly", "--hostonlyadapter2": "vboxnet0", "--nic3": "nat"},
+    }
+    assert expected.items() <= vm["hardware"].items()
+
+
+def test_a_vm_of_somebody_else_is_adopted_and_boots_from_its_disk(machine, vdi, playbook):
+    machine.manage("createvm", "--name", "chr1", "--register")
+    machine.manage("modifyvm", "chr1", "--memory", "512", "--boot1", "net", "--boot2", "disk", "--nictype1", "virtio")
+    take = present("take", adopt=True, reconcile=True, running=False)
+    run = playbook([{**take, "name": "would", "check_mode": True}, take, {**take, "name": "again"}], {"chr1": {}})
+    assert run.rc == 0, run.output
+    assert run.changed() == {("chr1", "would"), ("chr1", "take")}
+    result = run.of("take")["result"]
+    assert (result["adopted"], result["found"]["memory"], result["found"]["boot"]) == (True, 512, "network")
+    vm = machine.vms["chr1"]
+    assert (vm["hardware"]["--boot1"], vm["hardware"]["--boot2"]) == ("disk", "none")
+    assert vm["hardware"]["--nictype1"] == "virtio"  # the task says nothing about it
+    assert "image unknown imported" in vm["extra"]["outofband.chr"]
+
+
+def test_a_network_that_is_missing_is_told_before_the_vm_is_turned_off(machine, vdi, playbook):
+    wanted = present("fix", nics=[{"network": "bridged:eth9"}], reconcile=True, restart=True)
+    run = playbook([present(), wanted], {"chr1": {}})
+    assert "has no network 'bridged:eth9'" in run.of("fix")["result"]["msg"]
+    assert machine.vms["chr1"]["state"] == "running"
+
+
+def test_a_removal_says_that_no_license_can_be_read_there(machine, vdi, playbook):
+    run = playbook([present(), task("away", state="absent")], {"chr1": {}})
+    assert run.rc == 0, run.output
+    assert "could not be read. No guest agent of a CHR is known for VirtualBox" in run.output

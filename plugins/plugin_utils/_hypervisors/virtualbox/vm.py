@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import time
+import typing as t
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -23,7 +24,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
+    DISK,
+    Card,
+    Difference,
+    Hardware,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
     Mark,
@@ -52,6 +58,15 @@ _NETWORKS = {
     "natnetwork": ("--natnetwork", "natnets"),
     "intnet": ("--intnet", None),
 }
+# How VBoxManage shows these: the word for the kind, and the key of the name.
+_SHOWN = {
+    "bridged": ("bridged", "bridgeadapter"),
+    "hostonly": ("hostonly", "hostonlyadapter"),
+    "hostonlynetwork": ("hostonlynet", "hostonly-network"),
+    "natnetwork": ("natnetwork", "nat-network"),
+    "intnet": ("intnet", "intnet"),
+}
+_BOOT = {"dvd": "cdrom", "net": "network", "none": "nothing"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,8 @@ class VirtualBoxVmSettings(VmSettings):
 class VirtualBoxPlatform(Platform[SshOptions, VirtualBoxVmSettings]):
     """A VM of one user of one machine with VirtualBox."""
 
+    changeable = frozenset({"cpus", "memory", "boot", "nics", "model", "mac", "network"})
+
     def __init__(self, spec: VmSpec, options: SshOptions, settings: VirtualBoxVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]*", spec.name):
@@ -100,16 +117,14 @@ class VirtualBoxPlatform(Platform[SshOptions, VirtualBoxVmSettings]):
         return None
 
     def hardware(self, found: Found) -> Hardware:
+        values = self._values(found)
+        cards = tuple(_card(values, number) for number in _slots(values))
+        boot = values.get("boot1")
+        return Hardware(int(values["cpus"]), int(values["memory"]), cards, boot=_BOOT.get(boot or "", boot))
+
+    def _values(self, found: Found) -> dict[str, str]:
         text = self._manage("showvminfo", found.id, "--machinereadable")
-        values = dict(re.findall(r'^(cpus|memory|nic\d+|nictype\d+|macaddress\d+)="?(.*?)"?\r?$', text, re.MULTILINE))
-        models = {kind: model for model, kind in _MODELS.items()}
-        cards = []
-        for number in range(1, _MOST_NICS + 1):
-            if values.get(f"nic{number}", "none") != "none":
-                kind = values.get(f"nictype{number}", "")
-                mac = ":".join(re.findall("..", values.get(f"macaddress{number}", "")))
-                cards.append(Card(models.get(kind, kind) or None, mac or None))
-        return Hardware(int(values["cpus"]), int(values["memory"]), tuple(cards))
+        return dict(re.findall(r'^([a-z0-9-]+)="?(.*?)"?\r?$', text, re.MULTILINE))
 
     def check(self) -> None:
         image = self.image
@@ -159,7 +174,7 @@ class VirtualBoxPlatform(Platform[SshOptions, VirtualBoxVmSettings]):
         if vm:
             if vm.state not in _OFF:
                 self._manage("controlvm", vm.uuid, "poweroff")
-            self._unregister(vm)
+            self._when_unlocked("unregistervm", vm.uuid, "--delete")
         folder = vm.folder if vm else self._folder
         # VirtualBox does not know these files. The mark is removed last, and then the folder if it
         # is empty.
@@ -170,6 +185,61 @@ class VirtualBoxPlatform(Platform[SshOptions, VirtualBoxVmSettings]):
 
     def start(self, found: Found) -> None:
         self._manage("startvm", found.id, "--type", "headless")
+
+    def stop(self, found: Found) -> None:
+        self._manage("controlvm", found.id, "poweroff")
+
+    # -- one that exists ---------------------------------------------------------------------------
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        vm = self._vm()
+        if vm and "saved" in vm.state:
+            raise NotPossible(
+                f"{self.title} has {self.spec.name!r} with a saved state, which only its present hardware can read, so it was not "
+                f"changed. Start it, or discard that state ('VBoxManage discardstate {self.spec.name}')."
+            )
+        self._changes(found, wanted)
+        for nic in self.connected(wanted):
+            self._check_network(nic)
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._when_unlocked("modifyvm", found.id, *self._changes(found, wanted))
+
+    def _changes(self, found: Found, wanted: t.Sequence[Difference]) -> list[str]:
+        """The options of ``modifyvm``. Raises InvalidInput."""
+        values = self._values(found)
+        slots, nics = _slots(values), self.spec.nics
+        options: list[str] = []
+        for one in wanted:
+            if one.what in ("cpus", "memory"):
+                options += [f"--{one.what}", str(one.asked)]
+            elif one.what == "boot":
+                others = [f"boot{place}" for place in (2, 3, 4) if values.get(f"boot{place}") == DISK]
+                options += ["--boot1", DISK, *(word for name in others for word in (f"--{name}", "none"))]
+            elif one.what == "nics":
+                free = [number for number in range(1, _MOST_NICS + 1) if number > max(slots, default=0)]
+                for number in slots[len(nics) :]:
+                    options += [f"--nic{number}", "none"]
+                for number, nic in zip(free, nics[len(slots) :], strict=False):
+                    options += self._nic(number, nic)
+            elif one.card:
+                number, nic = slots[one.card - 1], nics[one.card - 1]
+                made = self._nic(number, nic)
+                names = {"model": ("--nictype",), "mac": ("--macaddress",)}.get(one.what)
+                for name, value in zip(made[::2], made[1::2], strict=True):
+                    kind = name.rstrip("0123456789")
+                    if kind in names if names else kind not in ("--nictype", "--macaddress"):
+                        options += [name, value]
+        return options
+
+    def check_adopt(self, found: Found) -> None:
+        if self._vm() is None:
+            raise NotPossible(
+                f"{found.id} on {self._machine.name} is a folder without a VM of {self.title}, so it was not adopted."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        self._manage("setextradata", found.id, KEY, str(mark))
 
     # -- what it is made of ------------------------------------------------------------------------
 
@@ -240,13 +310,13 @@ class VirtualBoxPlatform(Platform[SshOptions, VirtualBoxVmSettings]):
             raise NotPossible(f"{self.title} has {self.spec.name!r}, but cannot read its settings: {line(text, 300)}")
         return _Vm(values["UUID"], str(PurePosixPath(values["CfgFile"]).parent), values["VMState"])
 
-    def _unregister(self, vm: _Vm) -> None:
-        """Unregister *vm*. A VM that was just switched off is still locked for a moment."""
+    def _when_unlocked(self, *arguments: str) -> None:
+        """Run a command. A VM that was just switched off is still locked for a moment."""
         deadline = Deadline(_UNLOCKED)
         began = time.monotonic()
         while True:
             try:
-                self._manage("unregistervm", vm.uuid, "--delete")
+                self._manage(*arguments)
             except CommandFailed as error:
                 if "VBOX_E_INVALID_OBJECT_STATE" not in error.done.stderr or deadline.expired:
                     raise
@@ -268,3 +338,18 @@ def _network(nic: Nic) -> tuple[str, str]:
             f"network {nic.network!r} is not valid: use nat, {', '.join(f'{one}:NAME' for one in _NETWORKS)}."
         )
     return kind, name
+
+
+def _slots(values: t.Mapping[str, str]) -> list[int]:
+    """The numbers of the network cards that a VM has."""
+    return [number for number in range(1, _MOST_NICS + 1) if values.get(f"nic{number}", "none") != "none"]
+
+
+def _card(values: t.Mapping[str, str], number: int) -> Card:
+    kind, model = values[f"nic{number}"], values.get(f"nictype{number}", "")
+    mac = ":".join(re.findall("..", values.get(f"macaddress{number}", "")))
+    word, key = _SHOWN.get(kind, (kind, None))
+    name = values.get(f"{key}{number}") if key else None
+    network = f"{word}:{name}" if name else word if key is None else None
+    models = {shown: option for option, shown in _MODELS.items()}
+    return Card(models.get(model, model) or None, mac or None, network)
