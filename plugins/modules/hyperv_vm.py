@@ -30,7 +30,10 @@ notes:
     VM.
   - The mark of this collection is in the VM's notes. Leave it there.
   - C(ansible.windows) and other well-kept collections have no modules for Hyper-V, so this module
-    calls Microsoft's cmdlets itself, as M(ansible.windows.win_powershell) can for later changes.
+    calls Microsoft's cmdlets itself, as M(ansible.windows.win_powershell) can for other changes
+    than those of O(reconcile).
+  - O(reconcile=true) changes the CPUs and the memory. Network cards that are different are told and
+    not changed. A saved or paused VM is not changed.
 options:
   folder:
     description:

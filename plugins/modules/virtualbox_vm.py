@@ -28,8 +28,10 @@ notes:
     disk is given a new UUID.
   - VirtualBox has no VLANs and does not emulate rtl8139, which the vendor's manual names; both are
     refused.
-  - No collection for VirtualBox is well kept, so this module has its own code. For later changes
-    use C(VBoxManage modifyvm) with M(ansible.builtin.command).
+  - No collection for VirtualBox is well kept, so this module has its own code. For other changes
+    than those of O(reconcile) use C(VBoxManage modifyvm) with M(ansible.builtin.command).
+  - O(reconcile=true) changes the CPUs, the memory, the network cards and the boot order. A VM with
+    a saved state is not changed.
 options:
   folder:
     description:

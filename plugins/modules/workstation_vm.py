@@ -27,7 +27,12 @@ notes:
     C(vmrun listHostNetworks), such as V(vmnet2). There are no VLANs.
   - The mark of this collection is in the VM's notes. Leave it there.
   - No collection for Workstation and Fusion is well kept, so this module has its own code. For
-    later changes use the window, or edit the C(.vmx) of a VM that is off.
+    other changes than those of O(reconcile) use the window, or edit the C(.vmx) of a VM that is
+    off.
+  - O(reconcile=true) changes the CPUs, the memory, the network cards and the boot order in the
+    C(.vmx), and keeps what else is there. A suspended VM is not changed.
+  - O(adopt=true) needs a VM that is off, because VMware writes the C(.vmx) of a running one anew
+    when it is turned off.
 options:
   product:
     description:

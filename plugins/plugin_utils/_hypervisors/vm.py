@@ -445,7 +445,11 @@ def _reconcile(
         _start_again(platform, found, error)
         raise
     if found.running:
-        platform.start(found)
+        try:
+            platform.start(found)
+        except ChrError as error:
+            error.args = (f"{str(error).rstrip('.')}. THE VM IS OFF: it was turned off and changed as asked for.",)
+            raise
     return wanted
 
 

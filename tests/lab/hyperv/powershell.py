@@ -48,6 +48,7 @@ CMDLETS: dict[str, dict[str, str]] = {
     },
     "Set-VM": {
         **{"VM": VM, "ProcessorCount": INTEGER, "StaticMemory": SWITCH, "DynamicMemory": SWITCH, "Notes": STRING},
+        "MemoryStartupBytes": INTEGER,
         **{"AutomaticStartAction": STRING, "AutomaticCheckpointsEnabled": BOOLEAN},
     },
     "Start-VM": {"VM": VM},
@@ -448,11 +449,15 @@ class Machine:
         (one,) = VM
         if given.get("StaticMemory") and given.get("DynamicMemory"):
             raise Terminating("Parameter set cannot be resolved", "AmbiguousParameterSet", "InvalidArgument")
+        if given.keys() & {"ProcessorCount", "MemoryStartupBytes"} and one.vm["State"] != "Off":
+            text = "The operation cannot be performed while the virtual machine is in its current state."
+            raise Terminating(text, "InvalidState,Microsoft.HyperV.PowerShell.Commands.SetVM", "InvalidOperation")
         if "StaticMemory" in given:
             one.vm["Dynamic"] = False
         for parameter, key in {
             "ProcessorCount": "Cpus",
             "Notes": "Notes",
+            "MemoryStartupBytes": "Memory",
             "AutomaticCheckpointsEnabled": "Checkpoints",
         }.items():
             if parameter in given:

@@ -35,6 +35,8 @@ SETTINGS = {
     "bios.bootOrder": "(cdrom|hdd|floppy|ethernet0)(,(cdrom|hdd|floppy|ethernet0))*",
     "numvcpus": r"[1-9]\d*",
     "memsize": r"\d+",
+    "cpuid.coresPerSocket": r"[1-9]\d*",
+    "sound.present": BOOLEAN,
     "nvram": r"[^/]+\.nvram",
     "pciBridgeN.present": BOOLEAN,
     "pciBridgeN.virtualDev": "pcieRootPort",
@@ -49,6 +51,7 @@ SETTINGS = {
     "ethernetN.vnet": r"(/dev/)?vmnet\d+",
     "ethernetN.addressType": "generated|static",
     "ethernetN.address": "[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}",
+    "ethernetN.generatedAddress": "[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}",
     "ethernetN.checkMACAddress": BOOLEAN,
     "floppy0.present": BOOLEAN,
     "tools.syncTime": BOOLEAN,
@@ -86,6 +89,8 @@ def check_power_on(vmx: Path) -> None:
     values = settings(vmx)
     if int(values["memsize"]) % 4:
         raise Refused(f"Memory size {values['memsize']} is not a multiple of 4")
+    if int(values["numvcpus"]) % int(values.get("cpuid.coresPerSocket", 1)):
+        raise Refused(f"{values['numvcpus']} CPUs are not a multiple of the cores per socket")
     disk = vmx.parent / values["ide0:0.fileName"]
     looked = subprocess.run(["qemu-img", "info", "--output=json", disk], capture_output=True, check=False, text=True)
     if looked.returncode:

@@ -26,6 +26,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
     VmAmbiguous,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.powershell import (
     Call,
     PowerShellFailed,
@@ -33,6 +34,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.vm import HyperVPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     NameTaken,
     Nic,
     VmSpec,
@@ -84,8 +86,8 @@ class Machine:
             "hv1", execute, lambda source, dest: shutil.copy(source, powershell.Machine(self.home).path(dest))
         )
 
-    def platform(self, image, nics=ONE, name="chr1", memory=256, **options):
-        spec = VmSpec(name=name, cpus=1, memory=memory, nics=nics, image=inspect(image))
+    def platform(self, image, nics=ONE, name="chr1", memory=256, asked=None, **options):
+        spec = VmSpec(name, 1, memory, nics, inspect(image), asked or Hardware(agent=True, boot=DISK))
         return HyperVPlatform(spec, self.host, settings_of(ActionModule, **options), print)
 
 
@@ -344,3 +346,38 @@ def test_a_cmdlet_that_fails_ends_the_batch_and_says_which(machine):
         )
     assert (caught.value.id, caught.value.kind) == ("NamedParameterNotFound,New-VM", "InvalidArgument")
     assert not (machine.drive / "x").exists()
+
+
+# -- drift, and VMs of others ----------------------------------------------------------------------
+
+
+def reconciled(platform, *, adopt=False):
+    allowed = Allowed(adopt=adopt, reconcile=True, restart=True)
+    return ensure_present(platform, running=True, check_mode=False, allowed=allowed)
+
+
+def test_cpus_and_memory_are_reconciled_with_a_restart_and_cards_are_told(machine, vhdx):
+    ensure_present(machine.platform(vhdx), running=True, check_mode=False)
+    asked = Hardware(2, 512, (Card(network="External"),), True, DISK)
+    platform = machine.platform(vhdx, asked=asked)
+    assert [one.what for one in reconciled(platform).reconciled] == ["cpus", "memory"]
+    assert [one for one in platform.warnings if "network of ether1 Lab instead of External" in one]
+    vm = machine.vms["chr1"]
+    assert (vm["Cpus"], vm["Memory"], vm["State"]) == (2, 512 << 20, "Running")
+    assert not reconciled(machine.platform(vhdx, asked=asked)).changed
+    with pytest.raises(InvalidInput, match="memory 513 is not valid"):
+        reconciled(machine.platform(vhdx, asked=Hardware(memory=513)))
+
+
+def test_a_vm_of_somebody_else_is_adopted_and_a_folder_is_not(machine, vhdx):
+    made = ensure_present(machine.platform(vhdx), running=True, check_mode=False)
+    vms = list(machine.vms.values())
+    vms[0]["Notes"] = "The old router."
+    (machine.home / "state.json").write_text(json.dumps(vms))
+    taken = reconciled(machine.platform(vhdx), adopt=True)
+    assert (taken.adopted, taken.id, taken.image) == (True, made.id, None)
+    assert machine.vms["chr1"]["Notes"].startswith("The old router.\n\noutofband.chr: image unknown imported for ")
+    assert not reconciled(machine.platform(vhdx), adopt=True).changed
+    (machine.base / "chr2").mkdir()
+    with pytest.raises(NotPossible, match="is a folder without a VM of Hyper-V, so it was not adopted"):
+        reconciled(machine.platform(vhdx, name="chr2"), adopt=True)

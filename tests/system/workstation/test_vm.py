@@ -10,6 +10,7 @@ real.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+    Allowed,
     NameTaken,
     Nic,
     VmSpec,
@@ -54,6 +57,9 @@ class Machine(LabMachine):
     def running(self):
         return (self.home / "running").read_text().splitlines()
 
+    def stop(self, vmx):
+        subprocess.run([self.programs / "vmrun", "-T", "ws", "stop", vmx, "hard"], check=True)
+
     def settings(self, name):
         return vmrun.settings(self.base / name / f"{name}.vmx")
 
@@ -82,10 +88,10 @@ def present(task_name="go", **options):
     return task(task_name, **{"image": "chr.vmdk", **options})
 
 
-def platform(image, nics=ONE, name="chr1", memory=256, **options):
+def platform(image, nics=ONE, name="chr1", memory=256, asked=None, **options):
     """Without Ansible."""
     login = SshOptions(connect_timeout=5, runtime_directory=image.parent)
-    spec = VmSpec(name=name, cpus=1, memory=memory, nics=nics, image=inspect(image))
+    spec = VmSpec(name, 1, memory, nics, inspect(image), asked or Hardware(agent=True, boot=DISK))
     return WorkstationPlatform(spec, login, settings_of(ActionModule, **options), print)
 
 
@@ -288,3 +294,65 @@ def test_a_machine_without_vmrun_says_so(machine, vmdk):
         ensure_present(platform(vmdk, product="fusion"), running=True, check_mode=False)
     with pytest.raises(NotPossible, match="this machine has no /opt/vmrun. Set vmrun"):
         ensure_present(platform(vmdk, vmrun="/opt/vmrun"), running=True, check_mode=False)
+
+
+# -- drift, and VMs of others ----------------------------------------------------------------------
+
+
+def reconciled(one, *, adopt=False):
+    allowed = Allowed(adopt=adopt, reconcile=True, restart=True)
+    return ensure_present(one, running=True, check_mode=False, allowed=allowed)
+
+
+def test_a_vm_that_drifted_is_reconciled_once_and_the_rest_of_its_vmx_stays(machine, vmdk):
+    nics = (Nic(None, "vmxnet3"), Nic(None, "e1000"), Nic(None, "e1000"))
+    ensure_present(platform(vmdk, nics), running=True, check_mode=False)
+    vmx = machine.base / "chr1" / "chr1.vmx"
+    text = vmx.read_text().replace('bios.bootOrder = "hdd"', 'bios.bootorder = "ethernet0,hdd"')
+    vmx.write_text(
+        f'{text}cpuid.coresPerSocket = "2"\nethernet1.generatedAddress = "00:0c:29:00:00:01"\nsound.present = "FALSE"\n'
+    )
+    nics = (Nic("bridged", "e1000"), Nic("vmnet1", "e1000", "02:00:5e:10:00:01"))
+    asked = Hardware(3, 512, tuple(Card(nic.model, nic.mac, nic.network) for nic in nics), True, DISK)
+    outcome = reconciled(platform(vmdk, nics, asked=asked))
+    assert [(one.what, one.card) for one in outcome.reconciled] == [
+        ("cpus", None),
+        ("memory", None),
+        ("boot", None),
+        ("nics", None),
+        ("model", 1),
+        ("network", 1),
+        ("mac", 2),
+        ("network", 2),
+    ]
+    assert machine.running == [str(vmx)]
+    settings = {name.lower(): value for name, value in machine.settings("chr1").items()}
+    expected = {
+        **{"numvcpus": "3", "memsize": "512", "bios.bootorder": "hdd", "sound.present": "FALSE"},
+        **{"ethernet0.virtualdev": "e1000", "ethernet0.connectiontype": "bridged", "ethernet2.present": "FALSE"},
+        **{"ethernet1.connectiontype": "custom", "ethernet1.vnet": "/dev/vmnet1", "ethernet1.addresstype": "static"},
+        **{"ethernet1.address": "02:00:5e:10:00:01", "ide0:0.present": "TRUE"},
+    }
+    assert expected.items() <= settings.items()
+    assert not settings.keys() & {"cpuid.corespersocket", "ethernet1.generatedaddress"}
+    assert not reconciled(platform(vmdk, nics, asked=asked)).changed
+    more = (*nics, Nic(None, "vmxnet3"))
+    assert [one.what for one in reconciled(platform(vmdk, more, asked=Hardware(nics=(Card(),) * 3))).reconciled] == [
+        "nics"
+    ]
+
+
+def test_a_vm_that_is_off_is_adopted_and_one_that_runs_or_is_suspended_is_left_alone(machine, vmdk):
+    ensure_present(platform(vmdk), running=True, check_mode=False)
+    vmx = machine.base / "chr1" / "chr1.vmx"
+    vmx.write_text(re.sub('annotation = ".*"', 'annotation = "The |22old|22 router"', vmx.read_text()))
+    with pytest.raises(NotPossible, match="'chr1' on VMware Workstation .* runs, .* Shut it down first"):
+        reconciled(platform(vmdk), adopt=True)
+    machine.stop(vmx)
+    assert reconciled(platform(vmdk), adopt=True).adopted
+    assert 'annotation = "The |22old|22 router|0A|0Aoutofband.chr: image unknown imported' in vmx.read_text()
+    assert not reconciled(platform(vmdk), adopt=True).changed
+    machine.stop(vmx)
+    vmx.write_text(f'{vmx.read_text()}checkpoint.vmState = "chr1.vmss"\n')
+    with pytest.raises(NotPossible, match="is suspended, .* so it was not changed"):
+        reconciled(platform(vmdk, asked=Hardware(2)))

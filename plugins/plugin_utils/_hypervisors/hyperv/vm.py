@@ -15,6 +15,7 @@ from __future__ import annotations
 import ntpath
 import re
 import time
+import typing as t
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,7 +27,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
     VmAmbiguous,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Difference, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
     Mark,
@@ -59,6 +60,8 @@ class HyperVVmSettings(VmSettings):
 
 class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
     """A VM of one machine with Hyper-V, which is reached over Ansible's own connection."""
+
+    changeable = frozenset({"cpus", "memory"})
 
     def __init__(self, spec: VmSpec, options: WindowsHost, settings: HyperVVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
@@ -207,6 +210,47 @@ class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
 
     def start(self, found: Found) -> None:
         self._run(Call("Get-VM", {"Id": found.id}, label="vm"), Call("Start-VM", {"VM": Of("vm")}))
+
+    def stop(self, found: Found) -> None:
+        self._run(
+            Call("Get-VM", {"Id": found.id}, label="vm"),
+            Call("Stop-VM", {"VM": Of("vm"), "TurnOff": True, "Force": True}),
+        )
+
+    # -- one that exists ---------------------------------------------------------------------------
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        memory = next((int(one.asked) for one in wanted if one.what == "memory"), 0)
+        if memory % _MEMORY_STEP:
+            raise InvalidInput(f"memory {memory} is not valid: Hyper-V takes multiples of {_MEMORY_STEP} MiB.")
+        (vm,) = self._run(Call("Get-VM", {"Id": found.id}, ("State",), label="vm"))["vm"]
+        if vm["State"] not in ("Off", "Running"):
+            raise NotPossible(
+                f"{self.title} has {self.spec.name!r} ({found.id}) in the state {vm['State']}, so it was not changed. Start it, or "
+                "turn it off."
+            )
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        given: dict[str, str | int | bool | Of] = {"VM": Of("vm")}
+        for one in wanted:
+            if one.what == "cpus":
+                given["ProcessorCount"] = int(one.asked)
+            else:
+                given |= {"StaticMemory": True, "MemoryStartupBytes": int(one.asked) << 20}
+        self._run(Call("Get-VM", {"Id": found.id}, label="vm"), Call("Set-VM", given))
+
+    def check_adopt(self, found: Found) -> None:
+        if found.id == self._folder:
+            raise NotPossible(
+                f"{found.id} on {self._host.name} is a folder without a VM of Hyper-V, so it was not adopted."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        (vm,) = self._run(Call("Get-VM", {"Id": found.id}, ("Notes",), label="vm"))["vm"]
+        self._run(
+            Call("Get-VM", {"Id": found.id}, label="vm"),
+            Call("Set-VM", {"VM": Of("vm"), "Notes": mark.put_into(vm["Notes"])}),
+        )
 
     def _no_automatic_checkpoints(self, id: str) -> None:
         """Switch off the checkpoint at each start that Windows 10 and newer make.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import time
+import typing as t
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TimedOut,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
+    DISK,
+    Card,
+    Difference,
+    Hardware,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
     Mark,
@@ -40,6 +46,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.folder import Folder
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
+from .vmx import Vmx, line_of
+
 FUSION = "/Applications/VMware Fusion.app/Contents/Library/vmrun"
 _FOLDERS = {"ws": "vmware", "fusion": "Virtual Machines.localized"}  # below the user's home
 _MOST_NICS = 10
@@ -48,6 +56,7 @@ _SWITCHED = 60.0  # seconds in which a stopped VM must disappear from the list o
 _START = 300.0
 _NETWORKS = {"nat": "vmnet8", "bridged": "vmnet0", "hostonly": "vmnet1"}
 _SECTOR = 512
+_BOOT = {"hdd": DISK, "ethernet0": "network", "ethernet": "network"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,8 @@ class WorkstationVmSettings(VmSettings):
 
 class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
     """A VM of one user of one machine with Workstation or Fusion."""
+
+    changeable = frozenset({"cpus", "memory", "boot", "nics", "model", "mac", "network"})
 
     def __init__(self, spec: VmSpec, options: SshOptions, settings: WorkstationVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
@@ -88,18 +99,12 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
         return Found(self._vmx, Mark.parse(notes[1] if notes else None), self._running())
 
     def hardware(self, found: Found) -> Hardware:
-        text = self._machine.read(self._vmx) or ""
-        values = {key.lower(): value for key, value in re.findall(r'^ *(\S+) *= *"(.*)" *\r?$', text, re.MULTILINE)}
-        cards = []
-        for number in range(_MOST_NICS):
-            card = f"ethernet{number}"
-            if values.get(f"{card}.present", "").lower() == "true":
-                network = values.get(f"{card}.connectiontype")
-                if network == "custom":
-                    network = values.get(f"{card}.vnet", "").rpartition("/")[2] or None
-                mac = values.get(f"{card}.address") or values.get(f"{card}.generatedaddress")
-                cards.append(Card(values.get(f"{card}.virtualdev"), mac, network))
-        return Hardware(int(values.get("numvcpus", 1)), int(values["memsize"]), tuple(cards))
+        values = Vmx(self._machine.read(self._vmx) or "").values
+        cards = tuple(_card(values, number) for number in _slots(values))
+        boot = values.get("bios.bootorder", "").partition(",")[0]
+        return Hardware(
+            int(values.get("numvcpus", 1)), int(values["memsize"]), cards, boot=_BOOT.get(boot, boot) or None
+        )
 
     def check(self) -> None:
         image = self.image
@@ -109,7 +114,7 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
         if self.spec.memory % _MEMORY_STEP:
             raise InvalidInput(f"memory {self.spec.memory} is not valid: VMware takes multiples of {_MEMORY_STEP} MiB.")
         self._vmx_text(complete=False)
-        self._check_networks()
+        self._check_networks(self.spec.nics)
         self._base.check_room(image.size, f"the image {str(image.path)!r}")
 
     def create(self) -> None:
@@ -135,6 +140,78 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
 
     def start(self, found: Found) -> None:
         self._vmrun("start", self._vmx, "nogui", seconds=_START)
+
+    def stop(self, found: Found) -> None:
+        self._vmrun("stop", self._vmx, "hard")
+        self._await_stop()
+
+    # -- one that exists ---------------------------------------------------------------------------
+
+    def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        memory = next((int(one.asked) for one in wanted if one.what == "memory"), 0)
+        if memory % _MEMORY_STEP:
+            raise InvalidInput(f"memory {memory} is not valid: VMware takes multiples of {_MEMORY_STEP} MiB.")
+        vmx = self._changed(wanted)
+        if vmx.values.get("checkpoint.vmstate"):
+            raise NotPossible(
+                f"{self._vmx} on {self._machine.name} is suspended, and only its present hardware can read that state, so it was "
+                "not changed. Resume it, or turn it off."
+            )
+        self._check_networks(self.connected(wanted))
+
+    def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
+        self._machine.write(self._changed(wanted).text, self._vmx)
+
+    def _changed(self, wanted: t.Sequence[Difference]) -> Vmx:
+        """The .vmx with what is *wanted*. Raises InvalidInput for a network that is not valid."""
+        vmx = Vmx(self._machine.read(self._vmx) or "")
+        slots, nics = _slots(vmx.values), self.spec.nics
+        for one in wanted:
+            if one.what == "cpus":
+                vmx.set("numvcpus", one.asked)
+                if int(one.asked) % int(vmx.values.get("cpuid.corespersocket", 1)):
+                    vmx.drop("cpuid.coresPerSocket")
+            elif one.what == "memory":
+                vmx.set("memsize", one.asked)
+            elif one.what == "boot":
+                vmx.set("bios.bootOrder", "hdd")
+            elif one.what == "nics":
+                for number in slots[len(nics) :]:
+                    vmx.set(f"ethernet{number}.present", False)
+                last = max(slots, default=-1)
+                for number, nic in enumerate(nics[len(slots) :], start=last + 1):
+                    vmx.drop(f"ethernet{number}.")
+                    vmx.update(self._nic(f"ethernet{number}", nic))
+            elif one.card:
+                self._change_card(vmx, f"ethernet{slots[one.card - 1]}", one.what, nics[one.card - 1])
+        return vmx
+
+    def _change_card(self, vmx: Vmx, card: str, what: str, nic: Nic) -> None:
+        values = self._nic(card, nic)
+        names = {
+            "model": (f"{card}.virtualDev",),
+            "mac": (f"{card}.addressType", f"{card}.address", f"{card}.checkMACAddress"),
+            "network": (f"{card}.connectionType", f"{card}.vnet"),
+        }[what]
+        for name in names if what != "mac" else (*names, f"{card}.generatedAddress"):
+            vmx.drop(name)
+        vmx.update({name: value for name, value in values.items() if name in names})
+
+    def check_adopt(self, found: Found) -> None:
+        if found.id != self._vmx:
+            raise NotPossible(
+                f"{found.id} on {self._machine.name} is a folder without a VM of {self.title}, so it was not adopted."
+            )
+        if found.running:
+            raise NotPossible(
+                f"{self.spec.name!r} on {self.title} runs, and VMware writes its .vmx anew when it is turned off, so it was not "
+                "adopted. Shut it down first."
+            )
+
+    def adopt(self, found: Found, mark: Mark) -> None:
+        vmx = Vmx(self._machine.read(self._vmx) or "")
+        vmx.set("annotation", mark.put_into(vmx.values.get("annotation")))
+        self._machine.write(vmx.text, self._vmx)
 
     def settle(self) -> None:
         """Wait until the router's guest tools have reported. Raises TimedOut."""
@@ -186,7 +263,7 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
         }
         for number, nic in enumerate(self.spec.nics):
             values |= self._nic(f"ethernet{number}", nic)
-        return "".join(f"{key} = {_quoted(value)}\n" for key, value in values.items())
+        return "".join(line_of(key, value) for key, value in values.items())
 
     def _nic(self, card: str, nic: Nic) -> dict[str, object]:
         if nic.vlan is not None:
@@ -212,8 +289,8 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
             values[f"{card}.addressType"] = "generated"
         return values
 
-    def _check_networks(self) -> None:
-        """Check that the networks exist. Raises InvalidInput if one does not.
+    def _check_networks(self, nics: t.Iterable[Nic]) -> None:
+        """Check that the networks of *nics* exist. Raises InvalidInput if one does not.
 
         The VM would start with that card unplugged.
         """
@@ -221,7 +298,7 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
         if not done:
             return  # a vmrun before Workstation 14 and Fusion 10 does not have it
         there = re.findall(r"^\s*\d+\s+(vmnet\d+)\s", said, re.MULTILINE)
-        for nic in self.spec.nics:
+        for nic in nics:
             network = nic.network or "nat"
             if _NETWORKS.get(network, network) not in there:
                 raise InvalidInput(
@@ -282,15 +359,6 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
         return done.rc == 0, done.stdout.strip() or done.stderr.strip()
 
 
-def _quoted(value: object) -> str:
-    """Quote a value of a .vmx.
-
-    A character with a special meaning there is written as | and its code in hex.
-    """
-    text = str(value).upper() if isinstance(value, bool) else str(value)
-    return '"' + re.sub(r'["|#\x00-\x1f\x7f]', lambda one: f"|{ord(one[0]):02X}", text) + '"'
-
-
 def _check_disk(image: Image) -> None:
     kind: str = image.format
     if kind == "vmdk":
@@ -314,3 +382,17 @@ def named_descriptor(path: Path, name: str) -> tuple[int, bytes]:
     if found != 1 or len(new) >= len(old):
         raise InvalidInput(f"{str(path)!r} does not have a descriptor that VMware would accept.")
     return sector, new.ljust(len(old), b"\0")
+
+
+def _slots(values: t.Mapping[str, str]) -> list[int]:
+    """The numbers of the network cards that a VM has."""
+    return [number for number in range(_MOST_NICS) if values.get(f"ethernet{number}.present", "").lower() == "true"]
+
+
+def _card(values: t.Mapping[str, str], number: int) -> Card:
+    card = f"ethernet{number}"
+    network = values.get(f"{card}.connectiontype")
+    if network == "custom":
+        network = values.get(f"{card}.vnet", "").rpartition("/")[2] or None
+    mac = values.get(f"{card}.address") or values.get(f"{card}.generatedaddress")
+    return Card(values.get(f"{card}.virtualdev"), mac, network)

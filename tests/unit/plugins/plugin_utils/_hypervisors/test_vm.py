@@ -361,6 +361,13 @@ def test_a_vm_that_stays_off_after_a_change_that_failed_is_told(image):
         ensure_present(platform, running=True, check_mode=False, allowed=EVERYTHING)
 
 
+def test_a_vm_that_does_not_start_with_what_was_asked_for_is_told(image):
+    platform = drifted(image, running=True, breaks="start")
+    with pytest.raises(NotPossible, match=r"It broke\. THE VM IS OFF: it was turned off and changed as asked for"):
+        ensure_present(platform, running=True, check_mode=False, allowed=EVERYTHING)
+    assert platform.steps == ["check_change", "stop", "change", "start"]
+
+
 def test_a_change_that_did_not_last_is_an_error(image):
     class Forgetful(Notes):
         def change(self, found, wanted):
