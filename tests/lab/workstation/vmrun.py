@@ -29,7 +29,7 @@ SETTINGS = {
     "virtualHW.version": "1[0-9]|2[0-2]|[4-9]",
     "virtualHW.productCompatibility": "hosted",
     "displayName": ".+",
-    "annotation": r"[^\n]*",
+    "annotation": r"[\s\S]*",
     "guestOS": "other3xlinux-64|other26xlinux-64|other-64|debian10-64",
     "firmware": "bios|efi",
     "bios.bootOrder": "(cdrom|hdd|floppy|ethernet0)(,(cdrom|hdd|floppy|ethernet0))*",
