@@ -21,6 +21,7 @@ class ActionModule(VmAction):
     """Create or remove a VM on Hyper-V, over Ansible's connection to its Windows machine."""
 
     HYPERVISOR = "hyperv"
+    AGENT = False
     SPEC = COMMON | {"folder": {"type": "str"}}
     SETTINGS = HyperVVmSettings
     PLATFORM = HyperVPlatform

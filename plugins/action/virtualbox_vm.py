@@ -15,6 +15,7 @@ class ActionModule(VmAction):
     """Create or remove a VM on VirtualBox."""
 
     HYPERVISOR = "virtualbox"
+    AGENT = False
     SPEC = COMMON | {
         "folder": {"type": "str"},
         "disk_bus": {"type": "str", "choices": ["ide", "sata"], "default": "ide"},

@@ -15,6 +15,7 @@ class ActionModule(VmAction):
     """Create or remove a VM on VMware Workstation or Fusion."""
 
     HYPERVISOR = "workstation"
+    AGENT = False
     SPEC = COMMON | {
         "product": {"type": "str", "choices": ["ws", "fusion"], "default": "ws"},
         "folder": {"type": "str"},

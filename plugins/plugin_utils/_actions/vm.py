@@ -25,7 +25,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TimedOut,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import HypervisorOptions, SshOptions
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS, from_options, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
     DISK,
     UNTAGGED,
@@ -149,6 +149,8 @@ class VmAction(HypervisorAction):
     """The hypervisor's name in the table of requirements."""
     SPEC = COMMON
     REQUIRED_IF = [("state", "present", ("image",))]
+    AGENT: t.ClassVar[bool] = True
+    """Whether the hypervisor is the backend of a guest agent, by the same name."""
     SETTINGS: t.ClassVar[type[VmSettings]]
     PLATFORM: t.ClassVar[type[AnyPlatform]]
 
@@ -208,12 +210,12 @@ class VmAction(HypervisorAction):
         """Warn of the license of *found*. Raises NotPossible if it must be confirmed."""
         held = self._license(platform, found)
         result["license"] = {"level": held.level, "system_id": held.system_id} if held.level else None
-        if warning := held.check(f"{platform.spec.name!r} ({found.id}) at {platform.title}", confirmed=confirmed):
+        if warning := held.check(f"{platform.spec.name!r} ({found.id}) of {platform.title}", confirmed=confirmed):
             platform.warnings.append(warning)
 
     def _license(self, platform: AnyPlatform, found: Found) -> Held:
-        if self.HYPERVISOR not in BACKENDS:
-            return Held(why_not=f"No guest agent of a CHR is known for {HYPERVISORS[self.HYPERVISOR].title}.")
+        if not self.AGENT:
+            return Held(why_not=f"This module has no way to a router on {HYPERVISORS[self.HYPERVISOR].title}.")
         if not found.running:
             return Held(why_not="The VM is off.")
         try:

@@ -134,7 +134,7 @@ def test_an_image_becomes_a_licensed_router_and_goes_again(libvirtd, pool, image
         first = playbook(tasks, {"edge": host(libvirtd)})
         assert first.rc == 0, first.output
         assert first.changed() == {("edge", name) for name in ("would", "import", "id", "license", "script")}
-        gone = {"name": "remove", "outofband.chr.libvirt_vm": {"state": "absent"}}
+        gone = {"name": "remove", "outofband.chr.libvirt_vm": {"state": "absent", "confirm_licensed": True}}
         again = [
             task("import", disk, running=False),
             differing(task("differs", disk)),

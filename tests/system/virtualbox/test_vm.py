@@ -330,4 +330,4 @@ def test_a_network_that_is_missing_is_told_before_the_vm_is_turned_off(machine, 
 def test_a_removal_says_that_no_license_can_be_read_there(machine, vdi, playbook):
     run = playbook([present(), task("away", state="absent")], {"chr1": {}})
     assert run.rc == 0, run.output
-    assert "could not be read. No guest agent of a CHR is known for VirtualBox" in run.output
+    assert "could not be read. This module has no way to a router on" in run.output
