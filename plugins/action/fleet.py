@@ -22,10 +22,10 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.side_by_side i
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.shared_session import one_task
 
 session_run()
-_MODULES = {None: "script", "license": "license_info", "facts": "facts"}
+_MODULES = {None: "script", "license": "license_info", "facts": "facts", "doctor": "doctor"}
 """The action that does the work on one router, by the value of ``read``."""
 _OF_ALL: dict[str, t.Any] = {
-    "read": {"type": "str", "choices": ["license", "facts"]},
+    "read": {"type": "str", "choices": ["license", "facts", "doctor"]},
     "timeout": {"type": "float"},
     "concurrency": {"type": "int", "default": 50},
     "max_fail_percentage": {"type": "float", "default": 100.0},
@@ -121,7 +121,7 @@ class ActionModule(ActionBase):
     @classmethod
     def spec(cls) -> dict[str, t.Any]:
         """Return the specification of all arguments."""
-        return {**_module(None).SPEC, **_module("facts").SPEC, **_OF_ALL}
+        return {**_module(None).SPEC, **_module("facts").SPEC, **_module("doctor").SPEC, **_OF_ALL}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)

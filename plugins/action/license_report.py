@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import typing as t
 from collections import Counter
 from dataclasses import replace
@@ -18,9 +17,9 @@ from ansible.plugins.action import ActionBase
 from jinja2.exceptions import UndefinedError
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import errors
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.local_file import replacing
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.local_file import file_mode, write_report
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import days_from_zero
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.options import without_key
 from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS, ending
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fleet
@@ -73,7 +72,7 @@ class ActionModule(ActionBase):
 
     def _report(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], result: dict[str, t.Any]) -> None:
         """Write the files, and put the outcome into *result*. Raises ChrError, AnsibleError."""
-        mode = _mode(arguments["mode"])
+        mode = file_mode(arguments["mode"])
         if arguments["fail_within_days"] is not None:
             days_from_zero("fail_within_days", arguments["fail_within_days"])
         folder = Path(self._loader.path_dwim(arguments["dest"]))
@@ -91,10 +90,7 @@ class ActionModule(ActionBase):
         for kind in dict.fromkeys(arguments["formats"]):
             path = folder / f"{arguments['name']}.{ending(kind)}"
             content = FORMATS[kind](whole)
-            try:
-                before = self._write(path, content, mode)
-            except (OSError, ValueError) as error:
-                raise ChrError(f"The report {str(path)!r} cannot be written: {error}.") from error
+            before = write_report(path, content, mode, check_mode=self._task.check_mode)
             result["changed"] |= before is not None
             result["paths"][kind] = str(path)
             if before is not None and self._task.diff and kind == "csv":
@@ -137,20 +133,6 @@ class ActionModule(ActionBase):
             else _of_host(host, arguments["registered"], task_vars["hostvars"])
             for host in dict.fromkeys(hosts)
         ]
-
-    def _write(self, path: Path, content: str, mode: int) -> str | None:
-        """Write the file, except in check mode.
-
-        Returns its former content, or None if nothing has to be changed.
-        """
-        data = content.encode()
-        before = path.read_bytes() if path.exists() else b""
-        if before == data and path.stat().st_mode & 0o7777 == mode:
-            return None
-        if not self._task.check_mode:
-            with replacing(path, mode) as target:
-                target.write(data)
-        return before.decode(errors="replace")
 
 
 def _located(routers: list[fleet.Router], task_vars: dict[str, t.Any]) -> list[fleet.Router]:
@@ -296,11 +278,3 @@ def _of_result(host: str, found: t.Mapping[str, t.Any]) -> fleet.Router:
 def _fact(variables: t.Mapping[str, t.Any]) -> object:
     facts = variables.get("ansible_facts", {})
     return facts.get("chr_license") if isinstance(facts, t.Mapping) else None
-
-
-def _mode(value: object) -> int:
-    """Convert ``"0640"``, or the number that YAML makes of 0640 without quotes, to a mode."""
-    text = f"{value:o}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    if not re.fullmatch(r"0?[0-7]{3}", text):
-        raise InvalidInput(f"mode {text!r} is not a valid file mode of three octal digits, such as '0640'.")
-    return int(text, 8)

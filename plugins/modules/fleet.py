@@ -11,7 +11,7 @@ short_description: Run a script, or read licenses or facts, on all routers of a 
 version_added: 0.1.0
 description:
   - One task does for all routers of the play what M(outofband.chr.script),
-    M(outofband.chr.license_info) or M(outofband.chr.facts) does for one. It works on them side by
+    M(outofband.chr.license_info), M(outofband.chr.facts) or M(outofband.chr.doctor) does for one. It works on them side by
     side in one process, so 1,000 routers take seconds, and there is one login for each server of a
     hypervisor.
   - The result has what that module returns for each router, under RV(results). A router that
@@ -28,11 +28,11 @@ options:
   read:
     description:
       - What to read on each router.
-      - V(license) does what M(outofband.chr.license_info) does, and V(facts) what
-        M(outofband.chr.facts) does.
+      - V(license) does what M(outofband.chr.license_info) does, V(facts) what
+        M(outofband.chr.facts) does, and V(doctor) what M(outofband.chr.doctor) does.
       - Exactly one of O(read), O(source), O(src) and O(guest_file) is required.
     type: str
-    choices: [license, facts]
+    choices: [license, facts, doctor]
   source:
     description:
       - A script, see O(outofband.chr.script#module:source). Each router gets the script that its
@@ -74,6 +74,19 @@ options:
         O(outofband.chr.facts#module:max_items).
     type: int
     default: 1000
+  tasks:
+    description:
+      - The tasks for which a missing privilege is wrong, see O(outofband.chr.doctor#module:tasks).
+    type: list
+    elements: str
+    choices: [script, power, snapshot, tools]
+    default: [script]
+  step_timeout:
+    description:
+      - Seconds for each step of a look at a router, see
+        O(outofband.chr.doctor#module:step_timeout).
+    type: float
+    default: 30
   timeout:
     description:
       - Seconds to wait for the end of a script on each router, instead of the connection's
@@ -141,6 +154,8 @@ seealso:
   - module: outofband.chr.license_info
   - module: outofband.chr.facts
   - module: outofband.chr.license_report
+  - module: outofband.chr.doctor
+  - module: outofband.chr.doctor_report
 """
 
 EXAMPLES = r"""

@@ -61,7 +61,7 @@ def failed(result: dict[str, t.Any], error: Exception, *, no_log: bool) -> dict[
 
 def ansible_error(error: Exception, *, no_log: bool) -> AnsibleError:
     """Return the exception that tells Ansible the same as ``result_of``, for a connection."""
-    result = result_of(error if isinstance(error, (ChrError, AnsibleError)) else _fault(error), no_log=no_log)
+    result = result_of(error if isinstance(error, (ChrError, AnsibleError)) else fault(error), no_log=no_log)
     return (AnsibleConnectionFailure if result.get("unreachable") else AnsibleError)(result["msg"])
 
 
@@ -79,13 +79,14 @@ def outcome(
     except (ChrError, AnsibleError) as error:
         result = failed(result, error, no_log=no_log)
     except Exception as error:  # a fault of the collection, or of a library that it uses
-        result = failed(result, _fault(error), no_log=no_log)
+        result = failed(result, fault(error), no_log=no_log)
         if not no_log:
             result["exception"] = told("".join(traceback.format_exception(error)))
     return shown(result, no_log=no_log)
 
 
-def _fault(error: Exception) -> ChrError:
+def fault(error: Exception) -> ChrError:
+    """Return the error that says that the collection, or a library that it uses, has a fault."""
     return ChrError(
         f"The collection failed in an unexpected way ({type(error).__name__}: {error}). What had been done until then is not "
         "undone. Please report this with the output of -vvv."

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import tempfile
 import typing as t
 from pathlib import Path
@@ -20,7 +21,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_text
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import source
 
 _UNFINISHED = ".outofband.part-"
@@ -78,6 +79,35 @@ def replacing(dest: Path, mode: int | None = None) -> t.Iterator[t.BinaryIO]:
         with contextlib.suppress(OSError):
             Path(beside).unlink()
         raise
+
+
+def file_mode(value: object) -> int:
+    """Convert ``"0640"``, or the number that YAML makes of 0640 without quotes, to a mode.
+
+    Raises InvalidInput.
+    """
+    text = f"{value:o}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise InvalidInput(f"mode {text!r} is not a valid file mode of three octal digits, such as '0640'.")
+    return int(text, 8)
+
+
+def write_report(path: Path, content: str, mode: int, *, check_mode: bool) -> str | None:
+    """Write a report to the file *path*, except in check mode.
+
+    Returns its former content, or None if nothing has to be changed. Raises ChrError.
+    """
+    data = content.encode()
+    try:
+        before = path.read_bytes() if path.exists() else b""
+        if before == data and path.stat().st_mode & 0o7777 == mode:
+            return None
+        if not check_mode:
+            with replacing(path, mode) as target:
+                target.write(data)
+    except (OSError, ValueError) as error:
+        raise ChrError(f"The report {str(path)!r} cannot be written: {error}.") from error
+    return before.decode(errors="replace")
 
 
 def remove_leftovers(folder: Path) -> None:

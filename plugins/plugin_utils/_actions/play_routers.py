@@ -25,6 +25,7 @@ from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 
@@ -48,7 +49,11 @@ class RouterConnection:
     @functools.cached_property
     def guest(self) -> Guest:
         """The router. Raises ChrError."""
-        return open_guest(from_options(self._options))
+        return open_guest(self.guest_options())
+
+    def guest_options(self) -> GuestOptions:
+        """Return the options of this router's backend. Raises InvalidInput."""
+        return from_options(self._options)
 
 
 class PlayRouters:

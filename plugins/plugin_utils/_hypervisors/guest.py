@@ -28,6 +28,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values imp
 
 from . import script_result
 from .capabilities import Capabilities
+from .checks import Checks
 from .guest_report import GuestReport
 from .power import Power
 from .same_content import same_content
@@ -320,6 +321,13 @@ class Guest(ABC):
             f"Backend {self.backend} cannot tell whether the machine of {self.vm!r} is off, and cannot turn it on or off. "
             "Nothing was done."
         )
+
+    def checks(self) -> Checks:
+        """What can be looked at on the way to the router. Nothing is sent yet.
+
+        Every backend has it.
+        """
+        raise NotImplementedError
 
     def why_it_stays_up(self) -> str | None:
         """Why a guest that still runs will not carry out the last ``shutdown``.

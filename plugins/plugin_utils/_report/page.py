@@ -1,19 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The report as one page of HTML that loads nothing else.
+"""The report on licenses as one page of HTML.
 
 PRIVATE to the collection: may change in any release.
-
-The page can be read without its script, which only sorts and filters the table. All text from a
-router or an inventory is escaped, and the content security policy allows only this script and this
-style sheet.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import typing as t
 from datetime import date
 from html import escape
@@ -30,11 +24,10 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.fleet impo
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import LEVELS
 
-from .assets import SCRIPT, style
+from .assets import style
+from .document import all_routers, card, counted, document, grid, isolated, listed
 from .plot import MOST_ROWS, plot, span
 
-_OPEN = 8
-"""Lists with more entries are folded."""
 _NAMED = 12
 """Routers that a cell names; the others are folded."""
 _HOW = {
@@ -60,29 +53,17 @@ STATES = {
 
 def page(fleet: Fleet) -> str:
     """Return the whole page."""
-    css = style(BANDS)
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{_hash(css)}'; script-src 'sha256-{_hash(SCRIPT)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     cards = "".join(part(fleet) for part in (_to_do, _changes, _duplicates, _aliases, _clocks, _not_read, _money))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
-        '<link rel="icon" href="data:,">\n<title>CHR licenses</title>\n'
-        f"<style>{css}</style>\n</head>\n<body>\n<main>\n{_head(fleet)}\n{_tiles(fleet)}\n{_plot(fleet)}\n"
-        f'<div class="cards">{cards}</div>\n{_table(fleet)}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n'
+    return document(
+        "CHR licenses",
+        style(BANDS),
+        f'{_head(fleet)}\n{_tiles(fleet)}\n{_plot(fleet)}\n<div class="cards">{cards}</div>\n{_table(fleet)}',
     )
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _head(fleet: Fleet) -> str:
     return (
-        f'<header><h1>CHR licenses</h1><p class="muted">{_count(len(fleet.routers), "router")}'
+        f'<header><h1>CHR licenses</h1><p class="muted">{counted(len(fleet.routers), "router")}'
         f"{f', as of {_date(fleet.as_of)} by their own clocks' if fleet.as_of else ''}</p>"
         f'<p class="lead">{_verdict(fleet)}</p></header>'
     )
@@ -123,12 +104,12 @@ def _tiles(fleet: Fleet) -> str:
 def _plot(fleet: Fleet) -> str:
     drawn = plot(fleet)
     if not drawn:
-        return _card("Deadlines", '<p class="muted">No router has a deadline.</p>')
+        return card("Deadlines", '<p class="muted">No router has a deadline.</p>')
     shown = sum(router.days_left is not None for router in fleet.routers)
     how = "A dot for each router" if shown <= MOST_ROWS else "Licenses that end on each day"
     rest = len(fleet.routers) - shown
-    missing = f" {_count(rest, 'router')} without a date {'is' if rest == 1 else 'are'} not in it." if rest else ""
-    return _card("Deadlines", f"<figure>{drawn}<figcaption>{how}.{missing}</figcaption></figure>")
+    missing = f" {counted(rest, 'router')} without a date {'is' if rest == 1 else 'are'} not in it." if rest else ""
+    return card("Deadlines", f"<figure>{drawn}<figcaption>{how}.{missing}</figcaption></figure>")
 
 
 def _to_do(fleet: Fleet) -> str:
@@ -140,7 +121,7 @@ def _to_do(fleet: Fleet) -> str:
                 f'<tr><th scope="row">{kind.replace("_", " ")}</th><td class="n">{len(routers):,}</td>'
                 f'<td class="why">{names}<p class="muted">{_HOW[kind]}</p></td></tr>'
             )
-    return _card("What to do", _grid(("What", "Routers", "Which, and how"), rows, "What to do")) if rows else ""
+    return card("What to do", grid(("What", "Routers", "Which, and how"), rows, "What to do")) if rows else ""
 
 
 def _changes(fleet: Fleet) -> str:
@@ -167,8 +148,8 @@ def _changes(fleet: Fleet) -> str:
     ]
     title = f"Changes since {escape(shown(changes.since))}"
     if not rows:
-        return _card(title, '<p class="muted">None.</p>')
-    return _card(title, _grid(("What", "Routers", "Which"), rows, "Changes since the last report"))
+        return card(title, '<p class="muted">None.</p>')
+    return card(title, grid(("What", "Routers", "Which"), rows, "Changes since the last report"))
 
 
 def _names(names: t.Sequence[str]) -> str:
@@ -195,34 +176,34 @@ def _duplicates(fleet: Fleet) -> str:
         '<p class="muted">Clones of one disk. They disturb each other&rsquo;s license; a free one can be given a new id '
         "(<code>outofband.chr.system_id</code>), a licensed one cannot.</p>"
     )
-    return _card(
-        f"{_count(len(rows), 'system id')} of more than one router",
-        text + _listed(("System id", "Routers", "Names"), rows, "Duplicate system ids"),
+    return card(
+        f"{counted(len(rows), 'system id')} of more than one router",
+        text + listed(("System id", "Routers", "Names"), rows, "Duplicate system ids"),
     )
 
 
 def _aliases(fleet: Fleet) -> str:
     rows = [
-        f'<tr><td class="who">{_isolated(one.vm)}</td><td class="who">{_names(one.routers)}</td></tr>'
+        f'<tr><td class="who">{isolated(one.vm)}</td><td class="who">{_names(one.routers)}</td></tr>'
         for one in fleet.aliases
     ]
     if not rows:
         return ""
     text = '<p class="muted">Each name counts as a router here. Keep one of them in the inventory.</p>'
-    title = f"{_count(len(rows), 'VM')} with more than one name"
-    return _card(title, text + _listed(("VM", "Names"), rows, "VMs with more than one name"))
+    title = f"{counted(len(rows), 'VM')} with more than one name"
+    return card(title, text + listed(("VM", "Names"), rows, "VMs with more than one name"))
 
 
 def _not_read(fleet: Fleet) -> str:
     rows = [
         f'<tr><th scope="row">{_name(one.name)}</th><td class="d">{"unreachable" if one.unreachable else "failed"}</td>'
-        f'<td class="why">{_isolated(one.reason or "")}</td></tr>'
+        f'<td class="why">{isolated(one.reason or "")}</td></tr>'
         for one in fleet.not_read
     ]
     if not rows:
         return ""
-    listed = _listed(("Router", "What", "Reason"), rows, "Routers that were not read")
-    return _card(f"{_count(len(rows), 'router')} not read", listed)
+    shown_rows = listed(("Router", "What", "Reason"), rows, "Routers that were not read")
+    return card(f"{counted(len(rows), 'router')} not read", shown_rows)
 
 
 def _clocks(fleet: Fleet) -> str:
@@ -232,8 +213,8 @@ def _clocks(fleet: Fleet) -> str:
     if not rows:
         return ""
     text = '<p class="muted">A router judges its license by its own clock. Correct the clock first.</p>'
-    listed = _listed(("Router", "Its clock is"), rows, "Routers whose clock is wrong")
-    return _card(f"{_count(len(rows), 'wrong clock')}", text + listed)
+    shown_rows = listed(("Router", "Its clock is"), rows, "Routers whose clock is wrong")
+    return card(f"{counted(len(rows), 'wrong clock')}", text + shown_rows)
 
 
 def _money(fleet: Fleet) -> str:
@@ -256,9 +237,7 @@ def _money(fleet: Fleet) -> str:
         "the account, for another router. A trial counts as its level, because a router does not tell it from a paid license.</p>"
     )
     heads = ("Level", "Routers", *(f"to {level}" for level in LEVELS[1:]))
-    return _card(
-        "Levels, and what higher ones cost", text + _grid(heads, rows, "Cost to upgrade all routers of a level")
-    )
+    return card("Levels, and what higher ones cost", text + grid(heads, rows, "Cost to upgrade all routers of a level"))
 
 
 def _table(fleet: Fleet) -> str:
@@ -272,17 +251,9 @@ def _table(fleet: Fleet) -> str:
         '<th scope="col">RouterOS</th><th scope="col">System id</th><th scope="col">Notes</th><th scope="col">Group</th>',
         '<th scope="col">Backend</th><th scope="col">Hypervisor</th><th scope="col">VM</th>',
     ]
-    states = "".join(f'<option value="{band}">{STATES[band]}</option>' for band in BANDS if fleet.bands.get(band))
-    return (
-        '<section class="card long" aria-labelledby="all"><h2 id="all">All routers</h2>'
-        '<div class="tools" id="tools" hidden><div><label for="words">Filter</label>'
-        '<input id="words" type="search" autocomplete="off" placeholder="name, id, p10, duplicate …"></div>'
-        f'<div><label for="state">State</label><select id="state"><option value="">all</option>{states}</select></div>'
-        '<p class="muted" id="said" role="status"></p></div>'
-        '<div class="scroll" tabindex="0" role="region" aria-labelledby="all"><table id="routers">'
-        "<caption>Dates are in each router&rsquo;s own time zone.</caption>"
-        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></section>"
-    )
+    states = {band: STATES[band] for band in BANDS if fleet.bands.get(band)}
+    words = ("name, id, p10, duplicate …", "Dates are in each router&rsquo;s own time zone.")
+    return all_routers(states, "".join(heads), rows, *words)
 
 
 def _row(router: Router) -> str:
@@ -296,7 +267,7 @@ def _row(router: Router) -> str:
         f'<td class="do">{_advice(router.to_do)}</td><td class="d">{_date(router.deadline_at)}</td>'
         f'<td class="d">{_date(router.next_renewal_at)}</td><td class="d" data-v="{level}">{router.level or ""}</td>'
         f'<td class="os">{_text(router.routeros)}</td><td class="d"><code>{escape(router.system_id or "")}</code></td>'
-        f'<td class="why">{_notes(router)}</td><td class="who">{", ".join(map(_isolated, place.groups))}</td>'
+        f'<td class="why">{_notes(router)}</td><td class="who">{", ".join(map(isolated, place.groups))}</td>'
         f'<td class="d">{_text(place.backend)}</td><td class="who">{_text(place.hypervisor)}</td>'
         f'<td class="vm">{_text(place.vm)}</td></tr>'
     )
@@ -317,10 +288,10 @@ def _sortable(days: int) -> str:
 def _notes(router: Router) -> str:
     notes = []
     if router.reason is not None:
-        notes.append(_isolated(router.reason))
+        notes.append(isolated(router.reason))
     if router.twin:
         notes.append("duplicate system id")
-    notes += map(_isolated, router.findings)
+    notes += map(isolated, router.findings)
     if router.clock_wrong:
         notes.append(f"clock {_ahead(router)}")
     if router.limited_upgrades and not router.expired:
@@ -343,37 +314,12 @@ def _ahead(router: Router) -> str:
 # -- pieces ----------------------------------------------------------------------------------------
 
 
-def _card(title: str, content: str) -> str:
-    return f'<section class="card"><h2>{title}</h2>{content}</section>'
-
-
-def _listed(heads: t.Sequence[str], rows: t.Sequence[str], caption: str) -> str:
-    """Return a small table, which is folded if it is long."""
-    grid = _grid(heads, rows, caption)
-    return grid if len(rows) <= _OPEN else f"<details><summary>Show all {len(rows):,}</summary>{grid}</details>"
-
-
-def _grid(heads: t.Sequence[str], rows: t.Iterable[str], caption: str) -> str:
-    columns = "".join(
-        f'<th scope="col"{" class=n" if head.startswith(("to ", "Routers")) else ""}>{head}</th>' for head in heads
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption class="unseen">{caption}</caption>'
-        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
 def _name(name: str) -> str:
-    return _isolated(name)
+    return isolated(name)
 
 
 def _text(text: str | None) -> str:
-    return _isolated(text) if text else ""
-
-
-def _isolated(text: str) -> str:
-    """Escape foreign text, and isolate its writing direction."""
-    return f"<bdi>{escape(text)}</bdi>"
+    return isolated(text) if text else ""
 
 
 def _date(moment: date | None) -> str:
@@ -382,7 +328,3 @@ def _date(moment: date | None) -> str:
 
 def _dollars(amount: int) -> str:
     return f"${amount:,}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

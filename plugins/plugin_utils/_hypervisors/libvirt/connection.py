@@ -12,15 +12,16 @@ hangs). Such a thread ends with the process, or when the call returns.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import itertools
 import re
 import sys
-import threading
 import time
 import typing as t
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.bounded import Overrun, bounded
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     InvalidInput,
@@ -65,10 +66,6 @@ _SSH_REFUSAL = re.compile(
 )
 
 _T = t.TypeVar("_T")
-
-
-class Overrun(Exception):
-    """libvirt did not return in time, and the call may still be running."""
 
 
 class NotYet(Exception):
@@ -138,6 +135,23 @@ def unreached(shown: str, subject: str, deadline: Deadline, last: NotYet) -> Unr
         f"libvirt at {shown} was not reached for {subject} within {deadline.seconds:g} s: {last}. Is libvirtd (or virtqemud) "
         f"running there, and does 'virsh -c {shown} list' work as this user?"
     )
+
+
+@contextlib.contextmanager
+def connected(uri: str, shown: str, subject: str, deadline: Deadline) -> t.Iterator[t.Any]:
+    """A connection to libvirt for the time of the context.
+
+    For messages, *shown* is the URI, and *subject* is what the connection is for. Raises ChrError.
+    """
+    try:
+        connection = persist(deadline, lambda: open_once(uri, shown, subject, deadline))
+    except NotYet as last:
+        raise unreached(shown, subject, deadline, last) from None
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(Overrun, library().libvirtError):
+            bounded(connection.close, CLOSE)
 
 
 def _no_connection(error: t.Any, shown: str, subject: str) -> Exception:
@@ -214,33 +228,3 @@ def library() -> Library:
     if _loaded is None:
         _loaded = Library()
     return _loaded
-
-
-def bounded(function: t.Callable[[], _T], seconds: float, moved: t.Callable[[], int] | None = None) -> _T:
-    """Run *function* in a thread, and return its result or raise its exception.
-
-    Raises Overrun when it takes longer than *seconds*. With *moved*, a counter, it may take any
-    time, and Overrun is raised when the counter has not changed for *seconds*.
-    """
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="libvirt", daemon=True)
-    thread.start()
-    seen = -1
-    while True:
-        thread.join(max(seconds, 0.001))
-        if results:
-            return results[0]
-        if errors:
-            raise errors[0]
-        count = seen if moved is None else moved()
-        if count == seen:
-            raise Overrun(f"no answer within {seconds:.3g} s")
-        seen = count

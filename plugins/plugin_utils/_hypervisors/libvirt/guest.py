@@ -35,9 +35,11 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.bounded import Overrun, bounded
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     AgentRefused,
+    ChrError,
     NotAnAgent,
     NotPermitted,
     NotPossible,
@@ -52,6 +54,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest i
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qga.guest import QgaGuest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qga.protocol import REPLY_TIMEOUT, Agent
 
+from .checks import LibvirtChecks
 from .connection import (
     ACCESS_DENIED,
     AGENT_COMMAND_FAILED,
@@ -68,9 +71,7 @@ from .connection import (
     OPERATION_INVALID,
     OPERATION_TIMEOUT,
     NotYet,
-    Overrun,
     alive,
-    bounded,
     library,
     open_once,
     persist,
@@ -129,6 +130,10 @@ class LibvirtGuest(QgaGuest):
 
     def power(self) -> LibvirtPower:
         return LibvirtPower(t.cast("LibvirtAgent", self._open_agent(self.connect_timeout)), self.connect_timeout)
+
+    def checks(self) -> LibvirtChecks:
+        agent = t.cast("LibvirtAgent", self._open_agent(self.connect_timeout))
+        return LibvirtChecks(agent, self.vm, self._target.uri, self._target.shown_uri, self.connect_timeout)
 
     def snapshots(self) -> LibvirtSnapshots:
         return LibvirtSnapshots(t.cast("LibvirtAgent", self._open_agent(self.connect_timeout)))
@@ -253,6 +258,22 @@ class LibvirtAgent(Agent):
             )
         except _Gone:
             return None
+
+    def may_write(self) -> bool | None:
+        """Whether libvirt lets this user send commands to the agent, whether or not it answers.
+
+        It checks the permission first. None if it did not return. Raises as ``on_domain``.
+        """
+        self._reach(Deadline(self._timeout))
+        try:
+            self._send("guest-ping", None, _UNANSWERED, limit=self._timeout)
+        except NotPermitted:
+            return False
+        except OutcomeUnknown as error:
+            return True if isinstance(error, _NoReply) else None
+        except ChrError:
+            pass
+        return True
 
     # -- reaching the agent ------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import typing as t
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.bounded import Overrun, bounded
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPermitted, Unreachable
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.side_by_side import in_order
@@ -27,15 +28,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.invento
 from .connection import (
     ACCESS_DENIED,
     AUTH_FAILED,
-    CLOSE,
     OPERATION_DENIED,
-    NotYet,
-    Overrun,
-    bounded,
+    connected,
     library,
-    open_once,
-    persist,
-    unreached,
     uris,
     words,
 )
@@ -131,12 +126,5 @@ class _Connected:
 def _connected(options: LibvirtServer, deadline: Deadline) -> t.Iterator[_Connected]:
     """Open a connection for the time of the context. Raises ChrError."""
     uri, shown = uris(options.libvirt_uri)
-    try:
-        connection = persist(deadline, lambda: open_once(uri, shown, options.subject, deadline))
-    except NotYet as last:
-        raise unreached(shown, options.subject, deadline, last) from None
-    try:
+    with connected(uri, shown, options.subject, deadline) as connection:
         yield _Connected(connection, shown, deadline)
-    finally:
-        with contextlib.suppress(Overrun, library().libvirtError):
-            bounded(connection.close, CLOSE)

@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.bounded import Overrun, bounded
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     InvalidInput,
@@ -63,9 +64,7 @@ from .connection import (
     NO_STORAGE_VOL,
     OPERATION_DENIED,
     NotYet,
-    Overrun,
     alive,
-    bounded,
     library,
     open_once,
     persist,

@@ -51,6 +51,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.ssh impor
 
 from .agent_port import agent_port
 from .api import REPLY_TIMEOUT, ApiError, ProxmoxLogin, shared_api
+from .checks import ProxmoxChecks
 from .lost_answers import RETRY, may_pass
 from .machine import AgentSilent, NotEnabled, ProxmoxMachine, VmMoves, VmOff
 from .node import Node
@@ -557,6 +558,9 @@ class ProxmoxGuest(Guest):
 
     def power(self) -> ProxmoxPower:
         return ProxmoxPower(self._vm)
+
+    def checks(self) -> ProxmoxChecks:
+        return ProxmoxChecks(self._vm, self.connect_timeout)
 
     def snapshots(self) -> ProxmoxSnapshots:
         return ProxmoxSnapshots(self._vm)

@@ -30,7 +30,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https import Interrupted
 
-from . import agent_option
+from . import agent_option, privileges
 from .api import REPLY_TIMEOUT, Api, ApiError, Ask, Resource, form_body, json_body, max_body
 from .cluster import Listed, guests, silent_nodes
 from .lost_answers import RETRY, may_pass, not_connected, persist, untrusted
@@ -238,24 +238,33 @@ class ProxmoxMachine:
             time.sleep(min(RETRY, deadline.remaining))
 
     def _check_option(self) -> None:
-        """Raise NotEnabled if the VM runs without an enabled agent.
+        """As ``check_agent_option``, once. An option that cannot be read counts as enabled."""
+        if self._option_seen:
+            return
+        self._option_seen = True
+        try:
+            self.check_agent_option()
+        except NotEnabled:
+            raise
+        except ChrError:
+            return
+
+    def check_agent_option(self) -> None:
+        """Check that the VM has an enabled agent. Raises NotEnabled, and as ``machine``.
 
         The server says that the agent is not configured only if the option is missing. With
         ``agent: 0`` it says that the agent is not running. A VM whose ``args`` name a socket of
         that kind is left alone.
         """
-        if self._option_seen:
-            return
-        self._option_seen = True
+        listed = self.machine(lambda vm: vm.pending.get())
         try:
-            listed = self._call(lambda vm: vm.pending.get(), timeout=self._connect_timeout)
             options = {str(one["key"]): one for one in listed}
             args, agent = options.get("args", {}), options.get("agent", {})
             if agent_option.enabled(str(agent.get("value", "0"))) or ".qga" in str(args.get("value", "")):
                 return
             waiting = agent_option.enabled(str(agent.get("pending", "0")))
-        except (ChrError, _NotLocated, AttributeError, KeyError, TypeError):
-            return  # it cannot be asked: what the agent's call said stands
+        except (AttributeError, KeyError, TypeError):
+            return  # another form of answer
         if waiting:
             raise NotEnabled(
                 f"The guest agent is enabled in the options of {self}, but not in the machine that runs: the change waits for a "
@@ -355,19 +364,14 @@ class ProxmoxMachine:
     def _forbidden(self, error: NotPermitted, command: str) -> NotPermitted:
         if "403" not in str(error):
             return error
-        if command == "shutdown":
-            needed = "VM.PowerMgmt"
-        elif self.version < (9, 0):
-            needed = "VM.Monitor"
-        else:
-            needed = "VM.GuestAgent.Unrestricted"
+        needed = (privileges.POWER if command == "shutdown" else privileges.agent(self.version)).name
         return NotPermitted(
             f"{error} Give it the privilege {needed} on /vms/{self._vmid}; a token with privilege separation needs it of its own."
         )
 
     # -- the machine itself ------------------------------------------------------------------------
 
-    def machine(self, ask: Ask, *, changes: bool = False, privilege: str = "VM.Audit") -> t.Any:
+    def machine(self, ask: Ask, *, changes: bool = False, privilege: str = privileges.AUDIT.name) -> t.Any:
         """Return the answer to *ask*, which gets the resource of the VM as its argument.
 
         An example of *ask* is ``lambda vm: vm.config.get()``. *privilege*: the privilege that it

@@ -13,6 +13,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power i
 
 from .api import Ask
 from .machine import ProxmoxMachine
+from .privileges import POWER
 
 # States of QEMU (qmpstatus) in which the guest does not run, or moves to another process.
 _IN_BETWEEN = {"paused", "suspended", "io-error", "inmigrate", "postmigrate", "finish-migrate", "save-vm", "restore-vm"}
@@ -53,4 +54,4 @@ class ProxmoxPower(Power):
         self._order(lambda vm: vm.status.reset.post(), deadline, "was not reset")
 
     def _order(self, ask: Ask, deadline: Deadline, otherwise: str) -> None:
-        self._vm.task(ask, deadline, "VM.PowerMgmt", otherwise)
+        self._vm.task(ask, deadline, POWER.name, otherwise)

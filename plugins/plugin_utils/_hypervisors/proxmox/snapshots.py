@@ -38,6 +38,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.snapsho
     thaw,
 )
 
+from . import privileges
 from .agent_option import on, parse
 from .api import ApiError, Ask
 from .machine import ProxmoxMachine
@@ -55,7 +56,6 @@ _FREEZING = re.compile(r"freez|frozen|thaw|guest.agent", re.IGNORECASE)
 _TROUBLE = re.compile(r"problem|fail|error|unable|timeout|timed out|warn|skip|not running|cannot|can't", re.IGNORECASE)
 _LOG_TELLS = (9, 1)  # the version from which the log tells that the agent refused
 _ONCE = 0.5  # seconds for an agent that may not be there
-_PRIVILEGE = "VM.Snapshot"
 
 
 class ProxmoxSnapshots(Snapshots):
@@ -152,7 +152,7 @@ class ProxmoxSnapshots(Snapshots):
 
     def _task(self, ask: Ask, deadline: Deadline) -> Ended:
         try:
-            upid = self._vm.machine(ask, changes=True, privilege=_PRIVILEGE)
+            upid = self._vm.machine(ask, changes=True, privilege=privileges.SNAPSHOT.name)
         except ApiError as error:
             raise NotPossible(f"{error}. Nothing was started.") from error
         return finish(self._vm.api, upid, deadline)

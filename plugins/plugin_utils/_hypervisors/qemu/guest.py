@@ -21,6 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine i
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.sockets import TcpChannel, UnixChannel
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.ssh import SshForward, SshMaster
 
+from .checks import QemuChecks
 from .folder import QemuFolder
 from .options import DIRECTORY, QemuOptions
 from .power import QemuPower
@@ -53,6 +54,9 @@ class QemuGuest(QgaGuest):
             folder = QemuFolder(Machine(self._options), str(path.parent))
             monitor = _channel(replace(self._options, socket=str(path.with_name("qmp.sock"))))
         return QemuPower(self.vm, self._channel, folder, monitor, self.connect_timeout)
+
+    def checks(self) -> QemuChecks:
+        return QemuChecks(self._channel, self.place()[0], self.connect_timeout)
 
     def place(self) -> tuple[str, str]:
         channel = str(self._options.socket)

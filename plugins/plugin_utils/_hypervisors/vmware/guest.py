@@ -59,7 +59,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_login import PasswordLogin
 
-from . import read_by_exit_code
+from . import privileges, read_by_exit_code
+from .checks import VmwareChecks
 from .network import VmwareNetwork
 from .options import VmwareOptions
 from .power import VmwarePower, template
@@ -219,6 +220,9 @@ class VmwareGuest(small_files.SmallFiles):
 
     def power(self) -> VmwarePower:
         return VmwarePower(self._vsphere, self._moid, self.vm)
+
+    def checks(self) -> VmwareChecks:
+        return VmwareChecks(self._vsphere, lambda: self._moid)
 
     def why_it_stays_up(self) -> str | None:
         """Find out why the guest stays up.
@@ -501,7 +505,7 @@ class VmwareGuest(small_files.SmallFiles):
         if isinstance(error, vmodl.fault.SecurityError) and hasattr(error, "privilegeId"):
             return NotPermitted(
                 f"{endpoint.user!r} may not do this to {self.vm!r}: the privilege {error.privilegeId} is missing. Scripts need "
-                "VirtualMachine.GuestOperations.Execute to start and VirtualMachine.GuestOperations.Query to follow them."
+                f"{privileges.EXECUTE.name} to start and {privileges.QUERY.name} to follow them."
             )
         if isinstance(error, vim.fault.InvalidPowerState):
             return self._absence() or self._off(str(error.existingState))

@@ -189,18 +189,12 @@ class VmwarePlatform(Platform[VmwareOptions, VmwareVmSettings]):
 
     def _missing(self, needed: t.Iterable[tuple[str, t.Any, list[str]]]) -> str:
         """The privileges of those *needed* that the server says are missing."""
-        try:
-            content = self._vsphere.content()
-            manager = self._vsphere.object("AuthorizationManager", content.authorizationManager._moId)
-            session = self._vsphere.properties(content.sessionManager._moId, ["currentSession"], "SessionManager")
-            key = session["currentSession"].key
-            missing = []
-            for what, entity, privileges in needed:
-                ask = functools.partial(manager.HasPrivilegeOnEntities, [entity], key, privileges)
-                for answer in self._vsphere.call("HasPrivilegeOnEntities", ask) or []:
-                    missing += [f"{one.privId} on {what}" for one in answer.privAvailability or [] if not one.isGranted]
-        except (library().vmodl.MethodFault, NotPossible, KeyError):
-            return ""
+        missing = []
+        for what, entity, privileges in needed:
+            granted = self._vsphere.privileges(entity, privileges)
+            if granted is None:
+                return ""
+            missing += [f"{name} on {what}" for name, has in granted.items() if not has]
         return ", ".join(dict.fromkeys(missing))
 
     def _needed(self) -> t.Iterator[tuple[str, t.Any, list[str]]]:

@@ -202,6 +202,25 @@ class Vsphere:
             lambda: library().vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent(),
         )
 
+    def session_key(self) -> str:
+        """The key of this session, which the server knows. Raises as ``properties``."""
+        self._open()
+        session = self.properties(self._session["sessions"], ["currentSession"], "SessionManager")
+        return str(session["currentSession"].key)
+
+    def privileges(self, entity: t.Any, names: list[str]) -> dict[str, bool] | None:
+        """Whether this user has each of the privileges *names* on *entity*.
+
+        None if the server does not say. Raises Unreachable.
+        """
+        try:
+            manager = self.object("AuthorizationManager", self.content().authorizationManager._moId)
+            key = self.session_key()
+            answers = self.call("HasPrivilegeOnEntities", lambda: manager.HasPrivilegeOnEntities([entity], key, names))
+        except (library().vmodl.MethodFault, NotPossible, NotPermitted, AttributeError, KeyError):
+            return None
+        return {one.privId: bool(one.isGranted) for answer in answers or [] for one in answer.privAvailability or []}
+
     @property
     def cookie(self) -> str:
         """The cookie that makes a request to the server's other interfaces part of this session."""

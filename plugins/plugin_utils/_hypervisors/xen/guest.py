@@ -35,6 +35,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
 from . import vm_data
+from .checks import XenstoreChecks
 from .dom0 import Dom0
 from .options import XenstoreOptions
 from .power import XlPower
@@ -317,6 +318,9 @@ class XenstoreGuest(small_files.SmallFiles):
             if result.rc == 0 and not result.truncated:
                 return from_script(records.parse(result.output), tree, extra)
         return from_tools(tree, extra)
+
+    def checks(self) -> XenstoreChecks:
+        return XenstoreChecks(self._dom0)
 
     def power(self) -> XlPower:
         return XlPower(self._dom0, self._machine)

@@ -44,6 +44,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https imp
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_login import PasswordLogin
 
 from .answers import checked, events, objects
+from .privileges import ROLES
 
 PORT = 443
 NULL = "OpaqueRef:NULL"
@@ -56,23 +57,6 @@ _RETRIES = 3  # attempts at a call that can be repeated
 _PAUSE = 0.25  # seconds before a call is repeated
 _STALL = 120.0  # seconds in which a transfer must make progress
 _URL = "https://xapi/"  # the transport has the address of the host
-
-# The lowest role that may make a call, from xen-api's datamodel. All other calls need read-only.
-_ROLES = {
-    "VM.add_to_xenstore_data": "vm-admin",
-    "VM.remove_from_xenstore_data": "vm-admin",
-    "VM.set_xenstore_data": "vm-admin",
-    "Async.VM.start": "vm-operator",
-    "Async.VM.clean_reboot": "vm-operator",
-    "Async.VM.hard_reboot": "vm-operator",
-    "Async.VM.clean_shutdown": "vm-operator",
-    "Async.VM.hard_shutdown": "vm-operator",
-    **dict.fromkeys(("VM.create", "VM.set_other_config", "VM.destroy", "VM.set_platform"), "vm-admin"),
-    **dict.fromkeys(("VM.set_VCPUs_max", "VM.set_VCPUs_at_startup", "VM.set_HVM_boot_params"), "vm-admin"),
-    **dict.fromkeys(("VIF.move", "VIF.destroy"), "vm-admin"),
-    "VM.set_memory_limits": "vm-power-admin",
-    **dict.fromkeys(("VDI.create", "VDI.set_other_config", "VDI.destroy", "VBD.create", "VIF.create"), "vm-admin"),
-}
 
 
 def library() -> t.Any:
@@ -380,7 +364,7 @@ class Xapi:
         """A better error than XenAPI's own, if there is one for its code."""
         login = self.login
         if error.code == "RBAC_PERMISSION_DENIED":
-            role = _ROLES.get(method, "read-only")
+            role = ROLES.get(method, "read-only")
             return NotPermitted(
                 f"{login.where} does not let {login.user!r} call {method} (RBAC_PERMISSION_DENIED). It needs the role {role} "
                 "or a higher one. Scripts and imports need vm-admin."

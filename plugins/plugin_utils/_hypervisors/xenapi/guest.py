@@ -28,6 +28,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen imp
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import import_script
 
 from .api import NULL, PORT, Xapi, XenapiError, XenapiLogin
+from .checks import XenapiChecks
 from .delivery import Delivery
 from .machine import Record, XenapiMachine
 from .options import XenapiOptions
@@ -167,6 +168,9 @@ class XenapiGuest(Guest):
 
     def power(self) -> XenapiPower:
         return XenapiPower(self._vm)
+
+    def checks(self) -> XenapiChecks:
+        return XenapiChecks(self._vm)
 
     def _require_running(self) -> None:
         """Check that the VM runs. Raises Unreachable, which says what to do."""
