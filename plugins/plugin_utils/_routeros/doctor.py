@@ -235,11 +235,11 @@ def clock(ahead: float | None, wrong: bool) -> Check:
     if ahead is None:
         text = "The router does not show its time zone, so its clock cannot be compared with the controller's."
         return Check("clock", "note", "no zone", text, "Look at it: /system clock print.")
-    text = f"The clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the controller's."
+    off = round(ahead)
+    text = f"The clock is {abs(off)} s {'behind' if off < 0 else 'ahead of'} the controller's."
     if wrong:
-        return Check(
-            "clock", "wrong", f"{ahead:+.0f} s", f"{text} The router judges its license by it.", CURES["clock"]
-        )
+        text += " The router judges its license by it."
+        return Check("clock", "wrong", f"{off:+d} s", text, CURES["clock"])
     return Check("clock", "good", f"{off:+d} s", text)
 
 
