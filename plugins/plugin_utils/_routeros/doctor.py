@@ -309,8 +309,10 @@ def from_data(data: t.Mapping[str, t.Any]) -> Patient:
         for name, one in data["checks"].items()
         if name in TITLES
     )
-    texts = [str(data[name]) for name in ("name", "backend", "endpoint", "vm", "routeros")]
-    return Patient(*texts, checks=checks)
+    name, backend, endpoint, vm, routeros = (
+        str(data[key]) for key in ("name", "backend", "endpoint", "vm", "routeros")
+    )
+    return Patient(name, backend, endpoint, vm, routeros, checks)
 
 
 def _state(value: str) -> CheckState:
