@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,29 @@ def lab(short_path: Path) -> t.Iterator[t.Callable[..., LabRouter]]:
     yield start
     for router in running:
         router.stop()
+
+
+@pytest.fixture
+def stock_agent(short_path: Path) -> t.Iterator[tuple[Path, Path]]:
+    """The distribution's qemu-ga on a unix socket: the folder in which it works, and the socket."""
+    program = need_program("qemu-ga")
+    folder = short_path / "guest"
+    folder.mkdir()
+    address = short_path / "ga.sock"
+    places = (f"--path={address}", f"--statedir={short_path}", f"--pidfile={short_path}/pid")
+    process = subprocess.Popen(
+        [program, "--method=unix-listen", *places],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _unused in range(100):
+        if address.exists():
+            break
+        time.sleep(0.05)
+    yield folder, address
+    process.terminate()
+    process.wait(10)
 
 
 @dataclass

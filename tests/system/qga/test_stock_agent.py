@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import socket
-import subprocess
 import time
 from pathlib import Path
 
@@ -23,40 +22,18 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qga.protocol import AgentSession
-from ansible_collections.outofband.chr.tests.lab.missing import need_program
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 
 
 @pytest.fixture
-def stock(short_path):
+def stock(stock_agent):
     """A stock agent on a unix socket, in a folder of its own; (folder, guest factory)."""
-    program = need_program("qemu-ga")
-    folder = short_path / "guest"
-    folder.mkdir()
-    address = short_path / "ga.sock"
-    process = subprocess.Popen(
-        [
-            program,
-            "--method=unix-listen",
-            f"--path={address}",
-            f"--statedir={short_path}",
-            f"--pidfile={short_path}/pid",
-        ],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _unused in range(100):
-        if address.exists():
-            break
-        time.sleep(0.05)
+    folder, address = stock_agent
 
     def guest(exec_mode: str = "auto"):
         return open_guest(options_for("qemu", "linux", 5.0, exec_mode, Path("/nonexistent"), socket=str(address)))
 
-    yield folder, guest
-    process.terminate()
-    process.wait(10)
+    return folder, guest
 
 
 def test_sync_ping_and_info(stock):

@@ -270,7 +270,7 @@ class LibvirtAgent(Agent):
         except NotPermitted:
             return False
         except OutcomeUnknown as error:
-            return True if isinstance(error, _NoReply) else None
+            return None if isinstance(error.__cause__, Overrun) else True
         except ChrError:
             pass
         return True

@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbook doctor: each fault alone is found and named with its cure, and hides no other router.
+
+Nothing is changed on a router.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import typing as t
+from datetime import timedelta
+
+import pytest
+
+from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
+from ansible_collections.outofband.chr.tests.lab.proxmox.server import EVERYTHING, LabProxmox
+from ansible_collections.outofband.chr.tests.lab.routeros import Router
+from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
+from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import build_xen
+from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
+from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run, cache
+
+BROKEN = {"chr_backend": "qemu", "chr_socket": "{{ not_defined }}"}
+Faults = dict[str, tuple[dict[str, t.Any], dict[str, str]]]
+"""By the name of the host: its variables, and the words of the checks that must be wrong."""
+
+
+def looked(playbook: Playbook, hosts: dict[str, dict[str, t.Any]], *arguments: str) -> tuple[Run, dict[str, t.Any]]:
+    """Run the playbook. Returns what it found of each router, by name."""
+    found = playbook.folder / "doctor.json"
+    more = {"doctor_step_timeout": 8, "doctor_json": str(found)}
+    run = playbook("outofband.chr.doctor", hosts, "-e", json.dumps(more), *arguments)
+    return run, {one["name"]: one for one in json.loads(found.read_text())["routers"]}
+
+
+def wrong(router: dict[str, t.Any]) -> dict[str, str]:
+    return {name: check["short"] for name, check in router["checks"].items() if check["state"] == "wrong"}
+
+
+def assert_each_fault_is_found(playbook: Playbook, faults: Faults) -> dict[str, t.Any]:
+    run, found = looked(playbook, {name: host for name, (host, _wrong) in faults.items()})
+    assert run.rc != 0
+    assert {name: wrong(found[name]) for name in faults} == {
+        name: expected for name, (_host, expected) in faults.items()
+    }
+    for name, (_host, expected) in faults.items():
+        for check in found[name]["checks"].values():
+            assert bool(check["cure"]) == (check["state"] in ("wrong", "note"))
+        assert (found[name]["state"] == "wrong") == bool(expected)
+    (table,) = [one for one in run.output.split("\n\n") if "Hypervisor" in one and "Router" in one]
+    assert all(any(line.split()[:1] == [name] for line in table.splitlines()) for name in faults), run.output
+    return found
+
+
+def configuration(router: Router) -> tuple[bytes, set[str], dict[str, t.Any]]:
+    """What a look must leave as it is."""
+    return router.run("/export").output.partition(b"\n")[2], set(router.files), dict(router.globals)
+
+
+@pytest.mark.parametrize("kinds", [("sockets", "proxmox"), ("vmware", "xenstore", "xenapi")], ids="-".join)
+def test_nothing_is_wrong_with_routers_that_are_well_and_nothing_changes_there(playbook, tmp_path, kinds):
+    routers: dict[str, Router] = {}
+    hosts = {}
+    with contextlib.ExitStack() as running:
+        for kind in kinds:
+            hosts |= running.enter_context(hypervisor(kind, [kind], cache(), routers))
+        before = {name: configuration(one) for name, one in routers.items()}
+        page = tmp_path / "doctor.html"
+        run, found = looked(
+            playbook, hosts, "-e", f"doctor_html={page}", "-e", "{doctor_tasks: [script, power, snapshot]}"
+        )
+        assert {name: configuration(one) for name, one in routers.items()} == before
+    assert run.rc == 0, run.output
+    assert (
+        run.output.count(f"Nothing is wrong with {len(hosts)} router") == 2
+    )  # at the end of the table, and in the result
+    assert "CHR doctor" in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o600
+    for name, router in found.items():
+        boots = name == "xenapi"
+        checks = router["checks"]
+        assert {one for one, check in checks.items() if check["state"] != "good"} == (
+            {"script", "license", "clock", "cards"} if boots else set()
+        )
+        assert (checks["script"]["ms"] is None) == boots
+        assert router["vm"]
+        assert name == "vmware" or router["routeros"].startswith("7.22")
+
+
+def test_each_fault_of_proxmox_is_found(playbook, short_path):
+    pve = LabProxmox(short_path)
+    names = ("well", "off", "channel", "silent", "expired", "clock", "card", "power", "waiting")
+    vms = {name: pve.add(100 + number, name, accepts_null_path=True) for number, name in enumerate(names)}
+    pve.tokens |= {"a@pve!scripts": "s", "a@pve!power": "p"}
+    pve.privileges["a@pve!scripts"] = EVERYTHING - {"VM.GuestAgent.Unrestricted"}
+    pve.privileges["a@pve!power"] = EVERYTHING - {"VM.PowerMgmt"}
+    vms["off"].lab.stop()
+    vms["channel"].agent_enabled = False
+    vms["waiting"].agent_enabled = False
+    vms["waiting"].pending["agent"] = "1"
+    for name in ("channel", "silent", "waiting"):
+        vms[name].lab._away_until = time.monotonic() + 3600
+    license = vms["expired"].router.license
+    license.level, license.limited_upgrades = "p1", True
+    vms["clock"].router.clock.shift(-7200)
+    vms["card"].config["net1"] = "virtio=BC:24:11:00:00:01,bridge=vmbr1"
+    with pve:
+        reach = pve.variables()
+        another = pve.variables(chr_vm="well")
+        faults: Faults = {
+            "well": (reach, {}),
+            "password": (pve.variables(root=True, chr_vm="well", chr_api_password="wr0ng"), {"hypervisor": "login"}),
+            "token": ({**another, "chr_api_token_secret": "wr0ng"}, {"hypervisor": "refused"}),
+            "certificate": ({**another, "chr_ca_path": None}, {"hypervisor": "certificate"}),
+            "nobody": ({**another, "chr_api_port": 1}, {"hypervisor": "wrong"}),
+            "privilege": (
+                {**another, "chr_api_token_id": "a@pve!scripts", "chr_api_token_secret": "s"},
+                {"privileges": "missing"},
+            ),
+            "power": ({**reach, "chr_api_token_id": "a@pve!power", "chr_api_token_secret": "p"}, {}),
+            "absent": (reach, {"vm": "not found"}),
+            "off": (reach, {"power": "off"}),
+            "channel": (reach, {"channel": "missing"}),
+            "waiting": (reach, {"channel": "missing"}),
+            "silent": (reach, {"agent": "wrong"}),
+            "expired": (reach, {"license": "expired"}),
+            "clock": (reach, {"clock": "-7200 s"}),
+            "card": (reach, {"cards": "missing"}),
+            "broken": (BROKEN, {"settings": "wrong"}),
+        }
+        found = assert_each_fault_is_found(playbook, faults)
+    assert pve.invalid == []
+    assert "VM.GuestAgent.Unrestricted is missing, for script" in found["privilege"]["checks"]["privileges"]["said"]
+    assert found["privilege"]["checks"]["agent"]["said"] == "Not looked at, because Privileges is wrong."
+    assert found["power"]["checks"]["privileges"]["state"] == "note"
+    assert "VM.PowerMgmt is missing, for power" in found["power"]["checks"]["privileges"]["said"]
+    assert "cold start" in found["waiting"]["checks"]["channel"]["said"]
+    assert "BC:24:11:00:00:01" in found["card"]["checks"]["cards"]["said"]
+    assert "not_defined" in found["broken"]["checks"]["settings"]["said"]
+
+
+def test_each_fault_of_a_socket_is_found_and_nothing_runs_in_another_system(playbook, lab, stock_agent, tmp_path):
+    well, silent, clock = lab("well"), lab("silent"), lab("clock")
+    silent._away_until = time.monotonic() + 3600
+    clock.router.clock.offset += timedelta(hours=3)
+    folder, other = stock_agent
+    (tmp_path / "file").write_text("")
+    faults: Faults = {
+        "well": ({"chr_socket": well.address}, {}),
+        "off": ({"chr_socket": "/run/no-such.sock"}, {"power": "off"}),
+        "file": ({"chr_socket": str(tmp_path / "file")}, {"hypervisor": "variables"}),
+        "nowhere": ({"chr_socket": "tcp://no-such-host.invalid:1"}, {"hypervisor": "wrong"}),
+        "silent": ({"chr_socket": silent.address}, {"agent": "wrong"}),
+        "linux": ({"chr_socket": str(other)}, {"routeros": "other system"}),
+        "clock": ({"chr_socket": clock.address}, {"clock": "+10800 s"}),
+        "without": ({"chr_socket": None}, {"settings": "wrong"}),
+        "backend": ({"chr_backend": "nonsense"}, {"settings": "wrong"}),
+        "broken": (BROKEN, {"settings": "wrong"}),
+    }
+    found = assert_each_fault_is_found(playbook, faults)
+    assert list(folder.iterdir()) == []
+    assert found["linux"]["checks"]["script"]["state"] == "skipped"
+    assert "/run/no-such.sock" in found["off"]["checks"]["power"]["said"]
+
+
+def test_each_fault_of_vmware_is_found_and_no_file_is_left(playbook, vcenter):
+    names = ("well", "off", "tools", "expired", "clock", "guest")
+    vc = vcenter(*names)
+    denied = vcenter("well")
+    denied.ask("deny", privilege="VirtualMachine.GuestOperations.Execute")
+    denied.ask("deny", privilege="VirtualMachine.Interact.Reset")
+    vc.change("off", runtime__powerState="poweredOff")
+    vc.change("tools", guest__toolsRunningStatus="guestToolsNotRunning")
+    license = vc.router("expired").license
+    license.level, license.limited_upgrades = "p1", True
+    vc.router("clock").clock.shift(7200)
+    reach = vc.variables()
+    faults: Faults = {
+        "well": (reach, {}),
+        "password": ({**reach, "chr_vm": "well", "chr_api_password": "wr0ng"}, {"hypervisor": "login"}),
+        "certificate": ({**reach, "chr_vm": "well", "chr_ca_path": None}, {"hypervisor": "certificate"}),
+        "privilege": (denied.variables(chr_vm="well"), {"privileges": "missing"}),
+        "absent": (reach, {"vm": "not found"}),
+        "off": (reach, {"power": "off"}),
+        "tools": (reach, {"agent": "wrong"}),
+        "guest": ({**reach, "chr_guest_password": "wr0ng"}, {"routeros": "refused"}),
+        "expired": (reach, {"license": "expired"}),
+        "clock": (reach, {"clock": "+7200 s"}),
+    }
+    found = assert_each_fault_is_found(playbook, faults)
+    said = found["privilege"]["checks"]["privileges"]["said"]
+    assert "VirtualMachine.GuestOperations.Execute is missing, for script" in said
+    assert "VirtualMachine.Interact.Reset is missing, for power" in said
+    assert [name for name in names if vc.router(name).files] == []
+
+
+def test_each_fault_of_xen_is_found(playbook, short_path):
+    with XenHost(build_xen(cache()), short_path / "xen") as xen, LabPool(xen, short_path) as pool:
+        pool.users["operator"] = ("op", "vm-operator")
+        pool.vm("well", started=True, boot_seconds=0.0)
+        pool.vm("off")
+        xen.domain("domain")
+        xen.domain("silent", watches=False)
+        clock = xen.domain("clock")
+        clock.router.clock.shift(-3600)
+        reach = pool.variables()
+        store = {"chr_backend": "xenstore", "chr_socket": str(xen.daemon.socket)}
+        faults: Faults = {
+            "well": (reach, {}),
+            "password": ({**reach, "chr_vm": "well", "chr_api_password": "wr0ng"}, {"hypervisor": "login"}),
+            "certificate": ({**reach, "chr_vm": "well", "chr_ca_path": None}, {"hypervisor": "certificate"}),
+            "role": (
+                {**reach, "chr_vm": "well", "chr_api_user": "operator", "chr_api_password": "op"},
+                {"privileges": "missing"},
+            ),
+            "absent": (reach, {"vm": "not found"}),
+            "off": (reach, {"power": "off"}),
+            "domain": (store, {}),
+            "dom0": ({**store, "chr_vm": "domain", "chr_socket": "/run/no-such.sock"}, {"hypervisor": "wrong"}),
+            "gone": (store, {"vm": "wrong"}),
+            "silent": (store, {"agent": "wrong"}),
+            "clock": (store, {"clock": "-3600 s"}),
+        }
+        found = assert_each_fault_is_found(playbook, faults)
+    assert "vm-admin is missing, for script" in found["role"]["checks"]["privileges"]["said"]
+    assert "vm-operator" not in found["role"]["checks"]["privileges"]["cure"]
+
+
+@pytest.mark.slow
+def test_each_fault_of_libvirt_is_found(playbook, libvirtd):
+    for name in ("well", "off", "channel"):
+        libvirtd.define(name, port=None if name == "channel" else "org.qemu.guest_agent.0")
+    for name in ("well", "channel"):
+        libvirtd.virsh("start", name)
+    reach = {"chr_backend": "libvirt", "chr_libvirt_uri": libvirtd.uri}
+    playbook([{"outofband.chr.wait_for_agent": {"timeout": 120}}], {"well": reach})
+    faults: Faults = {
+        "well": (reach, {}),
+        "absent": (reach, {"vm": "not found"}),
+        "off": (reach, {"power": "off"}),
+        "channel": (reach, {"channel": "missing"}),
+        "nobody": ({**reach, "chr_libvirt_uri": "qemu:///session?socket=/run/no-such.sock"}, {"hypervisor": "wrong"}),
+        "uri": ({**reach, "chr_libvirt_uri": "xen:///system"}, {"settings": "wrong"}),
+    }
+    found = assert_each_fault_is_found(playbook, faults)
+    assert "Held: write." in found["well"]["checks"]["privileges"]["said"]
+    assert "Held: write." in found["off"]["checks"]["privileges"]["said"]
