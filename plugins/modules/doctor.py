@@ -115,7 +115,7 @@ doctor:
     checks:
       clock:
         state: wrong
-        short: -7200 s
+        short: -2 h
         said: The clock is 7200 s behind the controller's. The router judges its license by it.
         cure: Set up /system ntp client on the router, or /system clock without a way to a time server.
         ms: 0

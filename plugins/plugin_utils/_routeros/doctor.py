@@ -239,8 +239,15 @@ def clock(ahead: float | None, wrong: bool) -> Check:
     text = f"The clock is {abs(off)} s {'behind' if off < 0 else 'ahead of'} the controller's."
     if wrong:
         text += " The router judges its license by it."
-        return Check("clock", "wrong", f"{off:+d} s", text, CURES["clock"])
+        return Check("clock", "wrong", _apart(off), text, CURES["clock"])
     return Check("clock", "good", f"{off:+d} s", text)
+
+
+def _apart(seconds: int) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if abs(seconds) > 1.5 * size:
+            return f"{seconds / size:+.0f} {unit}"
+    return f"{seconds:+d} s"
 
 
 def cards(addresses: t.Sequence[str] | None, missing: t.Sequence[str], enough: bool) -> Check:

@@ -110,7 +110,9 @@ def test_the_verdict_on_a_license(changes, state, short):
         (0.4, False, "good", "+0 s", "0 s ahead of"),
         (-0.4, False, "good", "+0 s", "0 s ahead of"),
         (-12.0, False, "good", "-12 s", "12 s behind"),
-        (7200.0, True, "wrong", "+7200 s", "7200 s ahead of"),
+        (7200.0, True, "wrong", "+2 h", "7200 s ahead of"),
+        (-400.0, True, "wrong", "-7 min", "400 s behind"),
+        (864000.0, True, "wrong", "+10 d", "864000 s ahead of"),
         (None, False, "note", "no zone", "time zone"),
     ],
 )
