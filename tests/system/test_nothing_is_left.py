@@ -33,15 +33,16 @@ from ansible_collections.outofband.chr.tests.system.conftest import cache
 TESTS = Path(__file__).parents[1]
 ACTIONS = Path(__file__).parents[2] / "plugins" / "action"
 ELSEWHERE = {"license_report", "image", "rescue_disk", "provision_agent", "vmware_network", "vmware_tools", "fleet"}
-ELSEWHERE |= {"api_bridge"}
+ELSEWHERE |= {"api_bridge", "doctor_report"}
 """Modules that run no script in a router, as do those that make VMs; fleet, whose work is that of
-script, license_info and facts; and api_bridge, whose scripts do what its clients ask for."""
+script, license_info, facts and doctor; and api_bridge, whose scripts do what its clients ask for."""
 FILES = "inventory_hostname != 'xenapi'"
 SNAPSHOTS = "inventory_hostname in ['vmware', 'proxmox']"
 PACKAGE = {"src": "routeros-7.23.npk", "checksum": "waived"}
 ACCOUNT, PASSWORD = "ops@example.com", "pass"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB ops@example.com"
 MODULES: list[tuple[str, dict[str, t.Any], str]] = [
+    ("doctor", {}, "true"),
     ("wait_for_agent", {"timeout": 60}, "true"),
     ("wait_for_agent", {"timeout": 60, "interfaces": 1, "until": "1 = 1"}, "inventory_hostname != 'xenapi'"),
     ("wait_for_agent", {"timeout": 1, "interfaces": 9}, "inventory_hostname != 'xenapi'"),

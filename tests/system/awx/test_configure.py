@@ -150,7 +150,8 @@ def test_templates_that_act_in_order_or_once_are_not_sliced(configured):
         **dict.fromkeys(("CHR license audit", "CHR backup"), 4),
         **dict.fromkeys(
             (
-                *("CHR provision", "CHR new id", "CHR license merge", "CHR license report", "CHR license renew"),
+                *("CHR doctor", "CHR provision", "CHR new id"),
+                *("CHR license merge", "CHR license report", "CHR license renew"),
                 "CHR upgrade",
             ),
             1,

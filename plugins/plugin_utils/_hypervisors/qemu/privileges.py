@@ -12,5 +12,5 @@ from __future__ import annotations
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.checks import Privilege
 
-SOCKET = Privilege("the permission to open the socket", "script")
+SOCKET = Privilege("open the socket", "script")
 NEEDED = (SOCKET,)
