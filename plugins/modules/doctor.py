@@ -29,6 +29,8 @@ options:
         tasks is only noted.
       - V(script) stands for all modules that run scripts. V(power) and V(snapshot) stand for the
         modules of these names, and V(tools) for M(outofband.chr.vmware_tools).
+      - With V(power), a machine that M(outofband.chr.power) cannot turn on and off now is wrong, too,
+        such as one that is paused.
     type: list
     elements: str
     choices: [script, power, snapshot, tools]
@@ -36,7 +38,7 @@ options:
   step_timeout:
     description:
       - Seconds for each step. A step that does not end within this time is wrong, and nothing after
-        it is looked at.
+        it is looked at. On backend C(vmware), reading the license has four times as many.
       - A connection to the hypervisor or the agent has half of this time, or
         O(outofband.chr.guest_agent#connection:connect_timeout) if that is shorter.
     type: float

@@ -70,9 +70,7 @@ def test_nothing_is_wrong_with_routers_that_are_well_and_nothing_changes_there(p
             hosts |= running.enter_context(hypervisor(kind, [kind], cache(), routers))
         before = {name: configuration(one) for name, one in routers.items()}
         page = tmp_path / "doctor.html"
-        run, found = looked(
-            playbook, hosts, "-e", f"doctor_html={page}", "-e", "{doctor_tasks: [script, power, snapshot]}"
-        )
+        run, found = looked(playbook, hosts, "-e", f"doctor_html={page}", "-e", "{doctor_tasks: [script, snapshot]}")
         assert {name: configuration(one) for name, one in routers.items()} == before
     assert run.rc == 0, run.output
     assert f"Nothing is wrong with {len(hosts)} routers." in run.output.splitlines()
@@ -91,7 +89,7 @@ def test_nothing_is_wrong_with_routers_that_are_well_and_nothing_changes_there(p
 
 def test_each_fault_of_proxmox_is_found(playbook, short_path):
     pve = LabProxmox(short_path)
-    names = ("well", "off", "channel", "silent", "expired", "clock", "card", "power", "waiting")
+    names = ("well", "off", "channel", "silent", "expired", "clock", "card", "power", "waiting", "paused")
     vms = {name: pve.add(100 + number, name, accepts_null_path=True) for number, name in enumerate(names)}
     pve.tokens |= {"a@pve!scripts": "s", "a@pve!power": "p"}
     pve.privileges["a@pve!scripts"] = EVERYTHING - {"VM.GuestAgent.Unrestricted"}
@@ -105,8 +103,13 @@ def test_each_fault_of_proxmox_is_found(playbook, short_path):
     license = vms["expired"].router.license
     license.level, license.limited_upgrades = "p1", True
     vms["clock"].router.clock.shift(-7200)
+    vms["paused"].qmpstatus = "paused"
     vms["card"].config["net1"] = "virtio=BC:24:11:00:00:01,bridge=vmbr1"
-    with pve:
+    (short_path / "stuck").mkdir()
+    stuck = LabProxmox(short_path / "stuck")
+    stuck.add(100, "stuck")
+    stuck.faults["/version"] = "hang"
+    with pve, stuck:
         reach = pve.variables()
         another = pve.variables(chr_vm="well")
         faults: Faults = {
@@ -115,11 +118,17 @@ def test_each_fault_of_proxmox_is_found(playbook, short_path):
             "token": ({**another, "chr_api_token_secret": "wr0ng"}, {"hypervisor": "refused"}),
             "certificate": ({**another, "chr_ca_path": None}, {"hypervisor": "certificate"}),
             "nobody": ({**another, "chr_api_port": 1}, {"hypervisor": "wrong"}),
+            "stuck": (stuck.variables(), {"hypervisor": "no end"}),
             "privilege": (
                 {**another, "chr_api_token_id": "a@pve!scripts", "chr_api_token_secret": "s"},
                 {"privileges": "missing"},
             ),
             "power": ({**reach, "chr_api_token_id": "a@pve!power", "chr_api_token_secret": "p"}, {}),
+            "meant": (
+                {**another, "chr_api_token_id": "a@pve!power", "chr_api_token_secret": "p", "doctor_tasks": ["power"]},
+                {"privileges": "missing"},
+            ),
+            "paused": ({**reach, "doctor_tasks": ["power"]}, {"power": "no switch"}),
             "absent": (reach, {"vm": "not found"}),
             "off": (reach, {"power": "off"}),
             "channel": (reach, {"channel": "missing"}),
@@ -132,10 +141,14 @@ def test_each_fault_of_proxmox_is_found(playbook, short_path):
         }
         found = assert_each_fault_is_found(playbook, faults)
     assert pve.invalid == []
+    assert 8000 <= found["stuck"]["checks"]["hypervisor"]["ms"] < 16000
+    assert "the step Hypervisor has not ended" in found["stuck"]["checks"]["vm"]["said"]
     assert "VM.GuestAgent.Unrestricted is missing, for script" in found["privilege"]["checks"]["privileges"]["said"]
     assert found["privilege"]["checks"]["agent"]["said"] == "Not looked at, because Privileges is wrong."
     assert found["power"]["checks"]["privileges"]["state"] == "note"
     assert "VM.PowerMgmt is missing, for power" in found["power"]["checks"]["privileges"]["said"]
+    assert found["meant"]["checks"]["script"]["state"] == "good"
+    assert "Resume it" in found["paused"]["checks"]["power"]["said"]
     assert "cold start" in found["waiting"]["checks"]["channel"]["said"]
     assert "BC:24:11:00:00:01" in found["card"]["checks"]["cards"]["said"]
     assert "not_defined" in found["broken"]["checks"]["settings"]["said"]

@@ -35,7 +35,8 @@ ACTIONS = Path(__file__).parents[2] / "plugins" / "action"
 ELSEWHERE = {"license_report", "image", "rescue_disk", "provision_agent", "vmware_network", "vmware_tools", "fleet"}
 ELSEWHERE |= {"api_bridge", "doctor_report"}
 """Modules that run no script in a router, as do those that make VMs; fleet, whose work is that of
-script, license_info, facts and doctor; and api_bridge, whose scripts do what its clients ask for."""
+script, license_info, facts and doctor; and api_bridge, whose scripts do what its clients ask
+for."""
 FILES = "inventory_hostname != 'xenapi'"
 SNAPSHOTS = "inventory_hostname in ['vmware', 'proxmox']"
 PACKAGE = {"src": "routeros-7.23.npk", "checksum": "waived"}
