@@ -96,6 +96,24 @@ def test_a_right_that_is_missing(fake, code):
         agent(timeout=30).execute("guest-ping")
 
 
+@pytest.mark.parametrize(
+    ("code", "may"),
+    [(29, False), (88, False), (55, True), (74, True), (86, True), (112, True)],
+    ids=["read-only", "access control", "off", "no channel", "silent", "too late"],
+)
+def test_a_permission_counts_as_held_unless_libvirt_refuses_it_whatever_the_agent_does(fake, code, may):
+    fake.qemu.qemuAgentCommand = failing(LibvirtError(code, "no"))
+    fake.connection.lookupByName("chr1").state = lambda: [5, 1]
+    with agent(timeout=30) as one:
+        assert one.may_write() is may
+
+
+def test_it_is_not_known_whether_a_libvirt_that_hangs_would_permit_it(fake):
+    fake.qemu.qemuAgentCommand = lambda *_arguments: time.sleep(30)
+    with agent() as one:
+        assert one.may_write() is None
+
+
 @pytest.mark.parametrize(("order", "call"), [("start", "create"), ("stop", "destroy"), ("reset", "reset")])
 def test_the_permission_that_is_missing_to_turn_a_domain_on_or_off_is_named(fake, order, call):
     setattr(fake.connection.lookupByName("chr1"), call, raising(LibvirtError(88, "access denied")))
