@@ -66,11 +66,14 @@ def when(expression: str) -> str:
 def conditions(expressions: t.Sequence[str], succeed: Succeed) -> list[bool]:
     """The values of boolean RouterOS expressions. Raises ScriptFailed, NotBoolean."""
     expressions = [one.strip() for one in expressions]
-    values = succeed([when(one) for one in expressions])
+    values = list(succeed([when(one) for one in expressions]))
     doubtful = [one for one, true in zip(expressions, values, strict=True) if not true]
     false = succeed([f":if ({one}) do={_FAIL} else={{}}" for one in doubtful]) if doubtful else []
     for one, refuted in zip(doubtful, false, strict=True):
         if refuted:
+            continue
+        if succeed([when(one)])[0]:  # it became true between the two questions
+            values[expressions.index(one)] = True
             continue
         if succeed([f":local v ({one})"])[0]:
             raise NotBoolean(f"The expression {one!r} is neither true nor false on the router.")

@@ -71,3 +71,17 @@ def test_conditions():
         read_by_exit_code.conditions(["1 = 1", "3"], succeed)
     with pytest.raises(ScriptFailed):
         read_by_exit_code.conditions(["[/no such menu]"], succeed)
+
+
+def test_a_condition_that_becomes_true_between_two_questions_is_true():
+    router = Router()
+    asked = []
+
+    def changing(scripts):
+        asked.append(scripts)
+        if len(asked) == 2:
+            router.run("/system identity set name=ready")
+        return [router.run(script).exitcode == 0 for script in scripts]
+
+    ready = '[/system identity get name] = "ready"'
+    assert read_by_exit_code.conditions([ready, "1 = 2"], changing) == [True, False]
