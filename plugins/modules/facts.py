@@ -24,7 +24,8 @@ options:
       - On backend C(xenapi), each script is a boot of the router; V(default) needs four. One that
         is off is started and stays on.
       - Backend C(xenstore) carries 1,536 bytes of output for each script, so menus are read a few
-        items at a time, and V(config) works only if it is that short.
+        items at a time. V(config) comes through a file on the router, which is removed again, and
+        may have 60 KiB.
     type: list
     elements: str
     default: ["!config"]

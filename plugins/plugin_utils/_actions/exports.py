@@ -42,13 +42,15 @@ def check_possible(guest: Guest) -> None:
         )
 
 
-def export(guest: Guest, version: str | None, timeout: float, limit: TransferLimit) -> bytes:
-    """Return the router's export without its date. *version*: see ``backup.export_script``.
+def export(guest: Guest, version: str | None, timeout: float, limit: TransferLimit, *, verbose: bool = False) -> bytes:
+    """Return the router's export without its date.
+
+    *version* and *verbose* are those of ``backup.export_script``.
 
     Raises NotPossible if it is too large for the backend, ScriptFailed if it is not whole.
     """
     with removed_at_the_end(guest, backup.EXPORTED):
-        guest.checked(guest.run(encoded(backup.export_script(version)), timeout), timeout)
+        guest.checked(guest.run(encoded(backup.export_script(version, verbose=verbose)), timeout), timeout)
         size = settled_size(guest, backup.EXPORTED, timeout)
         if not guest.capabilities.files and size > guest.capabilities.small_files:
             raise NotPossible(

@@ -21,8 +21,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import encoded, presentable, readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import facts
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values import duration
+
+from .exports import check_possible, export
 
 SPEC: dict[str, t.Any] = {
     "gather_subset": {"type": "list", "elements": "str", "default": ["!config"]},
@@ -70,9 +73,14 @@ class Gatherer:
             return self.guest.checked(result, self.timeout).output
         return None
 
+    def _export(self, verbose: bool) -> str:
+        check_possible(self.guest)
+        return readable(export(self.guest, None, self.timeout, TransferLimit(), verbose=verbose), self.encoding)
+
     def _whole(self, names: list[str], limit: int) -> dict[str, t.Any]:
         page = _PAGE if self.guest.capabilities.max_output else None
-        source = facts.FactSource(self._read, self._maybe, page, limit or None, self.encoding)
+        through_file = self._export if page else None
+        source = facts.FactSource(self._read, self._maybe, page, limit or None, self.encoding, through_file)
         try:
             gathered = facts.gather(names, source)
         except OutputCut as error:

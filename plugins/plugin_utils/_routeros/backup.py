@@ -35,14 +35,17 @@ _WRITTEN_AT = re.compile(rb"\A# [^\n]*\d\d:\d\d:\d\d by RouterOS [^\n]*\n")
 _LINE_END = re.compile(rb"\r*\n")
 
 
-def export_script(version: str | None = None) -> str:
+def export_script(version: str | None = None, *, verbose: bool = False) -> str:
     """Return a script that exports the configuration to the file EXPORTED.
+
+    With *verbose*, it has the values that are the default as well.
 
     Without secrets, it is the same in all versions. *version* is that of the RouterOS if secrets
     are wanted: RouterOS 6 shows them by default.
     """
     sensitive = "hide-sensitive" if version is None else "show-sensitive" * (not version.startswith("6."))
-    return _anew(EXPORTED, f"/export file={quote(EXPORTED.removesuffix('.rsc'))} {sensitive}".rstrip())
+    command = "/export verbose" if verbose else "/export"
+    return _anew(EXPORTED, f"{command} file={quote(EXPORTED.removesuffix('.rsc'))} {sensitive}".rstrip())
 
 
 def save_script(password: str | None) -> str:

@@ -66,6 +66,8 @@ class FactSource:
     """The largest number of items of one menu; None for all."""
     encoding: str | None = None
     """That of values that are not UTF-8; None if it is unknown."""
+    export: t.Callable[[bool], str] | None = None
+    """Brings an export through a file; its argument is whether it is verbose. None for output."""
     incomplete: list[str] = field(default_factory=list)
     """The menus with more items than ``limit``."""
 
@@ -242,6 +244,8 @@ def _grouped(items: t.Iterable[dict[str, str]], *keys: str, default: str = "") -
 
 def _config(source: FactSource) -> dict[str, t.Any]:
     def export(command: str) -> str:
+        if source.export is not None:
+            return source.export("verbose" in command)
         exported = source.text(command)
         if missing := gaps(exported):
             raise ValueError(f"{command} is not whole: {missing}. Try again, or look at these menus on the router")

@@ -781,6 +781,24 @@ def test_a_playbook_does_everything_that_this_backend_can(domain, playbook, vari
     assert left(chr1) == {}
 
 
+@pytest.mark.parametrize("variables", ["socket"], indirect=True)
+def test_the_facts_have_a_configuration_that_is_longer_than_an_output(domain, playbook, variables):
+    chr1 = domain("chr1")
+    for number in range(60):
+        chr1.router.run(f"/ip firewall address-list add list=blocked address=192.0.2.{number} comment=number-{number}")
+    run = playbook(
+        [{"name": "facts", "outofband.chr.facts": {"gather_subset": ["config"]}}],
+        {"chr1": variables()},
+    )
+    assert run.rc == 0, run.output
+    facts = run.of("facts")["result"]["ansible_facts"]
+    assert len(facts["ansible_net_config_nonverbose"]) > 2 * 1536
+    assert facts["ansible_net_config_nonverbose"].count("list=blocked") == 60
+    assert "\n/ip firewall address-list\n" in facts["ansible_net_config"]
+    assert len(facts["ansible_net_config"]) > len(facts["ansible_net_config_nonverbose"])
+    assert chr1.router.files == {}
+
+
 def test_a_small_file_is_copied_once_and_run_and_fetched(domain, playbook, variables, tmp_path):
     chr1 = domain("chr1")
     copy = {"content": TEXT + "\n:put copied", "dest": "x.rsc"}
