@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 import time
 
 import pytest
@@ -330,6 +331,35 @@ def test_vmware_goes_back_to_the_one_snapshot_of_that_name(vcenter, vmware_guest
     vc.change("chr1", runtime__powerState="poweredOff")
     snapshots.revert("first", Deadline(20))
     assert vc.counts()["RevertToSnapshot_Task"] == 1
-    assert vmware_guest(vc, "chr1").is_off()
+    assert not vmware_guest(vc, "chr1").power().is_on()
     with pytest.raises(InvalidInput, match="has 0 snapshots named 'third', so it did not go back"):
         snapshots.revert("third", Deadline(20))
+
+
+@pytest.mark.slow
+def test_a_router_on_vmware_is_turned_off_for_the_way_back_and_on_again(vcenter, playbook):
+    vc = vcenter("chr1")
+    router = vc.router("chr1")
+    prepare(router)
+    router.package_switches.refused_at_boot = True
+    router.run("/system note set note=kept")
+    disk = router.disk()
+    router.run("/system note set note=lost")
+    ended = threading.Event()
+
+    def revert():  # vcsim has no disks
+        while not vc.counts().get("RevertToSnapshot_Task") and not ended.wait(0.1):
+            pass
+        router.put_back(disk)
+
+    threading.Thread(target=revert).start()
+    try:
+        tasks = [task(version=NEW, snapshot="before", rollback=True, timeout=15)]
+        run = playbook(tasks, {"chr1": vc.variables()})
+    finally:
+        ended.set()
+    assert f"is back with RouterOS {OLD} instead of {NEW}" in result(run)["msg"], run.output
+    assert f"It was rolled back to the snapshot 'before', and has RouterOS {OLD} again." in result(run)["msg"]
+    calls = ("PowerOffVM_Task", "RevertToSnapshot_Task", "PowerOnVM_Task", "RemoveSnapshot_Task")
+    assert [vc.counts()[call] for call in calls] == [1, 1, 1, 1]
+    assert router.run(":put [/system note get note]").output.strip() == b"kept"
