@@ -185,7 +185,7 @@ def test_packages_that_the_boot_did_not_install_are_named_as_a_failure_and_remov
     assert chr1.router.files == {}
 
 
-@pytest.mark.parametrize("on_missing", ["fail", "warn"])
+@pytest.mark.parametrize("on_missing", ["fail", pytest.param("warn", marks=pytest.mark.slow)])
 def test_a_menu_that_is_gone_after_the_upgrade_is_named(chr1, playbook, on_missing):
     chr1.router.package_switches.lost_at_upgrade = ("system scheduler",)
     run = playbook([task(version=NEW, on_missing=on_missing)], hosts(chr1))
@@ -265,11 +265,13 @@ def test_a_failure_before_the_reboot_removes_the_snapshot_so_that_the_next_run_c
     assert (vm.router.version, vm.snapshots) == (OLD, {})
 
 
+@pytest.mark.slow
 def test_interfaces_that_come_after_the_agent_are_waited_for(chr1, playbook):
     chr1.router.cards_after = 3.0
     assert result(run_ok(playbook([task(version=NEW, timeout=20)], hosts(chr1))))["changed"]
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_an_earlier_run_is_not_overwritten(pve, playbook):
     vm = pve.add(101, "chr1", accepts_null_path=True)
     prepare(vm.router)
