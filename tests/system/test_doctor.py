@@ -41,8 +41,8 @@ def wrong(router: dict[str, t.Any]) -> dict[str, str]:
     return {name: check["short"] for name, check in router["checks"].items() if check["state"] == "wrong"}
 
 
-def assert_each_fault_is_found(playbook: Playbook, faults: Faults) -> dict[str, t.Any]:
-    run, found = looked(playbook, {name: host for name, (host, _wrong) in faults.items()})
+def assert_each_fault_is_found(playbook: Playbook, faults: Faults, *arguments: str) -> dict[str, t.Any]:
+    run, found = looked(playbook, {name: host for name, (host, _wrong) in faults.items()}, *arguments)
     assert run.rc != 0
     assert {name: wrong(found[name]) for name in faults} == {
         name: expected for name, (_host, expected) in faults.items()
@@ -151,7 +151,9 @@ def test_each_fault_of_proxmox_is_found(playbook, short_path):
     assert "Resume it" in found["paused"]["checks"]["power"]["said"]
     assert "cold start" in found["waiting"]["checks"]["channel"]["said"]
     assert "BC:24:11:00:00:01" in found["card"]["checks"]["cards"]["said"]
-    assert "not_defined" in found["broken"]["checks"]["settings"]["said"]
+    said = found["broken"]["checks"]["settings"]["said"]
+    assert said.startswith("The variable chr_socket cannot be evaluated: ")
+    assert "not_defined" in said
 
 
 def test_each_fault_of_a_socket_is_found_and_nothing_runs_in_another_system(playbook, lab, stock_agent, tmp_path):
@@ -171,8 +173,10 @@ def test_each_fault_of_a_socket_is_found_and_nothing_runs_in_another_system(play
         "without": ({"chr_socket": None}, {"settings": "wrong"}),
         "backend": ({"chr_backend": "nonsense"}, {"settings": "wrong"}),
         "broken": (BROKEN, {"settings": "wrong"}),
+        "connection": ({"ansible_connection": "{{ not_defined }}"}, {"settings": "wrong"}),
     }
-    found = assert_each_fault_is_found(playbook, faults)
+    found = assert_each_fault_is_found(playbook, faults, "-e", "doctor_hosts=all")
+    assert "The variable ansible_connection cannot" in found["connection"]["checks"]["settings"]["said"]
     assert list(folder.iterdir()) == []
     assert found["linux"]["checks"]["script"]["state"] == "skipped"
     assert "/run/no-such.sock" in found["off"]["checks"]["power"]["said"]

@@ -19,12 +19,13 @@ import itertools
 import typing as t
 
 from ansible import constants as C
+from ansible.errors import AnsibleError
 from ansible.parsing.mod_args import ModuleArgsParser
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import GuestOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
@@ -101,7 +102,8 @@ class PlayRouters:
     def resolve(self, host: str) -> tuple[dict[str, t.Any], dict[str, t.Any]] | None:
         """Return the options of *host*'s connection and the arguments of the task for this host.
 
-        Returns None if the host has another connection. Raises AnsibleError.
+        Returns None if the host has another connection. Raises AnsibleError, and InvalidInput that
+        names a variable which cannot be evaluated.
         """
         variables = self._variables.get_vars(
             play=self._play,
@@ -113,10 +115,15 @@ class PlayRouters:
         variables.update(self._added)
         self._templar.available_variables = variables
         connection = variables.get("ansible_connection")
-        name = self._task.connection if connection is None else self._templar.template(connection)
+        name = self._task.connection if connection is None else self._evaluated("ansible_connection", connection)
         if not _is_ours(str(name)):
             return None
-        resolved = self._connection._resolve_option_variables(variables, self._templar)
+        try:
+            resolved = self._connection._resolve_option_variables(variables, self._templar)
+        except AnsibleError:
+            for variable in self._options_of:
+                self._evaluated(variable, variables.get(variable))
+            raise
         options = dict(self._without_variables)
         for option in itertools.chain(*(self._options_of.get(variable, ()) for variable in resolved)):
             options[option] = C.config.get_config_value(
@@ -130,6 +137,13 @@ class PlayRouters:
         omitted = variables.get("omit")  # a text that ansible-core 2.18 leaves in its place
         own = {key: value for key, value in own.items() if omitted is None or value != omitted}
         return options, {**self._same, **own}
+
+    def _evaluated(self, name: str, value: t.Any) -> t.Any:
+        """Return the *value* of a variable with its templates resolved. Raises InvalidInput."""
+        try:
+            return self._templar.template(value)
+        except AnsibleError as error:
+            raise InvalidInput(f"The variable {name} cannot be evaluated: {error}") from error
 
     def _written(self) -> dict[str, t.Any]:
         """Return the arguments of the task as they are written, with their templates.
