@@ -16,6 +16,9 @@ from datetime import timedelta
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._report.doctor import page as as_page
+from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.doctor import TITLES, Check, Patient, unexamined
+from ansible_collections.outofband.chr.tests.lab.chromium import Browser
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import EVERYTHING, LabProxmox
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
@@ -243,6 +246,29 @@ def test_each_fault_of_xen_is_found(playbook, short_path):
         found = assert_each_fault_is_found(playbook, faults)
     assert "vm-admin is missing, for script" in found["role"]["checks"]["privileges"]["said"]
     assert "vm-operator" not in found["role"]["checks"]["privileges"]["cure"]
+
+
+def test_the_page_fits_can_be_filtered_and_loads_nothing(tmp_path_factory):
+    page = tmp_path_factory.mktemp("page") / "doctor.html"
+    good = tuple(Check(name, "good", "ok", "Well.") for name in TITLES)
+    routers = [Patient(f"chr{number:03d}", "qemu", "here", "/run/x.sock", "7.22", good) for number in range(300)]
+    ill = [unexamined(f"{number}<b>\u202e{'x' * 60}", "y" * 400) for number in range(3)]
+    page.write_text(as_page([*routers, *ill]))
+    shown = "[...document.querySelectorAll('#routers tbody tr')].filter(row => row.checkVisibility()).length"
+    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
+        for width in (1280, 390):
+            browser.show(page, width)
+            assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        assert browser.evaluate(shown) == 303
+        browser.evaluate("document.getElementById('words').value = 'chr00'")
+        browser.evaluate("document.getElementById('words').dispatchEvent(new Event('input'))")
+        assert browser.evaluate(shown) == 10
+        browser.evaluate("document.getElementById('words').value = ''")
+        browser.evaluate("document.getElementById('state').selectedIndex = 1")
+        browser.evaluate("document.getElementById('state').dispatchEvent(new Event('input'))")
+        assert browser.evaluate(shown) == 3
+        assert browser.requests == [page.as_uri()]
+        assert browser.complaints == []
 
 
 @pytest.mark.slow
