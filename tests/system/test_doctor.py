@@ -185,6 +185,27 @@ def test_each_fault_of_a_socket_is_found_and_nothing_runs_in_another_system(play
     assert "/run/no-such.sock" in found["off"]["checks"]["power"]["said"]
 
 
+def test_the_module_fails_with_what_is_wrong_and_its_cure(playbook, lab):
+    well, clock = lab("well"), lab("clock")
+    clock.router.clock.shift(-86400)
+    tasks = [
+        {"name": "look", "outofband.chr.doctor": {}, "ignore_errors": True},
+        {"name": "hidden", "outofband.chr.doctor": {}, "ignore_errors": True, "no_log": True},
+        {"name": "meant", "outofband.chr.doctor": {"tasks": ["script", "power"]}},
+    ]
+    run = playbook(tasks, {"well": {"chr_socket": well.address}, "clock": {"chr_socket": clock.address}}, "--check")
+    assert run.of("look", "well")["status"] == "ok"
+    assert run.of("look", "well")["result"]["doctor"]["checks"]["script"]["state"] == "good"
+    failed = run.of("look", "clock")["result"]
+    assert run.of("look", "clock")["status"] == "failed"
+    assert not failed["changed"]
+    assert failed["msg"].startswith("Something is wrong with clock. Clock: The clock is 86400 s behind")
+    assert "Cure: Set up /system ntp client" in failed["msg"]
+    assert "86400" not in str(run.of("hidden", "clock")["result"].get("msg"))
+    # A QEMU that qemu_vm did not make cannot be switched.
+    assert run.of("meant", "well")["result"]["doctor"]["checks"]["power"]["short"] == "no switch"
+
+
 def test_each_fault_of_vmware_is_found_and_no_file_is_left(playbook, vcenter):
     names = ("well", "off", "tools", "expired", "clock", "guest")
     vc = vcenter(*names)
@@ -205,7 +226,7 @@ def test_each_fault_of_vmware_is_found_and_no_file_is_left(playbook, vcenter):
         "absent": (reach, {"vm": "not found"}),
         "off": (reach, {"power": "off"}),
         "tools": (reach, {"agent": "wrong"}),
-        "guest": ({**reach, "chr_guest_password": "wr0ng"}, {"routeros": "refused"}),
+        "guest": ({**reach, "chr_guest_password": "wr0ng"}, {"routeros": "login"}),
         "expired": (reach, {"license": "expired"}),
         "clock": (reach, {"clock": "+2 h"}),
     }

@@ -17,6 +17,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     LoginRefused,
     NotAnAgent,
     NotPermitted,
+    RouterLoginRefused,
     UntrustedCertificate,
     VmAmbiguous,
     VmNotFound,
@@ -89,6 +90,11 @@ _OF_ERRORS: tuple[tuple[type[ChrError], str, str], ...] = (
         LoginRefused,
         "login",
         "Correct the user and the password or token of the hypervisor in the inventory's vault or in AWX.",
+    ),
+    (
+        RouterLoginRefused,
+        "login",
+        "Correct chr_guest_user and chr_guest_password. A list of passwords is tried in its order.",
     ),
     (
         NotPermitted,

@@ -33,6 +33,7 @@ def test_each_check_has_a_cure_and_needs_only_earlier_ones():
     [
         (errors.UntrustedCertificate("x"), "certificate", "chr_ca_path"),
         (errors.LoginRefused("x"), "login", "password"),
+        (errors.RouterLoginRefused("x"), "login", "chr_guest_password"),
         (errors.NotPermitted("x"), "refused", "permission"),
         (errors.VmNotFound("x"), "not found", "chr_vm"),
         (errors.VmAmbiguous("x"), "ambiguous", "chr_vm"),
