@@ -147,7 +147,7 @@ def test_each_fault_of_proxmox_is_found(playbook, short_path):
     assert 8000 <= found["stuck"]["checks"]["hypervisor"]["ms"] < 16000
     assert "the step Hypervisor has not ended" in found["stuck"]["checks"]["vm"]["said"]
     assert "VM.GuestAgent.Unrestricted is missing, for script" in found["privilege"]["checks"]["privileges"]["said"]
-    assert found["privilege"]["checks"]["agent"]["said"] == "Not looked at, because Privileges is wrong."
+    assert found["privilege"]["checks"]["agent"]["said"] == "Not looked at, because of what is wrong under Privileges."
     assert found["power"]["checks"]["privileges"]["state"] == "note"
     assert "VM.PowerMgmt is missing, for power" in found["power"]["checks"]["privileges"]["said"]
     assert found["meant"]["checks"]["script"]["state"] == "good"

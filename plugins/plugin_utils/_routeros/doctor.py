@@ -63,7 +63,7 @@ SOON = 30.0
 CURES = {
     "settings": "Correct what the message names. It is about the variables of this host, or about a library that is missing.",
     "hypervisor": "Check the address and the port of the hypervisor, that it is up, and that this controller reaches it.",
-    "vm": "Put the id of the right VM into chr_vm. The login must be allowed to see that VM.",
+    "vm": "Put the id of the right VM into chr_vm. The login must be allowed to see it, and on backend xenstore it must run.",
     "privileges": "Give the login these privileges on the VM. The guide of the hypervisor has the table of what needs which.",
     "power": "Start the VM: outofband.chr.power with state: started. If it is on, chr_vm or chr_socket names another one.",
     "channel": "Add the agent channel as the guide of the hypervisor shows. Then stop the VM and start it again.",
@@ -168,7 +168,11 @@ def not_made(name: str, made: t.Mapping[str, Check]) -> Check | None:
     for needed in NEEDS.get(name, ()):
         if (other := made.get(needed)) is None or not other.stops:
             continue
-        why = other.said if other.state == "skipped" else f"Not looked at, because {TITLES[needed]} is wrong."
+        why = (
+            other.said
+            if other.state == "skipped"
+            else f"Not looked at, because of what is wrong under {TITLES[needed]}."
+        )
         return Check(name, "skipped", "-", why)
     return None
 
@@ -337,7 +341,9 @@ def unexamined(name: str, said: str) -> Patient:
     """A router that could not be looked at, for the reason *said*."""
     wrong = Check("settings", "wrong", "wrong", said or "No reason was given.", CURES["settings"])
     others = [
-        Check(one, "skipped", "-", "Not looked at, because Settings is wrong.") for one in TITLES if one != "settings"
+        Check(one, "skipped", "-", "Not looked at, because of what is wrong under Settings.")
+        for one in TITLES
+        if one != "settings"
     ]
     return Patient(name, "", "", "", "", (wrong, *others))
 

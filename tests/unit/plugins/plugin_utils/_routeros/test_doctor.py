@@ -55,7 +55,7 @@ def test_a_check_is_not_made_without_what_it_needs_and_says_which():
     for name in list(TITLES)[2:]:
         made[name] = doctor.not_made(name, made)
         assert made[name].state == "skipped"
-        assert made[name].said == "Not looked at, because Hypervisor is wrong."
+        assert made[name].said == "Not looked at, because of what is wrong under Hypervisor."
 
 
 def test_a_note_hides_nothing():
