@@ -53,8 +53,10 @@ options:
     default: false
   restart:
     description:
-      - Whether O(reconcile=true) may turn a running VM off, as if its power was cut, and on again
-        after the change. It is turned on again also if the change fails.
+      - Whether O(reconcile=true) may turn a running VM off, and on again after the change. The router
+        is asked through its agent to shut down. If it does not answer, or is not off after 60
+        seconds, the VM is turned off as if its power was cut.
+      - It is turned on again also if the change fails.
     type: bool
     default: false
   adopt:

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import time
 import typing as t
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import HypervisorOptions, SshOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
     DISK,
     UNTAGGED,
@@ -62,7 +64,10 @@ from .runtime_directory import runtime_directory
 
 before_fork.preload()
 
-_OTHERS = 60.0  # seconds for another run to finish with the VM
+# All in seconds.
+_OTHERS = 60.0  # for another run to finish with the VM
+_SHUTDOWN = 60.0  # for a router to shut down
+_PACE = 0.5  # between two looks at one that shuts down
 
 COMMON: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
@@ -184,7 +189,12 @@ class VmAction(HypervisorAction):
                     look = functools.partial(self._check_license, platform, result, arguments["confirm_licensed"])
                     outcome = ensure_absent(platform, check_mode=check_mode, before_removal=look)
                 else:
-                    allowed = Allowed(arguments["adopt"], arguments["reconcile"], arguments["restart"])
+                    allowed = Allowed(
+                        arguments["adopt"],
+                        arguments["reconcile"],
+                        arguments["restart"],
+                        functools.partial(self._shut_down, platform),
+                    )
                     outcome = ensure_present(
                         platform, running=arguments["running"], check_mode=check_mode, allowed=allowed
                     )
@@ -219,11 +229,27 @@ class VmAction(HypervisorAction):
         if not found.running:
             return Held(why_not="The VM is off.")
         try:
-            values = self._connection_values() | platform.guest_options(found) | {"backend": self.HYPERVISOR}
-            values["connect_timeout"] = min(PATIENCE, float(values["connect_timeout"]))
-            return Held.by(open_guest(from_options(values)))
+            return Held.by(self._guest(platform, found))
         except (ChrError, AnsibleError) as error:
             return Held(why_not=str(error))
+
+    def _shut_down(self, platform: AnyPlatform, found: Found) -> None:
+        """Ask the router to shut down, and wait until it is off or has not done so in time."""
+        if not self.AGENT:
+            return
+        with contextlib.suppress(ChrError, AnsibleError):
+            guest = self._guest(platform, found)
+            guest.require_routeros()
+            guest.shutdown("powerdown")
+            power, deadline = guest.power(), Deadline(_SHUTDOWN)
+            while power.is_on() and not guest.why_it_stays_up() and not deadline.expired:
+                time.sleep(_PACE)
+
+    def _guest(self, platform: AnyPlatform, found: Found) -> Guest:
+        """The guest of *found*, which must answer soon. Raises ChrError, AnsibleError."""
+        values = self._connection_values() | platform.guest_options(found) | {"backend": self.HYPERVISOR}
+        values["connect_timeout"] = min(PATIENCE, float(values["connect_timeout"]))
+        return open_guest(from_options(values))
 
     @contextlib.contextmanager
     def _alone(self, vm: str) -> t.Iterator[None]:

@@ -163,6 +163,8 @@ class Allowed:
     """Change its hardware to what is asked for."""
     restart: bool = False
     """Turn it off for that, and on again."""
+    shut_down: t.Callable[[Found], None] = lambda found: None
+    """Asks the router to shut down. Returns when it is off, or if it will not do so."""
 
 
 @dataclass(frozen=True)
@@ -429,9 +431,8 @@ def _reconcile(
     if check_mode:
         return wanted
     platform.touched = True
-    if found.running:
-        platform.stop(found)
     try:
+        _turn_off(platform, found, allowed)
         off = dataclasses.replace(found, running=False)
         # Changes that waited for the VM to be off may be in force now.
         if left := _those_of(wanted, _differences(platform, platform.hardware(off))):
@@ -453,6 +454,16 @@ def _reconcile(
     return wanted
 
 
+def _turn_off(platform: AnyPlatform, found: Found, allowed: Allowed) -> None:
+    """Turn *found* off if it runs, as if its power was cut if the router itself does not do so."""
+    if not found.running:
+        return
+    allowed.shut_down(found)
+    now = platform.find()
+    if now is not None and now.running:
+        platform.stop(now)
+
+
 def _those_of(wanted: t.Iterable[Difference], different: t.Iterable[Difference]) -> list[Difference]:
     """Those of the things *wanted* that are *different*."""
     about = {(one.what, one.card) for one in wanted}
@@ -460,11 +471,14 @@ def _those_of(wanted: t.Iterable[Difference], different: t.Iterable[Difference])
 
 
 def _start_again(platform: AnyPlatform, found: Found, error: BaseException) -> None:
-    """Start *found* if it ran before *error*, whose text then says so."""
+    """Start *found* if it ran before *error* and is off now. The text of *error* then says so."""
     if not found.running:
         return
     said = "The VM was turned on again."
     try:
+        now = platform.find()
+        if now is not None and now.running:
+            return
         platform.start(found)
     except ChrError as second:
         said = f"THE VM IS OFF: it was turned off for the change and could not be turned on again ({second})"

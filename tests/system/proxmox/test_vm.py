@@ -646,6 +646,10 @@ def test_a_router_that_drifted_is_told_of_and_reconciled_with_a_restart(cluster,
     assert run.of("again")["result"]["differences"] == []
     (one,) = pve.vms.values()
     assert one.running
+    # The router was asked to shut down, and its power was not cut.
+    assert [path.rpartition("/")[2] for method, path, _form in pve.log if method == "POST" and "/status/" in path] == [
+        *["start"] * 2
+    ]
     assert (one.config["cores"], one.config["memory"]) == ("2", "512")
     assert one.config["net0"].endswith(",bridge=vmbr1,tag=40")
     assert one.config["net1"] == "e1000=BC:24:11:00:00:0A,bridge=vmbr0"

@@ -331,6 +331,23 @@ def test_with_restart_it_is_turned_off_changed_and_turned_on_again(image, runnin
     assert platform.steps == ["check_change", "stop", "change", "start"]
 
 
+def test_a_router_that_shuts_down_when_it_is_asked_is_not_cut_off(image):
+    platform = drifted(image, running=True)
+
+    def obey(found):
+        platform.running = False
+
+    ensure_present(platform, running=True, check_mode=False, allowed=replace(EVERYTHING, shut_down=obey))
+    assert platform.steps == ["check_change", "change", "start"]
+
+
+def test_a_vm_that_could_not_be_turned_off_is_not_started(image):
+    platform = drifted(image, running=True, breaks="stop")
+    with pytest.raises(NotPossible, match="^It broke.$"):
+        ensure_present(platform, running=True, check_mode=False, allowed=EVERYTHING)
+    assert platform.steps == ["check_change", "stop"]
+
+
 def test_check_mode_says_what_would_be_reconciled_and_changes_nothing(image):
     platform = drifted(image, running=True)
     outcome = ensure_present(platform, running=True, check_mode=True, allowed=EVERYTHING)
