@@ -522,6 +522,19 @@ def test_a_router_that_drifted_is_reconciled_once(importer):
     assert len(devices(made.vc.made("new"), "VirtualVmxnet3")) == 2
 
 
+def test_a_router_that_answers_is_asked_to_shut_down_for_a_change(vcenter, playbook, images):
+    vc = vcenter("old", boot=0.2)
+    fix = make(images, cpus=2, reconcile=True, restart=True)
+    wait = {"name": "wait", "outofband.chr.wait_for_agent": {}}
+    tasks = [make(images), wait, {**fix, "name": "fix"}, {**fix, "name": "again"}, {**wait, "name": "back"}]
+    run = playbook(tasks, hosts(vc, chr_connect_timeout=20), "--diff")
+    assert run.rc == 0, run.output
+    assert run.changed() == {("new", "make"), ("new", "fix")}
+    assert run.of("fix")["result"]["diff"]["after"] == "new: running\ncpus: 2\n"
+    vm = vc.made("new")
+    assert (vm["power"], vm["config"]["hardware"]["numCPU"]) == ("poweredOn", 2)
+
+
 def test_the_model_of_a_card_is_told_and_left_alone(importer):
     """Another device would have another address, and be another interface to RouterOS."""
     made = importer("old")

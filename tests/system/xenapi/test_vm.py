@@ -373,6 +373,20 @@ def test_a_router_that_drifted_is_reconciled_once_and_its_cards_keep_their_addre
     assert len(records(pool, "VIF")) == 1
 
 
+def test_a_router_that_answers_is_asked_to_shut_down_for_a_change(pool, playbook, image):
+    fix = {"image": str(image), "cpus": 2, "reconcile": True, "restart": True}
+    wait = {"name": "wait", "outofband.chr.wait_for_agent": {"timeout": 60}}
+    tasks = [have(image=str(image)), wait, have("fix", **fix), have("again", **fix)]
+    run = playbook(tasks, {"chr1": pool.variables()})
+    assert run.rc == 0, run.output
+    assert run.changed() == {("chr1", "have"), ("chr1", "fix")}
+    calls = [method for method, _name, _seconds in pool.log]
+    assert any("clean_shutdown" in one for one in calls)
+    assert not any("hard_shutdown" in one for one in calls)
+    (vm,) = [one for one in pool.vms if one.kind is None]
+    assert (vm.power_state, vm.record()["VCPUs_max"]) == ("Running", "2")
+
+
 def test_the_address_of_a_card_is_told_and_left_alone(pool, platform):
     ensure_present(platform, running=True, check_mode=False)
     assert not reconciled(platform, (Nic(None, "netfront", "02:00:5e:10:00:09"),)).changed
