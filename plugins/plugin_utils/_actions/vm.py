@@ -27,6 +27,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import HypervisorOptions, SshOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import from_options, open_guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
+    Allowed,
+    ensure_absent,
+    ensure_present,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
     DISK,
@@ -36,15 +41,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardwar
     shown,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Allowed,
     AnyPlatform,
     Found,
     Nic,
     Outcome,
     VmSettings,
     VmSpec,
-    ensure_absent,
-    ensure_present,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image, inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.requirements import (

@@ -26,6 +26,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
     VmAmbiguous,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
+    Allowed,
+    ensure_absent,
+    ensure_present,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.powershell import (
     Call,
@@ -33,14 +38,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.
     WindowsHost,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.vm import HyperVPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Allowed,
-    NameTaken,
-    Nic,
-    VmSpec,
-    ensure_absent,
-    ensure_present,
-)
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.tests.lab.hyperv import powershell
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd

@@ -27,17 +27,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
     Unreachable,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, UNTAGGED, Card, Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.vm import LibvirtPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
     Allowed,
-    NameTaken,
-    Nic,
-    Outcome,
-    VmSpec,
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, UNTAGGED, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.vm import LibvirtPlatform
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, Outcome, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
 from ansible_collections.outofband.chr.tests.lab.options import options_for

@@ -29,16 +29,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
     VmAmbiguous,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, UNTAGGED, Card, Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.vm import ProxmoxPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
     Allowed,
-    NameTaken,
-    Nic,
-    VmSpec,
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, UNTAGGED, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.vm import ProxmoxPlatform
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.tests.lab.chr_image import build_chr_image
 from ansible_collections.outofband.chr.tests.lab.options import options_for

@@ -33,18 +33,15 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.folder import QemuFolder
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.vm import QemuPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
     Allowed,
-    NameTaken,
-    Nic,
-    Outcome,
-    VmSpec,
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.folder import QemuFolder
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu.vm import QemuPlatform
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, Outcome, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 from ansible_collections.outofband.chr.tests.lab import systemd

@@ -22,13 +22,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import ensure_absent, ensure_present
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.virtualbox.vm import VirtualBoxPlatform
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Nic,
-    VmSpec,
-    ensure_absent,
-    ensure_present,
-)
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Nic, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import CommandFailed
 from ansible_collections.outofband.chr.tests.lab.machine import LabMachine, wait_for

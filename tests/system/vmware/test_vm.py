@@ -23,14 +23,9 @@ import pytest
 from ansible_collections.outofband.chr.plugins.action.vmware_vm import ActionModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import Allowed, ensure_present
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Allowed,
-    Nic,
-    Outcome,
-    VmSpec,
-    ensure_present,
-)
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Nic, Outcome, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.options import VmwareOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.place import PlaceNames, resolve
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.vm import VmwarePlatform

@@ -25,15 +25,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
     Allowed,
-    NameTaken,
-    Nic,
-    VmSpec,
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.workstation.vm import WorkstationPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.tests.lab.machine import LabMachine, wait_for

@@ -24,18 +24,15 @@ from ansible_collections.outofband.chr.plugins.action.xl_vm import ActionModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
     Allowed,
-    NameTaken,
-    Nic,
-    Outcome,
-    VmSpec,
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, Outcome, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen import power
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.options import XenstoreOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.vm import XlPlatform

@@ -26,16 +26,13 @@ import pytest
 
 from ansible_collections.outofband.chr.plugins.action.xenapi_vm import ActionModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPermitted, VmAmbiguous
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
     Allowed,
-    NameTaken,
-    Nic,
-    Outcome,
-    VmSpec,
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, Outcome, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xenapi.vm import XenapiPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.tests.lab.options import options_for

@@ -24,12 +24,10 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 import typing as t
 import uuid
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.bounded import Overrun, bounded
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
@@ -57,7 +55,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect impor
 from .connection import (
     ACCESS_DENIED,
     AUTH_FAILED,
-    INTERNAL_ERROR,
     NO_DOMAIN,
     NO_NETWORK,
     NO_STORAGE_POOL,
@@ -74,6 +71,7 @@ from .connection import (
 )
 from .options import LibvirtOptions
 from .power import IN_BETWEEN
+from .storage import INACTIVE, code, delete_volume, inactive_xml, or_none, pool_kind, refresh, system_disk
 from .stream import digest, upload
 from .xml import (
     CHANGEABLE,
@@ -93,9 +91,8 @@ from .xml import (
 _CALL = 60.0  # seconds for one call of libvirt
 _WORK = 300.0  # seconds for a call that writes or reads much on the host: a volume, a pool with many of them
 _STALL = 60.0  # seconds in which a transfer must make progress
-_BUSY = 30.0  # seconds in which a pool gets ready while volumes are made there
 
-_SECURE, _INACTIVE = 1, 2  # VIR_DOMAIN_XML_SECURE, VIR_DOMAIN_XML_INACTIVE
+_SECURE = 1  # VIR_DOMAIN_XML_SECURE
 _METADATA, _CONFIG = 2, 2  # VIR_DOMAIN_METADATA_ELEMENT, VIR_DOMAIN_AFFECT_CONFIG
 _RUNNING_POOL = 2  # VIR_STORAGE_POOL_RUNNING
 _FILE, _BLOCK_DEVICE = 0, 1  # virStorageVolType
@@ -144,17 +141,17 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
 
     def find(self) -> Found | None:
         def look(connection: t.Any) -> Found | None:
-            domain = _or_none(NO_DOMAIN, connection.lookupByName, self.spec.name)
+            domain = or_none(NO_DOMAIN, connection.lookupByName, self.spec.name)
             if domain is None:
                 return None
-            origin = Origin.from_xml(_xml(domain))
+            origin = Origin.from_xml(inactive_xml(domain))
             return Found(domain.UUIDString(), origin.mark if origin else None, bool(domain.isActive()))
 
         return self._ask(f"the VM {self.spec.name!r} cannot be looked up", look)
 
     def hardware(self, found: Found) -> Hardware:
         def look(connection: t.Any) -> Hardware:
-            xml = connection.lookupByUUIDString(found.id).XMLDesc(0 if found.running else _INACTIVE)
+            xml = connection.lookupByUUIDString(found.id).XMLDesc(0 if found.running else INACTIVE)
             return hardware_of(ElementTree.fromstring(xml))
 
         hardware: Hardware = self._ask(f"the settings of the VM {self.spec.name!r} cannot be read", look)
@@ -191,14 +188,14 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
         image = self.image
 
         def look(connection: t.Any) -> tuple[str, bool, int, int] | list[str]:
-            pool = _or_none(NO_STORAGE_POOL, connection.storagePoolLookupByName, self._settings.storage)
+            pool = or_none(NO_STORAGE_POOL, connection.storagePoolLookupByName, self._settings.storage)
             if pool is None:
                 return sorted(one.name() for one in connection.listAllStoragePools(0))
             if pool.info()[0] != _RUNNING_POOL:
-                return _pool_kind(pool), False, 0, 0
-            _refresh(pool)  # what others wrote there is not counted otherwise
+                return pool_kind(pool), False, 0, 0
+            refresh(pool)  # what others wrote there is not counted otherwise
             _state, capacity, _allocation, available = pool.info()
-            return _pool_kind(pool), True, capacity, available
+            return pool_kind(pool), True, capacity, available
 
         answer = self._ask(f"the storage pool {self._settings.storage!r} cannot be looked at", look, _WORK)
         where = f"The storage pool {self._settings.storage!r} of {self.title}"
@@ -228,7 +225,7 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
 
     def _check_network(self, attachment: Attachment, vlan: bool) -> None:
         def look(connection: t.Any) -> tuple[bool, bool] | list[str]:
-            network = _or_none(NO_NETWORK, connection.networkLookupByName, attachment.name)
+            network = or_none(NO_NETWORK, connection.networkLookupByName, attachment.name)
             if network is None:
                 return sorted(one.name() for one in connection.listAllNetworks(0))
             return bool(network.isActive()), tags_vlans(ElementTree.fromstring(network.XMLDesc(0)))
@@ -287,7 +284,7 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
     def _make_volume(self, name: str, image: Image) -> SystemDisk:
         def make(connection: t.Any) -> tuple[int, str]:
             pool = connection.storagePoolLookupByName(self._settings.storage)
-            volume = pool.createXML(volume_xml(name, image, sparse=_pool_kind(pool) in _FOLDERS), 0)
+            volume = pool.createXML(volume_xml(name, image, sparse=pool_kind(pool) in _FOLDERS), 0)
             return volume.info()[0], volume.path()
 
         where = f"the volume {name!r} in the storage pool {self._settings.storage!r}"
@@ -322,19 +319,19 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
 
     def remove(self, found: Found) -> None:
         def stop(connection: t.Any) -> None:
-            domain = _or_none(NO_DOMAIN, connection.lookupByUUIDString, found.id)
+            domain = or_none(NO_DOMAIN, connection.lookupByUUIDString, found.id)
             if domain is not None and domain.isActive():
                 domain.destroy()
 
         def undefine(connection: t.Any) -> None:
             checkpoints = _UNDEFINE_CHECKPOINTS if connection.getLibVersion() >= _HAS_CHECKPOINTS else 0
-            if (domain := _or_none(NO_DOMAIN, connection.lookupByUUIDString, found.id)) is not None:
+            if (domain := or_none(NO_DOMAIN, connection.lookupByUUIDString, found.id)) is not None:
                 domain.undefineFlags(_UNDEFINE | checkpoints)
 
         name = self.spec.name
         paths = self._ask(
             f"the disk of {name!r} cannot be looked up, so the VM was left as it is",
-            lambda connection: _system_disk(connection, found.id),
+            lambda connection: system_disk(connection, found.id),
             _WORK,
         )
         if not paths and found.mark and found.mark.image == UNKNOWN:
@@ -345,7 +342,7 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
         self._ask(f"the VM {name!r} was not stopped", stop, changes=True)
         for path in paths:
             complaint = f"the volume {path} of {name!r} was not deleted"
-            self._ask(complaint, functools.partial(_delete_volume, path), changes=True)
+            self._ask(complaint, functools.partial(delete_volume, path), changes=True)
         self._ask(f"the VM {name!r}, whose disk was deleted, was not removed", undefine, changes=True)
 
     def start(self, found: Found) -> None:
@@ -367,7 +364,7 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
     def check_change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
         def look(connection: t.Any) -> tuple[bool, int, bool, str]:
             domain = connection.lookupByUUIDString(found.id)
-            xml = domain.XMLDesc(_INACTIVE)
+            xml = domain.XMLDesc(INACTIVE)
             return bool(domain.isPersistent()), domain.state()[0], bool(domain.hasManagedSaveImage()), xml
 
         persistent, state, saved, xml = self._ask(f"the VM {self.spec.name!r} cannot be looked at", look)
@@ -387,7 +384,7 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
 
     def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
         def redefine(connection: t.Any) -> None:
-            xml = ElementTree.fromstring(connection.lookupByUUIDString(found.id).XMLDesc(_INACTIVE | _SECURE))
+            xml = ElementTree.fromstring(connection.lookupByUUIDString(found.id).XMLDesc(INACTIVE | _SECURE))
             change(xml, wanted, self.spec.nics)
             connection.defineXML(ElementTree.tostring(xml, encoding="unicode"))
 
@@ -407,8 +404,8 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
     def adopt(self, found: Found, mark: Mark) -> None:
         def put(connection: t.Any) -> None:
             domain = connection.lookupByUUIDString(found.id)
-            path = next(iter(disk_paths(_xml(domain))), None)
-            volume = path and _or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)
+            path = next(iter(disk_paths(inactive_xml(domain))), None)
+            volume = path and or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)
             place = (volume.storagePoolLookupByVolume().name(), volume.name()) if volume else ("", "")
             origin = Origin(mark, *place)
             domain.setMetadata(_METADATA, origin.to_xml(found.id), "chr", NAMESPACE, _CONFIG)
@@ -490,7 +487,7 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
             lost = f"libvirt did not return within {seconds:g} s"
         except library().libvirtError as error:
             said = words(error)
-            if _code(error) in (OPERATION_DENIED, ACCESS_DENIED, AUTH_FAILED):
+            if code(error) in (OPERATION_DENIED, ACCESS_DENIED, AUTH_FAILED):
                 raise NotPermitted(
                     f"{self.title} does not let this user do that: {complaint}: {said}. That needs "
                     "a connection that may write (not a read-only socket) and, with access control "
@@ -508,81 +505,3 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
 
 class _Left(Exception):
     """The caller no longer waits for the transfer."""
-
-
-def _code(error: Exception) -> int | None:
-    return getattr(error, "get_error_code", lambda: None)()
-
-
-def _or_none(missing: int, call: t.Callable[[str], t.Any], name: str) -> t.Any:
-    """Call *call* with *name*. Returns None if libvirt's error has the number *missing*."""
-    try:
-        return call(name)
-    except library().libvirtError as error:
-        if _code(error) != missing:
-            raise
-        return None
-
-
-def _xml(domain: t.Any) -> Element:
-    return ElementTree.fromstring(domain.XMLDesc(_INACTIVE))
-
-
-def _pool_kind(pool: t.Any) -> str:
-    return ElementTree.fromstring(pool.XMLDesc(0)).get("type", "")
-
-
-def _system_disk(connection: t.Any, identifier: str) -> list[str]:
-    """The paths of the volumes of a domain that this collection made, newest first.
-
-    These are the imported volume, and the overlays that external snapshots have put on it since.
-    Further disks that somebody gave to the domain are not included.
-    """
-    domain = _or_none(NO_DOMAIN, connection.lookupByUUIDString, identifier)
-    if domain is None:
-        return []
-    xml = _xml(domain)
-    origin = Origin.from_xml(xml)
-    if origin is None or not origin.volume:
-        return []
-    pool = connection.storagePoolLookupByName(origin.pool)
-    _refresh(pool)  # it does not know the overlays otherwise
-    volume = _or_none(NO_STORAGE_VOL, pool.storageVolLookupByName, origin.volume)
-    if volume is None:
-        return []
-    base = volume.path()
-    for path in disk_paths(xml):
-        chain = _chain(connection, path)
-        if base in chain:
-            return chain[: chain.index(base) + 1]
-    return [base]
-
-
-def _chain(connection: t.Any, path: str | None) -> list[str]:
-    """*path* and the files that it is an overlay of, as far as these are volumes."""
-    found: list[str] = []
-    while path and (volume := _or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)) is not None:
-        found.append(path)
-        path = ElementTree.fromstring(volume.XMLDesc(0)).findtext("backingStore/path")
-    return found
-
-
-def _delete_volume(path: str, connection: t.Any) -> None:
-    """Delete the volume at *path*, unless another run has already done so."""
-    _or_none(NO_STORAGE_VOL, lambda wanted: connection.storageVolLookupByPath(wanted).delete(0), path)
-
-
-def _refresh(pool: t.Any) -> None:
-    """Let libvirt read the pool's content again.
-
-    libvirt refuses that while a volume is being made there, for example by another import.
-    """
-    deadline = Deadline(_BUSY)
-    while True:
-        try:
-            pool.refresh(0)
-            return
-        except library().libvirtError as error:
-            if _code(error) != INTERNAL_ERROR or deadline.expired:
-                raise
-        time.sleep(0.1)

@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure import (
+    Allowed,
+    ensure_absent,
+    ensure_present,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
     DISK,
     UNTAGGED,
@@ -21,7 +26,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardwar
     differences,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
-    Allowed,
     Found,
     Mark,
     NameTaken,
@@ -29,8 +33,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm impo
     Platform,
     VmSettings,
     VmSpec,
-    ensure_absent,
-    ensure_present,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
 
