@@ -56,6 +56,11 @@ class Mark:
         """The mark of the VM *spec*, which is made from the *image* with this sha256."""
         return cls(image, complete, _owner(spec.name, image), "" if complete else run)
 
+    @property
+    def sha256(self) -> str | None:
+        """The sha256 of the image. None if the VM was adopted."""
+        return None if self.image == UNKNOWN else self.image
+
     def holds_for(self, name: str) -> bool:
         """Whether it is the mark of the VM with this *name*."""
         return self.owner == _owner(name, self.image)
@@ -148,7 +153,7 @@ class Found:
     @property
     def image(self) -> str | None:
         """The sha256 of the image that it was made from, in hex. None if that is not known."""
-        return self.mark.image if self.mark and self.mark.image != UNKNOWN else None
+        return self.mark.sha256 if self.mark else None
 
 
 @dataclass(frozen=True)

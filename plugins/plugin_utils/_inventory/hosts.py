@@ -64,7 +64,7 @@ def facts(vm: FoundVm, source: InventorySource) -> dict[str, t.Any]:
         "chr_addresses": list(vm.addresses),
         "chr_configured_os": vm.configured_os,
         "chr_reported_os": vm.reported_os,
-        "chr_image": vm.mark.image if vm.mark else None,
+        "chr_image": vm.mark.sha256 if vm.mark else None,
     }
     return t.cast("dict[str, t.Any]", masked_data(presentable(found)))
 

@@ -520,6 +520,17 @@ def test_a_domain_of_somebody_else_is_adopted_and_its_agent_channel_made(libvirt
     libvirtd.virsh("vol-delete", "hand.img", "default")
 
 
+def test_a_domain_that_runs_has_its_mark_at_once(libvirtd, pool, blank):
+    """The inventory looks at what runs."""
+    libvirtd.define("live")
+    libvirtd.virsh("start", "live")
+    assert reconciled(libvirtd, blank, "live", adopt=True, agent=None).adopted
+    for inactive in ((), ("--inactive",)):
+        assert "image unknown imported" in libvirtd.virsh("dumpxml", "live", *inactive)
+    assert not reconciled(libvirtd, blank, "live", agent=None).changed
+    assert removed(libvirtd, "live").changed
+
+
 def test_a_saved_or_transient_domain_is_not_changed(libvirtd, pool, blank):
     uuid = libvirtd.define("saved", port=None)
     libvirtd.virsh("start", "saved")

@@ -93,7 +93,8 @@ _WORK = 300.0  # seconds for a call that writes or reads much on the host: a vol
 _STALL = 60.0  # seconds in which a transfer must make progress
 
 _SECURE = 1  # VIR_DOMAIN_XML_SECURE
-_METADATA, _CONFIG = 2, 2  # VIR_DOMAIN_METADATA_ELEMENT, VIR_DOMAIN_AFFECT_CONFIG
+_METADATA = 2  # VIR_DOMAIN_METADATA_ELEMENT
+_LIVE, _CONFIG = 1, 2  # VIR_DOMAIN_AFFECT_LIVE, VIR_DOMAIN_AFFECT_CONFIG
 _RUNNING_POOL = 2  # VIR_STORAGE_POOL_RUNNING
 _FILE, _BLOCK_DEVICE = 0, 1  # virStorageVolType
 _FOLDERS = ("dir", "fs", "netfs")
@@ -408,7 +409,8 @@ class LibvirtPlatform(Platform[LibvirtOptions, LibvirtVmSettings]):
             volume = path and or_none(NO_STORAGE_VOL, connection.storageVolLookupByPath, path)
             place = (volume.storagePoolLookupByVolume().name(), volume.name()) if volume else ("", "")
             origin = Origin(mark, *place)
-            domain.setMetadata(_METADATA, origin.to_xml(found.id), "chr", NAMESPACE, _CONFIG)
+            flags = _CONFIG | (_LIVE if domain.isActive() else 0)
+            domain.setMetadata(_METADATA, origin.to_xml(found.id), "chr", NAMESPACE, flags)
 
         self._ask(f"the VM {self.spec.name!r} was not marked", put, changes=True)
 
