@@ -79,6 +79,8 @@ def changes(
         elif one.what == "nics":
             delete += slots[len(nics) :]
             last = int(slots[-1][3:]) if slots else -1
+            if last + len(nics) - len(slots) >= _MOST_CARDS:
+                raise NotPossible(f"The VM would have a card net{_MOST_CARDS}, which Proxmox VE does not have.")
             values |= {f"net{last + at}": net(nic) for at, nic in enumerate(nics[len(slots) :], start=1)}
         elif one.card:
             slot = slots[one.card - 1]

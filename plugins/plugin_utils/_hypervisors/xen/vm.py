@@ -219,7 +219,7 @@ on_crash = "restart"
 
     def check_adopt(self, found: Found) -> None:
         config = self._machine.read(self._config)
-        name = re.search(r"^name *= *[\"']([^\"']*)[\"'] *$", config or "", re.MULTILINE)
+        name = re.search(r"^name *= *[\"']([^\"']*)[\"'] *(?:#.*)?$", config or "", re.MULTILINE)
         if config is None or not UUID.search(config) or not name or name[1] != self.spec.name:
             raise NotPossible(
                 f"{self.title} has {self.spec.name!r} ({found.id}), and it was not adopted: that needs the file {self._config} "

@@ -41,7 +41,7 @@ def card_of(nic: Nic) -> str:
 
 def hardware_of(config: str) -> Hardware:
     """Return the hardware that *config* describes. Raises ValueError, KeyError."""
-    values = dict(re.findall(r"^(vcpus|memory|boot) *= *[\"']?([^\"'\n]*?)[\"']? *$", config, re.MULTILINE))
+    values = dict(re.findall(r"^(vcpus|memory|boot) *= *[\"']?([^\"'#\n]*?)[\"']? *(?:#.*)?$", config, re.MULTILINE))
     cards = []
     for card in _cards(config):
         about = {name.strip(): value for name, _unused, value in (one.partition("=") for one in card.split(","))}
