@@ -365,3 +365,14 @@ def test_a_router_on_vmware_is_turned_off_for_the_way_back_and_on_again(vcenter,
     calls = ("PowerOffVM_Task", "RevertToSnapshot_Task", "PowerOnVM_Task", "RemoveSnapshot_Task")
     assert [vc.counts()[call] for call in calls] == [1, 1, 1, 1]
     assert router.run(":put [/system note get note]").output.strip() == b"kept"
+
+
+@pytest.mark.slow
+def test_a_router_that_does_not_come_back_is_unreachable_and_the_error_says_what_it_was_told(chr1, playbook):
+    chr1.switches.boot_seconds = 60
+    run = playbook([task(version=NEW, packages=given(playbook.folder), timeout=4)], hosts(chr1))
+    told = result(run)
+    assert run.rc == 4
+    assert (told["changed"], told["before"], told["version"]) == (True, OLD, NEW)
+    assert f"'chr1' was told to reboot for RouterOS {NEW}, but is not back after 4 s" in told["msg"]
+    assert "The file 'routeros-7.22.1.npk' may still be on the router. Remove it there." in told["msg"]
