@@ -32,8 +32,9 @@ notes:
   - C(ansible.windows) and other well-kept collections have no modules for Hyper-V, so this module
     calls Microsoft's cmdlets itself, as M(ansible.windows.win_powershell) can for other changes
     than those of O(reconcile).
-  - O(reconcile=true) changes the CPUs and the memory. Network cards that are different are told and
-    not changed. A saved or paused VM is not changed.
+  - O(reconcile=true) changes the CPUs, the memory, and the number, switches, VLANs and MAC addresses
+    of the network cards, which need names of their own. The model of a card is not changed. A saved
+    or paused VM is not changed.
 options:
   folder:
     description:

@@ -55,7 +55,10 @@ CMDLETS: dict[str, dict[str, str]] = {
     "Stop-VM": {"VM": VM, "TurnOff": SWITCH, "Force": SWITCH},
     "Remove-VM": {"VM": VM, "Force": SWITCH},
     "Get-VMHardDiskDrive": {"VM": VM},
-    "Get-VMNetworkAdapter": {"VM": VM},
+    "Get-VMNetworkAdapter": {"VM": VM, "Name": STRING},
+    "Get-VMNetworkAdapterVlan": {"VMNetworkAdapter": CARDS},
+    "Connect-VMNetworkAdapter": {"VMNetworkAdapter": CARDS, "SwitchName": STRING},
+    "Set-VMNetworkAdapter": {"VMNetworkAdapter": CARDS, "StaticMacAddress": STRING, "DynamicMacAddress": SWITCH},
     "Remove-VMNetworkAdapter": {"VMNetworkAdapter": CARDS},
     "Add-VMNetworkAdapter": {
         **{"VM": VM, "SwitchName": STRING, "IsLegacy": BOOLEAN, "Name": STRING, "DynamicMacAddress": SWITCH},
@@ -494,15 +497,32 @@ class Machine:
 
     # -- network cards
 
-    def get_vmnetworkadapter(self, VM: list[Object]) -> list[Object]:
+    def get_vmnetworkadapter(self, VM: list[Object], Name: str | None = None) -> list[Object]:
         return [
             Object(
-                **{"kind": CARDS, "vm": one.vm, "card": card, "IsLegacy": card["Legacy"]},
+                **{"kind": CARDS, "vm": one.vm, "card": card, "IsLegacy": card["Legacy"], "Name": card["Name"]},
                 **{"SwitchName": card.get("Switch"), "MacAddress": card.get("Mac") or "00155D010203"},
             )
             for one in VM
             for card in one.vm["Cards"]
+            if Name in (None, card["Name"])
         ]
+
+    def get_vmnetworkadaptervlan(self, VMNetworkAdapter: list[Object]) -> list[Object]:
+        vlans = [one.card.get("Vlan", 0) for one in VMNetworkAdapter]
+        return [Object(OperationMode="Access" if vlan else "Untagged", AccessVlanId=vlan) for vlan in vlans]
+
+    def connect_vmnetworkadapter(self, VMNetworkAdapter: list[Object], SwitchName: str) -> None:
+        if SwitchName not in SWITCHES:
+            raise Terminating(f"Hyper-V was unable to find a virtual switch {SwitchName}.", "InvalidParameter")
+        for one in VMNetworkAdapter:
+            one.card["Switch"] = SwitchName
+
+    def set_vmnetworkadapter(self, VMNetworkAdapter: list[Object], StaticMacAddress: str) -> None:
+        for one in VMNetworkAdapter:
+            if one.vm["State"] != "Off" or not re.fullmatch("[0-9A-F]{12}", StaticMacAddress):
+                raise Terminating("The MAC address cannot be set.", "InvalidParameter", "InvalidArgument")
+            one.card["Mac"] = StaticMacAddress
 
     def remove_vmnetworkadapter(self, VMNetworkAdapter: list[Object]) -> None:
         for one in VMNetworkAdapter:
@@ -530,8 +550,10 @@ class Machine:
         one.vm["Cards"].append(card)
         return Object(kind=CARDS, vm=one.vm, card=card) if Passthru else None
 
-    def set_vmnetworkadaptervlan(self, VMNetworkAdapter: list[Object], VlanId: int, Access: bool = False) -> None:
-        if not Access or not 1 <= VlanId <= 4094:
+    def set_vmnetworkadaptervlan(
+        self, VMNetworkAdapter: list[Object], VlanId: int = 0, Access: bool = False, Untagged: bool = False
+    ) -> None:
+        if Access == Untagged or (Access and not 1 <= VlanId <= 4094) or (Untagged and VlanId):
             raise Terminating("The VLAN is not valid.", "InvalidParameter", "InvalidArgument")
         for one in VMNetworkAdapter:
             one.card["Vlan"] = VlanId

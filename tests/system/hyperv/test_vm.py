@@ -31,7 +31,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.ensure 
     ensure_absent,
     ensure_present,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, Card, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import DISK, UNTAGGED, Card, Hardware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hyperv.powershell import (
     Call,
     PowerShellFailed,
@@ -354,17 +354,51 @@ def reconciled(platform, *, adopt=False):
     return ensure_present(platform, running=True, check_mode=False, allowed=allowed)
 
 
-def test_cpus_and_memory_are_reconciled_with_a_restart_and_cards_are_told(machine, vhdx):
-    ensure_present(machine.platform(vhdx), running=True, check_mode=False)
-    asked = Hardware(2, 512, (Card(network="External"),), True, DISK)
-    platform = machine.platform(vhdx, asked=asked)
-    assert [one.what for one in reconciled(platform).reconciled] == ["cpus", "memory"]
-    assert [one for one in platform.warnings if "network of ether1 Lab instead of External" in one]
+def test_a_vm_that_drifted_is_reconciled_once_with_a_restart(machine, vhdx):
+    nics = (Nic("Lab", "synthetic", vlan=7), Nic(None, "synthetic"), Nic("Lab", "legacy"))
+    ensure_present(machine.platform(vhdx, nics), running=True, check_mode=False)
+    nics = (Nic("External", "synthetic", "02:00:5e:10:00:01"), Nic("Lab", "synthetic", vlan=9))
+    cards = (Card(None, nics[0].mac, "External", UNTAGGED), Card(None, None, "Lab", 9))
+    asked = Hardware(2, 512, cards, True, DISK)
+    outcome = reconciled(machine.platform(vhdx, nics, asked=asked))
+    assert [(one.what, one.card) for one in outcome.reconciled] == [
+        ("cpus", None),
+        ("memory", None),
+        ("nics", None),
+        ("mac", 1),
+        ("network", 1),
+        ("vlan", 1),
+        ("network", 2),
+        ("vlan", 2),
+    ]
     vm = machine.vms["chr1"]
     assert (vm["Cpus"], vm["Memory"], vm["State"]) == (2, 512 << 20, "Running")
-    assert not reconciled(machine.platform(vhdx, asked=asked)).changed
+    first, second = vm["Cards"]
+    assert (first["Switch"], first["Mac"], first["Vlan"]) == ("External", "02005E100001", 0)
+    assert (second["Switch"], second["Vlan"]) == ("Lab", 9)
+    assert not reconciled(machine.platform(vhdx, nics, asked=asked)).changed
+    more = (*nics, Nic("Lab", "legacy"))
+    asked = Hardware(nics=(Card(), Card(), Card(network="Lab")))
+    assert [one.what for one in reconciled(machine.platform(vhdx, more, asked=asked)).reconciled] == ["nics"]
     with pytest.raises(InvalidInput, match="memory 513 is not valid"):
         reconciled(machine.platform(vhdx, asked=Hardware(memory=513)))
+
+
+def test_a_card_that_cannot_be_told_from_another_and_a_switch_that_is_missing_are_told_before(machine, vhdx):
+    nics = (Nic("Lab", "synthetic"), Nic("Lab", "synthetic"))
+    ensure_present(machine.platform(vhdx, nics), running=True, check_mode=False)
+    vms = list(machine.vms.values())
+    for card in vms[0]["Cards"]:
+        card["Name"] = "Network Adapter"
+    nics = (Nic("External", "synthetic"), Nic("Lab", "synthetic"))
+    asked = Hardware(nics=(Card(network="External"), Card()))
+    missing = (Nic("nosuch", "synthetic"), Nic("Lab", "synthetic"))
+    with pytest.raises(InvalidInput, match="has no switch 'nosuch'"):
+        reconciled(machine.platform(vhdx, missing, asked=Hardware(nics=(Card(network="nosuch"), Card()))))
+    (machine.home / "state.json").write_text(json.dumps(vms))
+    with pytest.raises(NotPossible, match="has 2 network cards with the name 'Network Adapter'"):
+        reconciled(machine.platform(vhdx, nics, asked=asked))
+    assert machine.vms["chr1"]["State"] == "Running"
 
 
 def test_a_vm_of_somebody_else_is_adopted_and_a_folder_is_not(machine, vhdx):

@@ -27,7 +27,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     TransferFailed,
     VmAmbiguous,
 )
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import Card, Difference, Hardware
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
+    UNTAGGED,
+    Card,
+    Difference,
+    Hardware,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import (
     Found,
     Mark,
@@ -46,6 +51,8 @@ _OFF = ("Off", "Saved")
 _MOST = {"synthetic": 8, "legacy": 4}
 """The largest number of network cards of a VM of generation 1, by model."""
 _MEMORY_STEP = 2  # MiB
+_UNPLUGGED = "none"
+"""The network of a card that is not connected."""
 _FREED = 60.0  # seconds in which Hyper-V must have closed the files of a VM that was removed
 _PERMISSION = "The user needs to be in the group 'Hyper-V Administrators' or 'Administrators' there, and may need to log in again."
 
@@ -61,7 +68,7 @@ class HyperVVmSettings(VmSettings):
 class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
     """A VM of one machine with Hyper-V, which is reached over Ansible's own connection."""
 
-    changeable = frozenset({"cpus", "memory"})
+    changeable = frozenset({"cpus", "memory", "nics", "mac", "network", "vlan"})
 
     def __init__(self, spec: VmSpec, options: WindowsHost, settings: HyperVVmSettings, say: Say) -> None:
         super().__init__(spec, options, settings, say)
@@ -99,20 +106,28 @@ class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
         return None
 
     def hardware(self, found: Found) -> Hardware:
-        answer = self._run(
-            Call("Get-VM", {"Id": found.id}, ("ProcessorCount", "MemoryStartup"), label="vm"),
-            Call("Get-VMNetworkAdapter", {"VM": Of("vm")}, ("IsLegacy", "SwitchName", "MacAddress"), label="cards"),
-        )
+        answer = self._run(Call("Get-VM", {"Id": found.id}, ("ProcessorCount", "MemoryStartup"), label="vm"))
         (vm,) = answer["vm"]
-        cards = tuple(
-            Card(
-                "legacy" if str(one["IsLegacy"]).lower() == "true" else "synthetic",
-                ":".join(re.findall("..", str(one["MacAddress"] or ""))) or None,
-                one["SwitchName"] or None,
-            )
-            for one in answer["cards"]
-        )
+        cards = tuple(_card(one) for one in self._cards(found))
         return Hardware(int(vm["ProcessorCount"]), int(vm["MemoryStartup"]) >> 20, cards)
+
+    def _cards(self, found: Found) -> list[Row]:
+        """The network cards with their VLANs."""
+        shown = ("Name", "IsLegacy", "SwitchName", "MacAddress")
+        calls = [
+            Call("Get-VM", {"Id": found.id}, label="vm"),
+            Call("Get-VMNetworkAdapter", {"VM": Of("vm")}, shown, label="cards"),
+        ]
+        cards = self._run(*calls)["cards"]
+        if not cards:
+            return []
+        vlans = Call(
+            "Get-VMNetworkAdapterVlan",
+            {"VMNetworkAdapter": Of("cards")},
+            ("OperationMode", "AccessVlanId"),
+            label="vlans",
+        )
+        return [{**card, **vlan} for card, vlan in zip(cards, self._run(*calls, vlans)["vlans"], strict=True)]
 
     def check(self) -> None:
         image = self.image
@@ -131,13 +146,8 @@ class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
             if re.fullmatch("[A-Za-z]:", drive)
             else []
         )
-        answer = self._run(Call("Get-VMSwitch", {}, ("Name",), label="switches"), *volume)
-        switches = [row["Name"] for row in answer["switches"]]
-        for nic in self.spec.nics:
-            if nic.network is not None and nic.network not in switches:
-                raise InvalidInput(
-                    f"{self.title} has no switch {nic.network!r}. It has {', '.join(map(repr, switches)) or 'none'}."
-                )
+        self._check_switches(self.spec.nics)
+        answer = self._run(*volume) if volume else {}
         free = int(answer["drive"][0]["Free"]) if volume else image.size
         if free < image.size:
             raise NotPossible(
@@ -145,6 +155,15 @@ class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
                 f"{str(image.path)!r} has {image.size >> 20} MiB. Nothing was made. Make room there, or "
                 "choose another folder."
             )
+
+    def _check_switches(self, nics: t.Iterable[Nic]) -> None:
+        answer = self._run(Call("Get-VMSwitch", {}, ("Name",), label="switches"))
+        switches = [row["Name"] for row in answer["switches"]]
+        for nic in nics:
+            if nic.network is not None and nic.network not in switches:
+                raise InvalidInput(
+                    f"{self.title} has no switch {nic.network!r}. It has {', '.join(map(repr, switches)) or 'none'}."
+                )
 
     def create(self) -> None:
         image = self.image
@@ -229,15 +248,48 @@ class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
                 f"{self.title} has {self.spec.name!r} ({found.id}) in the state {vm['State']}, so it was not changed. Start it, or "
                 "turn it off."
             )
+        self._card_changes(found, wanted)
+        self._check_switches(self.connected(wanted))
 
     def change(self, found: Found, wanted: t.Sequence[Difference]) -> None:
         given: dict[str, str | int | bool | Of] = {"VM": Of("vm")}
         for one in wanted:
             if one.what == "cpus":
                 given["ProcessorCount"] = int(one.asked)
-            else:
+            elif one.what == "memory":
                 given |= {"StaticMemory": True, "MemoryStartupBytes": int(one.asked) << 20}
-        self._run(Call("Get-VM", {"Id": found.id}, label="vm"), Call("Set-VM", given))
+        calls = [Call("Set-VM", given)] if len(given) > 1 else []
+        self._run(Call("Get-VM", {"Id": found.id}, label="vm"), *calls, *self._card_changes(found, wanted))
+
+    def _card_changes(self, found: Found, wanted: t.Sequence[Difference]) -> list[Call]:
+        """The calls that change network cards, which are found by their names.
+
+        Raises NotPossible if a name is not that of one card only.
+        """
+        names, nics = [card["Name"] for card in self._cards(found)], self.spec.nics
+        calls: list[Call] = []
+
+        def of(name: str) -> Of:
+            if names.count(name) != 1:
+                raise NotPossible(
+                    f"{self.spec.name!r} ({found.id}) of {self.title} has {names.count(name)} network cards with the name "
+                    f"{name!r}, so the right one cannot be named to Hyper-V. Nothing was changed. Rename them "
+                    "(Rename-VMNetworkAdapter)."
+                )
+            label = f"card {name}"
+            calls.append(Call("Get-VMNetworkAdapter", {"VM": Of("vm"), "Name": name}, label=label))
+            return Of(label)
+
+        for one in wanted:
+            if one.what == "nics":
+                for name in names[len(nics) :]:
+                    calls.append(Call("Remove-VMNetworkAdapter", {"VMNetworkAdapter": of(name)}))
+                for number in range(len(names) + 1, len(nics) + 1):
+                    calls += _nic(f"ether{number}", nics[number - 1])
+            elif one.card:
+                card = of(names[one.card - 1])
+                calls.append(_card_change(card, one))
+        return calls
 
     def check_adopt(self, found: Found) -> None:
         if found.id == self._folder:
@@ -325,10 +377,34 @@ def _nic(name: str, nic: Nic) -> list[Call]:
         given["StaticMacAddress"] = nic.mac.replace(":", "").upper()
     calls = [Call("Add-VMNetworkAdapter", given, label=name)]
     if nic.vlan is not None:
-        calls.append(
-            Call("Set-VMNetworkAdapterVlan", {"VMNetworkAdapter": Of(name), "Access": True, "VlanId": nic.vlan})
-        )
+        calls.append(_vlan(Of(name), nic.vlan))
     return calls
+
+
+def _card_change(card: Of, wanted: Difference) -> Call:
+    if wanted.what == "vlan":
+        return _vlan(card, int(wanted.asked))
+    text = str(wanted.asked)
+    if wanted.what == "network":
+        return Call("Connect-VMNetworkAdapter", {"VMNetworkAdapter": card, "SwitchName": text})
+    address = text.replace(":", "").upper()
+    return Call("Set-VMNetworkAdapter", {"VMNetworkAdapter": card, "StaticMacAddress": address})
+
+
+def _vlan(card: Of, vlan: int) -> Call:
+    given: dict[str, str | int | bool | Of] = {"VMNetworkAdapter": card}
+    given |= {"Untagged": True} if vlan == UNTAGGED else {"Access": True, "VlanId": vlan}
+    return Call("Set-VMNetworkAdapterVlan", given)
+
+
+def _card(row: Row) -> Card:
+    vlans = {"Untagged": UNTAGGED, "Access": int(row["AccessVlanId"] or 0)}
+    return Card(
+        "legacy" if row["IsLegacy"].lower() == "true" else "synthetic",
+        ":".join(re.findall("..", row["MacAddress"])) or None,
+        row["SwitchName"] or _UNPLUGGED,
+        vlans.get(row["OperationMode"]),
+    )
 
 
 def _same(one: str, other: str) -> bool:
