@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 import typing as t
 from datetime import timedelta
@@ -199,9 +200,9 @@ def test_the_module_fails_with_what_is_wrong_and_its_cure(playbook, lab):
     failed = run.of("look", "clock")["result"]
     assert run.of("look", "clock")["status"] == "failed"
     assert not failed["changed"]
-    assert failed["msg"].startswith("Something is wrong with clock. Clock: The clock is 86400 s behind")
+    assert re.match(r"Something is wrong with clock\. Clock: The clock is 864\d\d s behind", failed["msg"])
     assert "Cure: Set up /system ntp client" in failed["msg"]
-    assert "86400" not in str(run.of("hidden", "clock")["result"].get("msg"))
+    assert "behind" not in str(run.of("hidden", "clock")["result"].get("msg"))
     # A QEMU that qemu_vm did not make cannot be switched.
     assert run.of("meant", "well")["result"]["doctor"]["checks"]["power"]["short"] == "no switch"
 
