@@ -132,6 +132,7 @@ def test_each_fault_of_proxmox_is_found(playbook, short_path):
                 {**another, "chr_api_token_id": "a@pve!power", "chr_api_token_secret": "p", "doctor_tasks": ["power"]},
                 {"privileges": "missing"},
             ),
+            "ssh": ({**another, "chr_ssh_host": "root@127.0.0.1", "chr_ssh_args": "-p 1"}, {}),
             "paused": ({**reach, "doctor_tasks": ["power"]}, {"power": "no switch"}),
             "absent": (reach, {"vm": "not found"}),
             "off": (reach, {"power": "off"}),
@@ -151,6 +152,9 @@ def test_each_fault_of_proxmox_is_found(playbook, short_path):
     assert found["privilege"]["checks"]["agent"]["said"] == "Not looked at, because of what is wrong under Privileges."
     assert found["power"]["checks"]["privileges"]["state"] == "note"
     assert "VM.PowerMgmt is missing, for power" in found["power"]["checks"]["privileges"]["said"]
+    assert found["well"]["checks"]["files"]["short"] == "60 KiB"
+    assert found["ssh"]["checks"]["files"]["state"] == "note"
+    assert "ssh root@127.0.0.1 failed" in found["ssh"]["checks"]["files"]["said"]
     assert found["meant"]["checks"]["script"]["state"] == "good"
     assert "Resume it" in found["paused"]["checks"]["power"]["said"]
     assert "cold start" in found["waiting"]["checks"]["channel"]["said"]

@@ -154,7 +154,12 @@ class Examination:
     def _files(self) -> Check:
         can = self._guest.capabilities
         offered = not self._commands or "guest-file-open" in self._commands
-        return doctor.files(can.files, can.small_files, can.output, offered)
+        largest, why = None, ""
+        try:
+            largest = self._checks.largest_file()
+        except ChrError as error:
+            why = str(error)
+        return doctor.files(can.files, largest, why, can.small_files, can.output, offered)
 
     # -- the router --------------------------------------------------------------------------------
 

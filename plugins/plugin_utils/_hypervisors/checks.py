@@ -64,6 +64,13 @@ class Checks(ABC):
         Raises NotPossible, which says how to add it.
         """
 
+    def largest_file(self) -> int | None:
+        """The size in bytes of the largest file that can be moved. None if practically unlimited.
+
+        Raises Unreachable if what moves larger ones is set up and does not work.
+        """
+        return None
+
     def cards(self) -> tuple[str, ...] | None:
         """The MAC addresses of the VM's network cards. None if the hypervisor does not tell."""
         return None

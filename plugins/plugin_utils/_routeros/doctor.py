@@ -203,14 +203,25 @@ def privileges(found: t.Sequence[tuple[str, str, bool | None]], wanted: t.Collec
     return Check("privileges", "note", "some", text, cure)
 
 
-def files(whole: bool, small: int, readable: bool, offered: bool) -> Check:
+def files(whole: bool, largest: int | None, why: str, small: int, readable: bool, offered: bool) -> Check:
     """The check of files.
 
-    *whole*: files of any kind can be moved. *small*: otherwise, the largest one in bytes that
-    scripts write, and *readable* whether they read it, too. *offered*: whether the agent offers it.
+    *whole*: files of any kind can be moved, *largest* bytes of them at most, if that is bounded.
+    *why*: why the way for larger ones does not work. *small*: if no such files can be moved, the
+    largest one in bytes that scripts write, and *readable* whether they read it, too. *offered*:
+    whether the agent offers files.
     """
     if whole and not offered:
         return Check("files", "note", "no", "The guest agent does not offer guest-file-open.", CURES["files"])
+    if why:
+        return Check(
+            "files", "note", "some", f"Large files cannot be moved: {why}", "Correct chr_ssh_host, or leave it out."
+        )
+    if whole and largest is not None:
+        text = (
+            f"Files of at most {largest} bytes can be copied and fetched. With chr_ssh_host, larger ones can be, too."
+        )
+        return Check("files", "good", f"{largest >> 10} KiB", text)
     if whole:
         return Check("files", "good", "yes", "Files can be copied and fetched.")
     if small:

@@ -14,6 +14,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.checks 
     addresses,
     held,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
 from . import privileges
 from .api import ApiError
@@ -22,10 +23,16 @@ from .vm_config import hardware_of
 
 
 class ProxmoxChecks(Checks):
-    """The checks of *vm*. *timeout*: seconds to connect."""
+    """The checks of *vm*.
 
-    def __init__(self, vm: ProxmoxMachine, timeout: float) -> None:
+    *ssh*: its node, if that is reached with ssh. *largest*: the size in bytes of the largest file
+    without it. *timeout*: seconds to connect.
+    """
+
+    def __init__(self, vm: ProxmoxMachine, ssh: Machine | None, largest: int, timeout: float) -> None:
         self._vm = vm
+        self._ssh = ssh
+        self._largest = largest
         self._timeout = timeout
 
     def reach(self) -> str:
@@ -45,6 +52,12 @@ class ProxmoxChecks(Checks):
     def channel(self) -> str:
         self._vm.check_agent_option()
         return "the option agent of the VM"
+
+    def largest_file(self) -> int | None:
+        if self._ssh is None:
+            return self._largest
+        self._ssh.try_run(["true"], seconds=self._timeout, changes=False)
+        return None
 
     def cards(self) -> tuple[str, ...] | None:
         config = self._vm.machine(lambda vm: vm.config.get(current=1))

@@ -108,8 +108,9 @@ class ProxmoxGuest(Guest):
         self._ways: dict[str, ScriptWay] = {"inline": Inline(vm), "json": Json(vm), "file": self._file}
         self._socket: Socket | None = None
         self._node: Node | None = None
+        self._ssh: Machine | None = None
         if ssh := SshMaster.from_options(options):
-            machine = Machine(options)
+            machine = self._ssh = Machine(options)
             self._socket = Socket(vm, ssh, options.connect_timeout)
             self._ways |= {"qm": Qm(vm, machine), "socket": self._socket}
             self._node = Node(vm, machine)
@@ -560,7 +561,7 @@ class ProxmoxGuest(Guest):
         return ProxmoxPower(self._vm)
 
     def checks(self) -> ProxmoxChecks:
-        return ProxmoxChecks(self._vm, self.connect_timeout)
+        return ProxmoxChecks(self._vm, self._ssh, MAX_CONTENTS, self.connect_timeout)
 
     def snapshots(self) -> ProxmoxSnapshots:
         return ProxmoxSnapshots(self._vm)

@@ -141,16 +141,18 @@ def test_the_verdict_on_cards(addresses, missing, enough, state, said):
 
 
 @pytest.mark.parametrize(
-    ("whole", "small", "readable", "offered", "state", "short"),
+    ("arguments", "state", "short"),
     [
-        (True, 0, True, True, "good", "yes"),
-        (True, 0, True, False, "note", "no"),
-        (False, 4095, True, True, "good", "small"),
-        (False, 0, True, True, "good", "no"),
+        ((True, None, "", 0, True, True), "good", "yes"),
+        ((True, 61440, "", 0, True, True), "good", "60 KiB"),
+        ((True, None, "ssh failed.", 0, True, True), "note", "some"),
+        ((True, None, "", 0, True, False), "note", "no"),
+        ((False, None, "", 4095, True, True), "good", "small"),
+        ((False, None, "", 0, True, True), "good", "no"),
     ],
 )
-def test_the_verdict_on_files(whole, small, readable, offered, state, short):
-    check = doctor.files(whole, small, readable, offered)
+def test_the_verdict_on_files(arguments, state, short):
+    check = doctor.files(*arguments)
     assert (check.state, check.short) == (state, short)
 
 
