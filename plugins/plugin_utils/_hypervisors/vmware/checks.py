@@ -28,7 +28,7 @@ class VmwareChecks(Checks):
         self._moid = moid
 
     def reach(self) -> str:
-        self._vsphere.session_key()
+        self._vsphere.session()
         return f"{self._vsphere.endpoint.where} as {self._vsphere.endpoint.user}"
 
     def privileges(self) -> list[HeldPrivilege]:

@@ -202,11 +202,13 @@ class Vsphere:
             lambda: library().vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent(),
         )
 
-    def session_key(self) -> str:
-        """The key of this session, which the server knows. Raises as ``properties``."""
+    def session(self) -> t.Any:
+        """What the server knows of this session. None if it does not tell.
+
+        Raises as ``properties``.
+        """
         self._open()
-        session = self.properties(self._session["sessions"], ["currentSession"], "SessionManager")
-        return str(session["currentSession"].key)
+        return self.properties(self._session["sessions"], ["currentSession"], "SessionManager").get("currentSession")
 
     def privileges(self, entity: t.Any, names: list[str]) -> dict[str, bool] | None:
         """Whether this user has each of the privileges *names* on *entity*.
@@ -215,7 +217,7 @@ class Vsphere:
         """
         try:
             manager = self.object("AuthorizationManager", self.content().authorizationManager._moId)
-            key = self.session_key()
+            key = self.session().key
             answers = self.call("HasPrivilegeOnEntities", lambda: manager.HasPrivilegeOnEntities([entity], key, names))
         except (library().vmodl.MethodFault, NotPossible, NotPermitted, AttributeError, KeyError):
             return None
