@@ -55,13 +55,19 @@ class ActionModule(GuestAction):
             "required": True,
         },
         "method": {"type": "str", "choices": ["auto", "script", "agent"], "default": "auto"},
-        "wait": {"type": "str", "choices": ["none", "agent", "ready"], "default": "agent"},
+        "wait": {"type": "str", "choices": ["none", "agent", "ready"]},
         "timeout": {"type": "float", "default": 300.0},
     }
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
-        state, method, wait = arguments["state"], arguments["method"], arguments["wait"]
+        state, method = arguments["state"], arguments["method"]
+        wait = arguments["wait"] or ("agent" if guest.capabilities.agent else "none")
+        if wait != "none" and state in _ORDERS and not guest.capabilities.agent:
+            raise NotPossible(
+                f"Nothing was done to {guest.vm!r}: backend {guest.backend} has no channel to its guest agent, so wait: {wait} "
+                "would never end. Leave wait out; ansible.builtin.wait_for with a port waits for a router over the network."
+            )
         if wait == "ready" and state in _COMES_UP and not guest.capabilities.runs_without_restart:
             raise NotPossible(
                 f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so whether it is ready cannot be asked "

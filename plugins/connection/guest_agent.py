@@ -62,6 +62,11 @@ extends_documentation_fragment:
   - outofband.chr.xenapi.connection
   - outofband.chr.xenstore
   - outofband.chr.xenstore.connection
+  - outofband.chr.vmrun
+  - outofband.chr.vmrun.connection
+  - outofband.chr.virtualbox
+  - outofband.chr.virtualbox.connection
+  - outofband.chr.hyperv
 """
 
 EXAMPLES = r"""

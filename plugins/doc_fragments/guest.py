@@ -13,8 +13,8 @@ class ModuleDocFragment:
 options:
   backend:
     description:
-      - The way to the hypervisor, V(qemu), V(libvirt), V(proxmox), V(vmware), V(xenapi) or
-        V(xenstore). The notes describe them.
+      - The way to the hypervisor, V(qemu), V(libvirt), V(proxmox), V(vmware), V(xenapi),
+        V(xenstore), V(vmrun), V(virtualbox) or V(hyperv). The notes describe them.
       - It must be set.
     type: str
     env:
@@ -49,6 +49,10 @@ options:
       - For backend V(xenapi), it is the uuid or the name. Templates and snapshots are ignored.
       - For backend V(xenstore), it is the domid, the name or the uuid of the domain. The domid
         changes with each boot, so a name or a uuid is better.
+      - For backend V(vmrun), it is the path of the C(.vmx) file, or the name of a VM in the product's
+        default folder.
+      - For backend V(virtualbox), it is the name or the UUID, and for backend V(hyperv) the name or
+        the id.
       - If two VMs match, nothing is sent and the task fails.
     type: str
     vars:

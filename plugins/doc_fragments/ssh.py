@@ -12,8 +12,9 @@ class ModuleDocFragment:
 options:
   ssh_host:
     description:
-      - For backends V(qemu), V(proxmox) and V(xenstore), the machine with the hypervisor, as in
-        C(ssh <ssh_host>). Without it, V(qemu) and V(xenstore) work on the controller itself.
+      - For backends V(qemu), V(proxmox), V(xenstore), V(vmrun), V(virtualbox) and V(hyperv), the
+        machine with the hypervisor, as in C(ssh <ssh_host>). Without it, V(qemu), V(xenstore),
+        V(vmrun) and V(virtualbox) work on the controller itself.
       - The OpenSSH client is used, so its configuration, keys, agent and jump hosts apply. One
         connection is kept and shared by all tasks and routers. It asks no questions
         (C(BatchMode=yes)).

@@ -14,8 +14,8 @@ description:
   - All parts of this collection use one word for what a router runs on. It is that of
     O(outofband.chr.guest_agent#connection:backend) where there is a guest agent.
   - The filter returns V(vmware) for V(esx), V(qemu) for V(kvm) and V(linux_bridge), V(xenapi) for
-    V(xe), V(xenstore) for V(xen) and V(xl), and its input for this collection's own words. It fails
-    for all others.
+    V(xe), V(xenstore) for V(xen) and V(xl), V(workstation) for V(vmrun), and its input for this
+    collection's own words. It fails for all others.
 options:
   _input:
     description: A word for a platform.
@@ -35,6 +35,7 @@ options:
       - esx
       - kvm
       - linux_bridge
+      - vmrun
       - xe
       - xen
       - xl

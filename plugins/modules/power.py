@@ -69,10 +69,11 @@ options:
         M(outofband.chr.wait_for_agent) does with
         O(outofband.chr.wait_for_agent#module:interfaces=1). It is refused on backend C(xenapi),
         where a script runs only at a boot.
+      - By default it is V(agent), and V(none) on the backends V(virtualbox) and V(hyperv), which have
+        no agent and refuse the other values.
       - V(none) does not wait for the router. After V(started) and V(reset) the hypervisor has said
         that the machine is on. After V(rebooted) the order was given, and nothing was seen of it.
     type: str
-    default: agent
     choices: [none, agent, ready]
   timeout:
     description:
@@ -90,7 +91,7 @@ attributes:
     details:
       - It shows the state of the machine before and after V(started), V(stopped) and V(reset).
 notes:
-  - The state of the machine is the one that Proxmox VE, libvirt, VMware or XAPI shows. On backend
+  - The state of the machine is the one that its hypervisor shows. On backend
     C(xenstore) it is the end of the domain. On backend C(qemu) it is the end of the process that
     listens at C(chr_socket); behind SSH, the module reads it from C(/proc/net)
     of that machine.
@@ -108,9 +109,11 @@ notes:
     makes, and C(chr_vm) must be that name. A reset destroys the domain and makes it anew. In a dom0
     of XenServer or XCP-ng they are refused, because XAPI starts and stops the VMs there; use
     backend C(xenapi).
-  - VirtualBox, Workstation and Hyper-V have no backend. M(outofband.chr.virtualbox_vm),
-    M(outofband.chr.workstation_vm) and M(outofband.chr.hyperv_vm) start a VM that they made with
-    O(outofband.chr.virtualbox_vm#module:running=true).
+  - On the backends C(virtualbox) and C(hyperv), which reach no agent, only V(started), V(stopped) and
+    V(reset) work. C(hyperv) uses the OpenSSH server of Windows (C(chr_ssh_host)), and its user must
+    be in the group Hyper-V Administrators.
+  - On backend C(vmrun), V(rebooted) and V(shutdown) with O(method=agent) are C(vmrun reset) and
+    C(vmrun stop) with C(soft). An encrypted VM is refused.
 seealso:
   - module: outofband.chr.wait_for_agent
 """

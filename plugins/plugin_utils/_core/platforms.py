@@ -22,11 +22,12 @@ PLATFORMS = (
     "virtualbox",
     "rescue",
 )
-"""Those of ``chr_backend`` where there is a guest agent, and the others."""
+"""Those of ``chr_backend``, except for its ``vmrun``, and those without a backend."""
 OTHER_WORDS = {
     "esx": "vmware",
     "kvm": "qemu",
     "linux_bridge": "qemu",
+    "vmrun": "workstation",
     "xe": "xenapi",
     "xen": "xenstore",
     "xl": "xenstore",

@@ -25,11 +25,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.runs import LogOut
 
 from .guest import Guest
+from .hyperv.options import HyperVOptions
 from .inventory import FoundVm
 from .libvirt.options import LibvirtOptions, LibvirtServer
 from .proxmox.options import ProxmoxOptions, ProxmoxServer
 from .qemu.options import QemuOptions, QemuServer
+from .virtualbox.options import VirtualBoxOptions
 from .vmware.options import VmwareOptions, VmwareServer
+from .workstation.options import VmrunOptions
 from .xen.options import XenstoreOptions
 from .xenapi.options import XenapiOptions, XenapiServer
 
@@ -53,6 +56,9 @@ BACKENDS = {
     "vmware": Backend("vmware", VmwareOptions, VmwareServer),
     "xenapi": Backend("xenapi", XenapiOptions, XenapiServer),
     "xenstore": Backend("xen", XenstoreOptions),
+    "vmrun": Backend("workstation", VmrunOptions),
+    "virtualbox": Backend("virtualbox", VirtualBoxOptions),
+    "hyperv": Backend("hyperv", HyperVOptions),
 }
 """The backends by their name in ``chr_backend``."""
 

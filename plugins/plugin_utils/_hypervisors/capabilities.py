@@ -32,5 +32,7 @@ class Capabilities:
     """
     max_output: int | None = None
     """Largest output of a script in bytes; None if practically unlimited."""
+    agent: bool = True
+    """The hypervisor has a channel to the guest's agent. Without one, only ``power`` works."""
     may_run_again_at_boot: bool = False
     """A script that takes the router down could be run again when the router boots."""

@@ -110,6 +110,16 @@ class SshMaster:
         """
         return _without_mark(execute(self._line(command, deadline), stdin, deadline))
 
+    def execute_as_is(self, command: str, stdin: bytes, deadline: Deadline) -> Completed:
+        """Run a command line on a machine that has no POSIX shell, such as Windows.
+
+        Raises as ``execute``. An exit status of 255 is taken as that of ssh itself.
+        """
+        done = execute([*self._connected(deadline), command], stdin, deadline)
+        if done.rc == 255:
+            raise Lost(message(done.errors) or "ssh said nothing")
+        return done
+
     def feed(self, command: list[str], source: Readable, stall: float) -> Completed:
         """As ``execute``, with *source* as standard input.
 
@@ -122,13 +132,17 @@ class SshMaster:
 
         Raises Unreachable, NotStarted.
         """
+        return [*self._connected(deadline), shlex.join([*_MARKED, *command])]
+
+    def _connected(self, deadline: Deadline) -> list[str]:
+        """Connect, and return the beginning of a local command. Raises as ``_line``."""
         try:
             with self.lock(deadline):
                 if self._ssh(["-O", "check"], deadline) is not None:
                     self._log_in(deadline)
         except ConnectError as error:
             raise NotStarted(str(error)) from None
-        return [*self._program, "--", self.destination, shlex.join([*_MARKED, *command])]
+        return [*self._program, "--", self.destination]
 
     def _log_in(self, deadline: Deadline) -> None:
         """Raises Unreachable."""

@@ -1,13 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``vmrun`` of Workstation and Fusion, as far as it starts and removes a VM.
+"""``vmrun`` of Workstation and Fusion, as far as it starts and removes a VM and runs scripts.
 
 It is as strict as the real one.
 
 What runs is in ``$LAB_VMRUN``, one path a line in ``running``. A .vmx is read as VMware reads it,
 and its disk must be what it says. As vmrun does, it prints errors on standard output, and ends with
-255.
+255. Files in that folder are switches, such as ``no-tools``.
+
+The routers are those behind the socket ``routers`` in that folder (``lab/vmware/guests.py``), by
+the path of their .vmx. Their tools take each interpreter that is in ``interpreters``, or the empty
+one. ``exit-status`` has the status with which vmrun ends after a script that failed, which VMware
+does not document.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import fcntl
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import typing as t
@@ -57,6 +63,8 @@ SETTINGS = {
     "tools.syncTime": BOOLEAN,
     "msg.autoAnswer": BOOLEAN,
     "uuid.action": "create|keep|change",
+    "encryption.keySafe": ".+",
+    "checkpoint.vmState": r"[^/]*\.vmss|",
 }
 LINE = re.compile(r'([.\w:]+) = "((?:[^"|\n]|\|[0-9A-F]{2})*)"')
 
@@ -87,6 +95,8 @@ def settings(vmx: Path) -> dict[str, str]:
 def check_power_on(vmx: Path) -> None:
     """Raise Refused for what keeps the VM from being switched on."""
     values = settings(vmx)
+    if "memsize" not in values:
+        return  # a VM of a test, without a disk
     if int(values["memsize"]) % 4:
         raise Refused(f"Memory size {values['memsize']} is not a multiple of 4")
     if int(values["numvcpus"]) % int(values.get("cpuid.coresPerSocket", 1)):
@@ -117,12 +127,19 @@ class Vmrun:
         self.running = self.list_file.read_text().splitlines() if self.list_file.exists() else []
 
     def main(self, *given: str) -> str:
-        kind, product, command, *arguments = given
-        if kind != "-T" or product not in ("ws", "fusion", "player"):
+        rest = list(given)
+        flags = {}
+        while rest and rest[0].startswith("-"):
+            flag, value, *rest = rest
+            flags[flag] = value
+        self.user, self.password = flags.pop("-gu", None), flags.pop("-gp", None)
+        if list(flags) != ["-T"] or flags["-T"] not in ("ws", "fusion", "player"):
             raise Refused(f"Unrecognized option: {' '.join(given)}")
+        command, *arguments = rest
         commands: dict[str, t.Callable[..., str]] = {
             **{"list": self.list, "start": self.start, "stop": self.stop, "deleteVM": self.delete},
             **{"checkToolsState": self.tools, "listHostNetworks": self.networks},
+            **{"reset": self.reset, "runScriptInGuest": self.script},
         }
         if command not in commands or (command == "listHostNetworks" and (self.home / "old").exists()):
             raise Refused(f"Unrecognized command: {command}")
@@ -138,8 +155,10 @@ class Vmrun:
         if how not in ("gui", "nogui"):
             raise Refused(f"Invalid argument {how}")
         check_power_on(Path(vmx))
+        self.encrypted(vmx)
         if vmx not in self.running:
             self.running.append(vmx)
+            self.boot(vmx)
         for name in (f"{Path(vmx).stem}.nvram", "vmware.log"):
             (Path(vmx).parent / name).touch()
         return ""
@@ -150,9 +169,83 @@ class Vmrun:
         if vmx not in self.running:
             raise Refused("The virtual machine is not powered on")
         if how == "soft":
-            raise Refused("The lab's routers do not shut down")
+            self.soft(vmx, "poweroff")
         self.running.remove(vmx)
         return ""
+
+    def reset(self, vmx: str, how: str = "soft") -> str:
+        if how not in ("soft", "hard"):
+            raise Refused(f"Invalid argument {how}")
+        if vmx not in self.running:
+            raise Refused("The virtual machine is not powered on")
+        if how == "soft":
+            self.soft(vmx, "poweroff")
+        self.boot(vmx)
+        return ""
+
+    def boot(self, vmx: str) -> None:
+        if (self.home / "routers").exists():
+            self.ask({"op": "reboot"}, vmx)
+
+    def soft(self, vmx: str, script: str) -> None:
+        """Let the tools run the script of a power operation."""
+        if not self.tools_run(vmx):
+            raise Refused(f"The VMware Tools are not running in the virtual machine: {vmx}")
+        if not self.ask({"op": "script", "script": script}, vmx)["done"]:
+            raise Refused("The operation was canceled by the guest")
+
+    def encrypted(self, vmx: str) -> None:
+        if "encryption.keySafe" in settings(Path(vmx)):
+            raise Refused("Cannot open VM: A password is required")
+
+    def script(self, vmx: str, *given: str) -> str:
+        """Run a script and wait for its end.
+
+        vmrun's order of complaints is not known; none of them has run anything.
+        """
+        options = [one for one in given if one in ("-noWait", "-activeWindow", "-interactive")]
+        interpreter, text = [one for one in given if one not in options]
+        self.encrypted(vmx)
+        if vmx not in self.running:
+            raise Refused(f"The virtual machine is not powered on: {vmx}")
+        if not self.tools_run(vmx):
+            raise Refused(f"The VMware Tools are not running in the virtual machine: {vmx}")
+        if self.user is None or self.password is None:
+            raise Refused("Anonymous guest operations are not allowed on this virtual machine.")
+        allowed = self.home / "interpreters"
+        if interpreter not in (allowed.read_text().split() if allowed.exists() else [""]):
+            raise Refused("A file was not found")
+        number = len((self.home / "calls").read_text().splitlines())
+        ended = self.ask(
+            {
+                **{"op": "start", "user": self.user, "password": self.password, "program": "inline", "arguments": text},
+                **{"check_only": False, "directory": "", "environment": [], "pid": number},
+            },
+            vmx,
+        )
+        if not ended["login"]:
+            raise Refused("Invalid user name or password for the guest OS")
+        if ended["exit"]:
+            status = self.home / "exit-status"
+            sys.stdout.write("Guest program exited with non-zero exit code: -1\n")
+            sys.exit(int(status.read_text()) if status.exists() else 255)
+        if ended["power"] not in ("", "reboot"):
+            self.running.remove(vmx)
+        return ""
+
+    def ask(self, request: dict[str, t.Any], vmx: str) -> dict[str, t.Any]:
+        """Send *request* to the router and return its answers as one."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.home / "routers"))
+            connection.sendall(json.dumps({"vm": vmx, "name": Path(vmx).stem, **request}).encode() + b"\n")
+            answers: dict[str, t.Any] = {}
+            with connection.makefile() as lines:
+                for line in lines:
+                    answers |= json.loads(line)
+        return answers
+
+    def tools_run(self, vmx: str) -> bool:
+        return vmx in self.running and not (self.home / "no-tools").exists()
 
     def delete(self, vmx: str) -> str:
         if vmx in self.running:

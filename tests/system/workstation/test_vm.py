@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -34,37 +33,18 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardwar
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.workstation.vm import WorkstationPlatform
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
-from ansible_collections.outofband.chr.tests.lab.machine import LabMachine, wait_for
+from ansible_collections.outofband.chr.tests.lab.machine import wait_for
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.vm_settings import mark, settings_of
-from ansible_collections.outofband.chr.tests.lab.workstation import vmrun
+from ansible_collections.outofband.chr.tests.lab.workstation.machine import WorkstationMachine
 from ansible_collections.outofband.chr.tests.system.conftest import assert_told_to_differ, differing
 
 ONE = (Nic(None, "vmxnet3"),)
 
 
-class Machine(LabMachine):
-    """A machine with Workstation."""
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.base = self.home / "vmware"
-        self.program("vmrun", f'LAB_VMRUN={self.home} exec {sys.executable} -S {vmrun.__file__} "$@"')
-
-    @property
-    def running(self):
-        return (self.home / "running").read_text().splitlines()
-
-    def stop(self, vmx):
-        subprocess.run([self.programs / "vmrun", "-T", "ws", "stop", vmx, "hard"], check=True)
-
-    def settings(self, name):
-        return vmrun.settings(self.base / name / f"{name}.vmx")
-
-
 @pytest.fixture
 def machine(short_path, monkeypatch):
-    machine = Machine(short_path)
+    machine = WorkstationMachine(short_path)
     monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(machine.home))
     return machine

@@ -22,7 +22,6 @@ from functools import cached_property
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, poll_interval
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     InvalidInput,
-    NotPermitted,
     NotPossible,
     TransferFailed,
     VmAmbiguous,
@@ -43,6 +42,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm impo
     VmSpec,
 )
 
+from .cmdlets import run
 from .powershell import Call, Of, PowerShellFailed, Row, WindowsHost
 
 MARK = "outofband.chr"
@@ -54,7 +54,6 @@ _MEMORY_STEP = 2  # MiB
 _UNPLUGGED = "none"
 """The network of a card that is not connected."""
 _FREED = 60.0  # seconds in which Hyper-V must have closed the files of a VM that was removed
-_PERMISSION = "The user needs to be in the group 'Hyper-V Administrators' or 'Administrators' there, and may need to log in again."
 
 
 @dataclass(frozen=True)
@@ -355,17 +354,7 @@ class HyperVPlatform(Platform[WindowsHost, HyperVVmSettings]):
         return ntpath.join(self._folder, MARK)
 
     def _run(self, *calls: Call) -> dict[str, list[Row]]:
-        try:
-            return self._host.run(*calls)
-        except NotPermitted as error:
-            raise NotPermitted(f"{error} {_PERMISSION}") from None
-        except NotPossible as error:
-            if "-VM" not in str(error):
-                raise
-            raise NotPossible(
-                f"{error} Hyper-V's PowerShell module is missing. Install it with "
-                "Install-WindowsFeature Hyper-V-PowerShell."
-            ) from None
+        return run(self._host, *calls)
 
 
 def _nic(name: str, nic: Nic) -> list[Call]:

@@ -39,7 +39,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import encoded
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import small_files
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import read_by_exit_code, small_files
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.capabilities import Capabilities
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_report import (
@@ -50,6 +50,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest_r
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import Job, ScriptResult
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_source import check_source
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware_tools import (
+    POWER_ADVICE,
+    STOPPED,
+    exit_code,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files import (
     contents,
     found,
@@ -59,7 +64,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.files impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_login import PasswordLogin
 
-from . import privileges, read_by_exit_code
+from . import privileges
 from .checks import VmwareChecks
 from .network import VmwareNetwork
 from .options import VmwareOptions
@@ -69,7 +74,6 @@ from .tools import SCRIPTS, VmwareTools
 from .vsphere import Vsphere, fault_words, library
 
 PORT = 443
-_LIMIT = 120.0  # seconds that RouterOS gives one script
 _BATCH = 48  # jobs at once: the last must be started well within the minute for which the first is kept
 _STARTERS = 6  # calls at a time while starting them
 _CLEARING = 30.0  # seconds for the removal of files
@@ -83,11 +87,6 @@ _FAILED = (
     "VmFailedToResetEvent",
 )
 _LOST_AFTER = 1.0  # seconds for which no listing shows a job before it counts as lost
-_POWER_ADVICE = (
-    "RouterOS first runs its script 'poweroff', if it has one. When the script fails or takes longer than 30 s, the "
-    "operation fails, and the script's output is in the file 'poweroff-script.log' on the router. Repeat the task: the second "
-    "attempt ignores the script's errors (vendor's manual). Or use method: script, which does not need the tools."
-)
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]")
 
 
@@ -216,7 +215,7 @@ class VmwareGuest(small_files.SmallFiles):
         try:
             self._vsphere.call(call, ask, changes=True)
         except library().vmodl.MethodFault as error:
-            raise self._explained(error, _POWER_ADVICE) from error
+            raise self._explained(error, POWER_ADVICE) from error
 
     def power(self) -> VmwarePower:
         return VmwarePower(self._vsphere, self._moid, self.vm)
@@ -241,9 +240,7 @@ class VmwareGuest(small_files.SmallFiles):
             return None
         seen = f"VMware says: {said[-1].rstrip('.')}" if said else f"its tools still run after {elapsed:.0f} s"
         what = "reboot" if mode == "reboot" else "shut down"
-        return (
-            f"RouterOS in {self.vm!r} was asked to {what} through VMware's tools and did not: {seen}. {_POWER_ADVICE}"
-        )
+        return f"RouterOS in {self.vm!r} was asked to {what} through VMware's tools and did not: {seen}. {POWER_ADVICE}"
 
     def snapshots(self) -> VmwareSnapshots:
         return VmwareSnapshots(self._vsphere, self._moid, self.vm)
@@ -444,10 +441,7 @@ class VmwareGuest(small_files.SmallFiles):
         if result.rc is None or result.output:
             return super().failure(result, timeout)
         if result.rc == 1:
-            return (
-                f"The router stopped the script on {self.vm!r} at its own limit of 120 s, and keeps no output of it. Split "
-                "the script, or let it start a script of the router with /system script run from a scheduler."
-            )
+            return f"The router stopped the script on {self.vm!r} {STOPPED}"
         if result.job in self._hidden - {*self._probes}:
             return f"The script failed on {self.vm!r}. VMware does not tell why, and its output was removed from the router."
         return (
@@ -457,13 +451,9 @@ class VmwareGuest(small_files.SmallFiles):
         )
 
     def _ended(self, job: Job, process: t.Any) -> ScriptResult:
-        rc = int(process.exitCode or 0)
         end = datetime.now(UTC)
-        if rc != 0:
-            ran = (process.endTime - process.startTime).total_seconds() if process.startTime else 0.0
-            # These are times of the router, whose clock can be set during the script. A time longer
-            # than our own wait is not a time-out.
-            rc = 1 if min(ran, (end - job.start).total_seconds()) >= _LIMIT - 1 else -1
+        ran = (process.endTime - process.startTime).total_seconds() if process.startTime else 0.0
+        rc = exit_code(bool(process.exitCode), job.start, end, ran)
         return ScriptResult(rc=rc, output=b"", start=job.start, end=end, job=job.id, exec_mode=job.exec_mode)
 
     def _list(self, pids: list[int]) -> dict[int, t.Any]:

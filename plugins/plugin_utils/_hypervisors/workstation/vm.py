@@ -6,8 +6,7 @@
 """VMs of VMware Workstation and Fusion: a folder with a .vmx and a disk, and ``vmrun``.
 
 The .vmx is written first, with the mark in its annotation (the notes that the window shows), and
-again when the VM is complete. ``vmrun`` prints its errors on standard output and ends with 255 or
-254 for them.
+again when the VM is complete.
 """
 
 from __future__ import annotations
@@ -20,12 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, poll_interval
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    ChrError,
-    InvalidInput,
-    NotPossible,
-    TimedOut,
-)
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible, TimedOut
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import SshOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.hardware import (
     DISK,
@@ -46,10 +40,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.folder import Folder
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 
+from .vmrun import FOLDERS, Vmrun
 from .vmx import Vmx, line_of
 
-FUSION = "/Applications/VMware Fusion.app/Contents/Library/vmrun"
-_FOLDERS = {"ws": "vmware", "fusion": "Virtual Machines.localized"}  # below the user's home
 _MOST_NICS = 10
 _MEMORY_STEP = 4  # MiB
 _SWITCHED = 60.0  # seconds in which a stopped VM must disappear from the list of running VMs
@@ -88,8 +81,8 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
             )
         self._machine = Machine(options, say)
         self._fusion = settings.product == "fusion"
-        self.title = f"VMware {'Fusion' if self._fusion else 'Workstation'} on {self._machine.name}"
-        self._program = settings.vmrun or (FUSION if self._fusion else "vmrun")
+        vmrun = Vmrun(self._machine, settings.product, settings.vmrun, "vmrun")
+        self.title, self._vmrun, self._try = vmrun.title, vmrun.run, vmrun.attempt
 
     def find(self) -> Found | None:
         vmx = self._machine.read(self._vmx)
@@ -312,7 +305,7 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
     def _base(self) -> Folder:
         """The folder of the VMs' folders, without symbolic links, as ``vmrun list`` shows it."""
         return Folder.look(
-            self._machine, self._settings.folder or f"{self._machine.home}/{_FOLDERS[self._settings.product]}"
+            self._machine, self._settings.folder or f"{self._machine.home}/{FOLDERS[self._settings.product]}"
         )
 
     @property
@@ -337,26 +330,6 @@ class WorkstationPlatform(Platform[SshOptions, WorkstationVmSettings]):
             if deadline.expired:
                 raise TimedOut(f"{self._vmx} on {self._machine.name} still runs {_SWITCHED:g} s after it was stopped.")
             time.sleep(poll_interval(time.monotonic() - began))
-
-    def _vmrun(self, *arguments: str, seconds: float = 120.0) -> str:
-        done, said = self._try(*arguments, seconds=seconds)
-        if not done:
-            raise ChrError(f"'vmrun {' '.join(arguments)}' of {self.title} failed: {said or 'it printed nothing'}")
-        return said
-
-    def _try(self, *arguments: str, seconds: float = 120.0) -> tuple[bool, str]:
-        """Run ``vmrun`` for at most *seconds*: whether it succeeded, and its output.
-
-        Raises NotPossible if it does not exist.
-        """
-        try:
-            done = self._machine.try_run([self._program, "-T", self._settings.product, *arguments], seconds=seconds)
-        except NotPossible:
-            raise NotPossible(
-                f"{self._machine.name} has no {self._program}. Set vmrun to its path, or "
-                "chr_ssh_host if it is on another machine."
-            ) from None
-        return done.rc == 0, done.stdout.strip() or done.stderr.strip()
 
 
 def _check_disk(image: Image) -> None:

@@ -33,7 +33,9 @@ def test_all_backends_are_loaded_before_the_fork_and_missing_libraries_are_no_er
             check=False,
         )
         assert said.stderr == ""
-        assert said.stdout.strip() == "['libvirt', 'proxmox', 'qemu', 'vmware', 'xenapi', 'xenstore']"
+        assert said.stdout.strip() == (
+            "['hyperv', 'libvirt', 'proxmox', 'qemu', 'virtualbox', 'vmrun', 'vmware', 'xenapi', 'xenstore']"
+        )
 
 
 def test_a_library_that_breaks_in_its_import_is_named(monkeypatch, tmp_path):

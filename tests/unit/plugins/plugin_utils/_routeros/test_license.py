@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ScriptFailed
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import readable
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware import read_by_exit_code
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import read_by_exit_code
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import license
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import License, RouterClock, Unreadable
 from ansible_collections.outofband.chr.tests.lab.routeros import Router

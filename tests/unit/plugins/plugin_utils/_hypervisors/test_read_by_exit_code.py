@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotBoolean, ScriptFailed
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware import read_by_exit_code
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import read_by_exit_code
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.values import duration
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
