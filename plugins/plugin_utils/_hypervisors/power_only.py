@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NoSecretWay, NotPossible
 
 from .capabilities import Capabilities
 from .guest import Guest
@@ -24,7 +24,8 @@ class PowerOnly(Guest):
     *title* names the hypervisor in messages, and *endpoint* its machine.
     """
 
-    capabilities = Capabilities(output=False, files=False, max_script=0, agent=False)
+    # It is not the size for which a script is refused.
+    capabilities = Capabilities(output=False, files=False, max_script=256 * 1024, agent=False)
 
     def __init__(self, backend: str, title: str, endpoint: str, vm: str, power: Power, connect_timeout: float) -> None:
         super().__init__(vm, connect_timeout)
@@ -47,7 +48,7 @@ class PowerOnly(Guest):
         self._refuse()
 
     def run_secret(self, source: bytes, timeout: float) -> ScriptResult:
-        self._refuse()
+        raise NoSecretWay(self._reason)
 
     def wait(self, job: Job, timeout: float) -> ScriptResult:
         self._refuse()
@@ -62,7 +63,11 @@ class PowerOnly(Guest):
         self._refuse()
 
     def _refuse(self) -> t.NoReturn:
-        raise NotPossible(
+        raise NotPossible(self._reason)
+
+    @property
+    def _reason(self) -> str:
+        return (
             f"{self._title} has no channel to the guest agent of RouterOS, so nothing was sent to {self.vm!r}. Backend "
             f"{self.backend} only turns the machine on and off: outofband.chr.power with state started, stopped or reset. "
             "Reach the router over the network (an in-band collection such as community.routeros), or at its console."

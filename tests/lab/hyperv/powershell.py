@@ -53,6 +53,7 @@ CMDLETS: dict[str, dict[str, str]] = {
     },
     "Start-VM": {"VM": VM},
     "Stop-VM": {"VM": VM, "TurnOff": SWITCH, "Force": SWITCH},
+    "Restart-VM": {"VM": VM, "Force": SWITCH},
     "Remove-VM": {"VM": VM, "Force": SWITCH},
     "Get-VMHardDiskDrive": {"VM": VM},
     "Get-VMNetworkAdapter": {"VM": VM, "Name": STRING},
@@ -481,6 +482,14 @@ class Machine:
         if not (TurnOff and Force):
             raise Terminating("The lab's routers do not shut down, and nobody is asked.", "OperationFailed")
         one.vm["State"] = "Off"
+
+    def restart_vm(self, VM: list[Object], Force: bool = False) -> None:
+        (one,) = VM
+        if one.vm["State"] != "Running" or not Force:
+            raise Terminating(
+                "The operation cannot be performed while the machine is in its current state.", "InvalidState"
+            )
+        one.vm["Restarts"] = one.vm.get("Restarts", 0) + 1
 
     def remove_vm(self, VM: list[Object], Force: bool = False) -> None:
         (one,) = VM

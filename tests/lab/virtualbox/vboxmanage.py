@@ -205,15 +205,22 @@ class VirtualBox:
             raise wrong_state(
                 f"The machine '{vm['name']}' is already locked by a session (or being locked or unlocked)"
             )
+        if vm["locked"]:
+            vm["locked"] -= 1
+            self.save()
+            raise wrong_state(f"The machine '{vm['name']}' is already locked by a session")
         vm["state"] = "running"
         return f'Waiting for VM "{vm["name"]}" to power on...\nVM "{vm["name"]}" has been successfully started.\n'
 
     def controlvm(self, given: list[str]) -> None:
         vm = self.vm(given[0])
-        if given[1:] != ["poweroff"]:
+        if given[1:] not in (["poweroff"], ["reset"]):
             raise Refused(f"Invalid parameter '{given[1:]}'")
-        if vm["state"] != "running":
+        if vm["state"] not in ("running", "paused"):
             raise wrong_state(f"Machine '{vm['name']}' is not currently running.")
+        if given[1] == "reset":
+            vm["resets"] = vm.get("resets", 0) + 1
+            return
         vm.update(state="poweroff", locked=2)  # its process needs a moment to go
 
     def unregistervm(self, given: list[str]) -> None:
