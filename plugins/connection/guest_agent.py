@@ -56,6 +56,8 @@ extends_documentation_fragment:
   - outofband.chr.libvirt.connection
   - outofband.chr.proxmox
   - outofband.chr.proxmox.connection
+  - outofband.chr.login
+  - outofband.chr.login.connection
   - outofband.chr.vmware
   - outofband.chr.vmware.connection
   - outofband.chr.xenapi
@@ -67,6 +69,7 @@ extends_documentation_fragment:
   - outofband.chr.virtualbox
   - outofband.chr.virtualbox.connection
   - outofband.chr.hyperv
+  - outofband.chr.hyperv.connection
 """
 
 EXAMPLES = r"""

@@ -140,6 +140,8 @@ extends_documentation_fragment:
   - outofband.chr.libvirt.connection
   - outofband.chr.proxmox
   - outofband.chr.proxmox.connection
+  - outofband.chr.login
+  - outofband.chr.login.connection
   - outofband.chr.vmware
   - outofband.chr.vmware.connection
   - outofband.chr.xenapi
@@ -151,6 +153,7 @@ extends_documentation_fragment:
   - outofband.chr.virtualbox
   - outofband.chr.virtualbox.connection
   - outofband.chr.hyperv
+  - outofband.chr.hyperv.connection
 """
 
 EXAMPLES = r"""

@@ -15,3 +15,7 @@ notes:
     used. It has no channel to the guest agent, turns the machine on and off, and refuses
     everything else. Its options are O(ssh_host) and O(ssh_args).
 """
+
+    CONNECTION = r"""
+options: {}
+"""

@@ -13,7 +13,8 @@ options: {}
 notes:
   - B(Backend virtualbox) is a VM of VirtualBox, through the program C(VBoxManage), on the controller or on
     O(ssh_host). It has no channel to the guest agent, turns the machine on and off, and
-    refuses everything else. Its options are O(ssh_host) and O(ssh_args).
+    refuses everything else. Its options are O(ssh_host), O(ssh_args) and
+    O(vboxmanage).
 """
 
     CONNECTION = r"""

@@ -12,7 +12,8 @@ class ModuleDocFragment:
 options: {}
 notes:
   - B(Backend vmrun) is a VM of VMware Workstation or Fusion, through the program C(vmrun), on the
-    controller or on O(ssh_host). Its options are O(ssh_host) and O(ssh_args).
+    controller or on O(ssh_host). Its options are O(ssh_host), O(ssh_args), O(vmrun_product) and
+    O(vmrun_program).
 """
 
     CONNECTION = r"""
@@ -45,7 +46,7 @@ options:
       - name: chr_vmrun_password_in_arguments
 notes:
   - B(Ways of backend vmrun.) Scripts are run by C(vmrun runScriptInGuest) with the login
-    O(guest_user) and O(guest_password). The vendor does not document which interpreter it is to
+    O(guest_user) and O(guest_password), see O(vmrun_password_in_arguments). The vendor does not document which interpreter it is to
     be given. V(auto) gives none; V(inline) and V(console) give this name, as the ways of backend
     V(vmware) do.
   - B(Limits of backend vmrun.) The output of a script cannot be read, and files cannot be

@@ -21,33 +21,7 @@ notes:
 """
 
     CONNECTION = r"""
-options:
-  guest_user:
-    description:
-      - For backend V(vmware), the RouterOS user that scripts run as.
-      - It can be a list, or a text with one user on each line. All users are tried in order, each
-        with every O(guest_password), until the router takes one of these logins.
-    type: raw
-    default: admin
-    vars:
-      - name: chr_guest_user
-    env:
-      - name: OUTOFBAND_GUEST_USER
-  guest_password:
-    description:
-      - For backend V(vmware), the password of O(guest_user). It is empty on a new router.
-      - It can be a list. The passwords are tried in order, and the one that the router took last
-        comes first in the next tasks. So C(["{{ vault_router_password }}", ""]) serves a new router
-        and, after M(outofband.chr.first_login) has set its password, the same router again.
-      - The router logs each password that it refuses.
-      - In a text, each line is a password. This is how E(OUTOFBAND_GUEST_PASSWORD) has a list; an
-        empty last line is the empty password of a new router.
-    type: raw
-    default: ""
-    vars:
-      - name: chr_guest_password
-    env:
-      - name: OUTOFBAND_GUEST_PASSWORD
+options: {}
 notes:
   - B(Ways of backend vmware.) Scripts are guest operations, with the login O(guest_user) and
     O(guest_password). V(inline) and V(console) are the two program names that the vendor's manual

@@ -13,6 +13,7 @@ and these options together with those of one router. Times are in seconds.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +124,42 @@ def _parse(option: str, variable: str, text: str) -> t.Any:
         return _PARSERS.get(option, str)(text)
     except (TypeError, ValueError):
         raise InvalidInput(f"The environment variable {variable} does not have a usable value.") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoginOptions(GuestOptions):
+    """The RouterOS user that runs scripts, for backends that ask for one."""
+
+    guest_user: str | tuple[str, ...] = "admin"
+    guest_password: str | tuple[str, ...] = field(default="", repr=False)
+
+    @property
+    def logins(self) -> tuple[tuple[str, str], ...]:
+        """The users and passwords, in the order in which they are tried."""
+        return tuple(itertools.product(_each(self.guest_user), _each(self.guest_password)))
+
+    @classmethod
+    def from_options(cls, values: Mapping[str, t.Any]) -> t.Self:
+        given = {name: _texts(name, values.get(name)) for name in ("guest_user", "guest_password")}
+        return super().from_options({**values, **given})
+
+
+def _each(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
+def _texts(name: str, value: t.Any) -> str | tuple[str, ...] | None:
+    """Return the texts in *value*, which is one text, a list, or a text with one on each line.
+
+    Such lines are how an environment variable has a list. Raises InvalidInput.
+    """
+    if value is None:
+        return None
+    several = value if isinstance(value, (list, tuple)) else str(value).replace("\r\n", "\n").split("\n")
+    if not several or any(isinstance(one, (dict, list, tuple)) for one in several):
+        raise InvalidInput(f"chr_{name} must be a text or a list of texts. Nothing was sent.")
+    texts = tuple("" if one is None else str(one) for one in several)
+    return texts if len(texts) > 1 else texts[0]
 
 
 @dataclass(frozen=True, kw_only=True)

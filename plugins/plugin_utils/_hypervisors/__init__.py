@@ -95,7 +95,7 @@ def open_guest(options: GuestOptions) -> Guest:
     if options.exec_mode not in ("auto", *options.EXEC_MODES):
         raise InvalidInput(
             f"chr_exec_mode {options.exec_mode!r} is not known to backend {options.backend}; "
-            f"set it to one of auto, {', '.join(options.EXEC_MODES)}."
+            f"set it to one of {', '.join(('auto', *options.EXEC_MODES))}."
         )
     backend = importlib.import_module(f".{BACKENDS[options.backend].package}.guest", __package__)
     guest: Guest = backend.open_guest(options)

@@ -11,7 +11,11 @@ Hyper-V talks to a guest through integration services. Those of RouterOS take no
 from __future__ import annotations
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import OutcomeUnknown, Unreachable
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    InvalidInput,
+    OutcomeUnknown,
+    Unreachable,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power_only import PowerOnly
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.programs import Lost, NotStarted
@@ -26,8 +30,12 @@ _COMMAND = 120.0  # seconds for one run of PowerShell
 
 def open_guest(options: HyperVOptions) -> Guest:
     """The guest that *options* name. Nothing is sent. Raises InvalidInput."""
-    name = str(options.ssh_host)
-    ssh = SshMaster(name, options.ssh_args, options.runtime_directory)
+    ssh = SshMaster.from_options(options)
+    if ssh is None:
+        raise InvalidInput(
+            f"chr_ssh_host is not set for {options.vm!r}. Set it to the Windows machine that runs Hyper-V."
+        )
+    name = ssh.destination
 
     def execute(command: str, stdin: bytes) -> tuple[int, bytes, bytes]:
         try:

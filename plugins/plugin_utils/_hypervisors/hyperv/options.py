@@ -10,7 +10,6 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import GuestOptions, SshOptions
 
 
@@ -19,10 +18,3 @@ class HyperVOptions(SshOptions, GuestOptions):
     """Options of a VM of Hyper-V, on a Windows machine with OpenSSH's server."""
 
     backend: t.ClassVar[str] = "hyperv"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.ssh_host:
-            raise InvalidInput(
-                f"chr_ssh_host is not set for {self.vm!r}. Set it to the Windows machine that runs Hyper-V."
-            )

@@ -160,7 +160,7 @@ def ways(backend):
     with pytest.raises(InvalidInput, match="no such way") as caught:
         open_guest(from_options(given))
     said = re.fullmatch(
-        rf"chr_exec_mode 'no such way' is not known to backend {backend}; set it to one of auto, (.*)\.",
+        rf"chr_exec_mode 'no such way' is not known to backend {backend}; set it to one of auto(.*)\.",
         str(caught.value),
     )
-    return said[1].split(", ")
+    return [way for way in said[1].split(", ") if way]
