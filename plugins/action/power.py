@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import switching
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.readiness import (
     has_interfaces,
@@ -21,26 +22,15 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.reboots imp
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import (
     Deadline,
-    poll_interval,
     positive_seconds,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    ChrError,
     InvalidInput,
     NotPermitted,
     NotPossible,
-    OutcomeUnknown,
-    TimedOut,
-    Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
-_PACE = 0.25  # seconds, the shortest time between two looks at a machine that goes down
-
-
-_ORDERS = {"started": "start", "stopped": "stop", "reset": "reset"}
-"""The states that the hypervisor brings about, and the methods of Power."""
 _COMES_UP = ("started", "reset", "rebooted")
 """The states after which the router answers."""
 
@@ -63,7 +53,7 @@ class ActionModule(GuestAction):
         deadline = Deadline(positive_seconds("timeout", arguments["timeout"]))
         state, method = arguments["state"], arguments["method"]
         wait = arguments["wait"] or ("agent" if guest.capabilities.agent else "none")
-        if wait != "none" and state in _ORDERS and not guest.capabilities.agent:
+        if wait != "none" and state in switching.ORDERS and not guest.capabilities.agent:
             raise NotPossible(
                 f"Nothing was done to {guest.vm!r}: backend {guest.backend} has no channel to its guest agent, so wait: {wait} "
                 "would never end. Leave wait out; ansible.builtin.wait_for with a port waits for a router over the network."
@@ -73,7 +63,7 @@ class ActionModule(GuestAction):
                 f"Backend {guest.backend} runs a script in {guest.vm!r} only when it boots, so whether it is ready cannot be asked "
                 "there. Use wait: agent."
             )
-        if state in _ORDERS:
+        if state in switching.ORDERS:
             if method != "auto":
                 raise InvalidInput(
                     f"method {method} is for the states rebooted and shutdown. The hypervisor carries out state {state}: leave "
@@ -102,7 +92,13 @@ class ActionModule(GuestAction):
                 wait_until_ready(guest, has_interfaces(1), deadline)
         else:
             method = "agent" if method == "auto" else method
-            self._shutdown(guest, method, deadline)
+            switching.shut_down(
+                guest,
+                f"({method})",
+                lambda: self._ask(guest, method, "powerdown", "/system shutdown"),
+                deadline,
+                f"Try method: {'script' if method == 'agent' else 'agent'}.",
+            )
         return {"changed": True, "state": state, "method": method, "elapsed": _since(began)}
 
     # -- by the hypervisor -------------------------------------------------------------------------
@@ -124,7 +120,7 @@ class ActionModule(GuestAction):
             return result | {"msg": f"The machine {done} state {state}."}
         asked = time.monotonic()
         if result["changed"]:
-            self._order(guest, power, state, deadline)
+            switching.order(guest, power, state, deadline)
         if state in _COMES_UP and wait != "none":
             if state == "reset" and guest.capabilities.runs_without_restart:
                 result["warnings"] = self._watch_reset(guest, asked, deadline)
@@ -155,30 +151,6 @@ class ActionModule(GuestAction):
         watch_boot(guest, "was reset", asked, deadline, look)
         return warnings
 
-    def _order(self, guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
-        """Give the order once, and wait until the machine is on or off as it says.
-
-        If the answer to the order is lost, what the machine does counts, except for a reset, which
-        cannot be seen in this way.
-        """
-        lost: OutcomeUnknown | None = None
-        try:
-            getattr(power, _ORDERS[state])(deadline)
-        except OutcomeUnknown as error:
-            if state == "reset":
-                raise
-            lost = error
-        wanted = state != "stopped"
-        seen, unseen = _wait_for_power(power, wanted, deadline)
-        if seen:
-            return
-        if lost:
-            raise lost
-        told = f"The hypervisor was told to bring {guest.vm!r} into state {state}"
-        if unseen:
-            raise _unseen(told, "on" if wanted else "off", deadline, unseen)
-        raise TimedOut(f"{told}, but its machine is still {'off' if wanted else 'on'} after {deadline.seconds:g} s.")
-
     # -- by the router -----------------------------------------------------------------------------
 
     def _reboot(self, guest: Guest, method: str, deadline: Deadline) -> None:
@@ -204,66 +176,11 @@ class ActionModule(GuestAction):
         self._ask(guest, method, "reboot", "/system reboot")
         watch_boot(guest, "was told to reboot", asked, deadline, look)
 
-    def _shutdown(self, guest: Guest, method: str, deadline: Deadline) -> None:
-        """Order a shutdown and wait until the hypervisor says that the machine is off.
-
-        Nothing else ends that wait: a silent agent, or a server that cannot be reached, says
-        nothing about the machine.
-        """
-        power = guest.power()
-        if not power.is_on():
-            raise NotPossible(
-                f"{guest.vm!r} was not told to shut down: it answers, although backend {guest.backend} says that its machine is "
-                "off. So the end of the shutdown could not be seen. Is another machine in between?"
-            )
-        self._ask(guest, method, "powerdown", "/system shutdown")
-        seen, unseen = _wait_for_power(power, False, deadline, guest.why_it_stays_up)
-        if seen:
-            return
-        told = f"{guest.vm!r} was told to shut down ({method})"
-        if unseen:
-            raise _unseen(told, "off", deadline, unseen)
-        raise TimedOut(
-            f"{told}, but has not done so after {deadline.seconds:g} s: its machine still runs. "
-            f"Try method: {'script' if method == 'agent' else 'agent'}."
-        )
-
     def _ask(self, guest: Guest, method: str, mode: str, command: str) -> None:
         if method == "agent":
             guest.shutdown(mode)
             return
         order(guest, command)
-
-
-def _wait_for_power(
-    power: Power, on: bool, deadline: Deadline, why_not: t.Callable[[], str | None] = lambda: None
-) -> tuple[bool, ChrError | None]:
-    """Wait until the hypervisor says that the machine is *on*, or that it is off.
-
-    Nothing else ends that wait: a silent agent, or a server that cannot be reached, says nothing
-    about the machine. Returns whether it was seen before *deadline*, and the last error if the
-    machine could not be seen in the end. Raises NotPossible with the reason that *why_not* returns.
-    """
-    began = time.monotonic()
-    while True:
-        unseen: ChrError | None = None
-        reason = None
-        try:
-            if power.is_on() == on:
-                return True, None
-            reason = why_not()
-        except ChrError as error:
-            unseen = error
-        if reason:
-            raise NotPossible(reason)
-        if deadline.expired:
-            return False, unseen
-        time.sleep(min(max(_PACE, poll_interval(time.monotonic() - began)), deadline.remaining))
-
-
-def _unseen(told: str, wanted: str, deadline: Deadline, error: ChrError) -> ChrError:
-    kind = Unreachable if isinstance(error, Unreachable) else TimedOut
-    return kind(f"{told}, but whether it is {wanted} could not be seen after {deadline.seconds:g} s: {error}")
 
 
 def _since(began: float) -> float:

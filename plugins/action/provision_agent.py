@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import switching
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
@@ -22,6 +23,7 @@ class ActionModule(GuestAction):
         "address": {"type": "str"},
         "port": {"type": "int", "default": 1234},
         "slot": {"type": "int", "default": 9},
+        **switching.RESTART,
     }
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -57,6 +59,15 @@ class ActionModule(GuestAction):
             }
         if plan.changed and not self._task.check_mode:
             port.carry_out(wanted, plan)
+        if plan.restart_required and arguments["restart"]:
+            result |= {"changed": True, "restart_required": False, "restarted": True}
+            if not self._task.check_mode:
+                switching.restart(guest, arguments)
+        elif plan.restart_required:
+            result["msg"] = (
+                f"The change takes effect at the next cold start of {guest.vm!r}. With restart: true, the router is shut down and "
+                "its machine is turned on again."
+            )
         if wanted and plan.changed and not wanted.private:
             result["warnings"] = [
                 f"Anyone who can reach {wanted.socket} controls {guest.vm!r}: the port has no authentication and no encryption."

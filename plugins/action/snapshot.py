@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import switching
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.readiness import wait_for_agent
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPossible, NotQuiesced
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
@@ -27,6 +29,7 @@ class ActionModule(GuestAction):
         "quiesce": {"type": "bool", "default": True},
         "on_unquiesced": {"type": "str", "choices": ["remove", "fail", "warn"], "default": "remove"},
         "timeout": {"type": "float", "default": 600.0},
+        **switching.RESTART,
     }
 
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -83,11 +86,21 @@ class ActionModule(GuestAction):
             result["warnings"].append(taken.trouble)
         if not quiesce:
             why = None
-        if taken.still_frozen or (why and not tolerant):
+        if taken.still_frozen and arguments["restart"]:
+            self._reset(guest, arguments)
+            result["restarted"] = True
+            result["warnings"].append(f"{guest.vm!r} was reset, because it stayed frozen (restart: true).")
+        if (taken.still_frozen and not arguments["restart"]) or (why and not tolerant):
             return result | self._failed(guest, snapshots, arguments, taken, why, deadline)
         if why:
             result["warnings"].append(f"The snapshot {name!r} of {guest.vm!r} is not quiesced: {why}.")
         return result
+
+    def _reset(self, guest: Guest, arguments: dict[str, t.Any]) -> None:
+        """Reset a router that stays frozen. It may be unable to write, and so to shut down."""
+        deadline = Deadline(positive_seconds("restart_timeout", arguments["restart_timeout"]))
+        switching.order(guest, guest.power(), "reset", deadline)
+        wait_for_agent(guest, deadline)
 
     def _failed(
         self,

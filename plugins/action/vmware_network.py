@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import typing as t
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import switching
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.settings import SettingsAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
@@ -27,14 +30,24 @@ class ActionModule(SettingsAction):
         "trunk": {"type": "list", "elements": "str"},
         "mtu": {"type": "int"},
         "add_again": {"type": "list", "elements": "str"},
+        **switching.RESTART,
     }
 
     def changes(self, guest: Guest, arguments: dict[str, t.Any]) -> list[Change]:
         names, macs = arguments.pop("networks"), arguments.pop("add_again") or []
+        restart = {name: arguments.pop(name) for name in switching.RESTART}
         if arguments["mtu"] is not None and arguments["mtu"] not in _MTU:
             raise InvalidInput(f"mtu {arguments['mtu']} is not valid: it must be {_MTU[0]} to {_MTU[-1]}.")
         if arguments["trunk"] is not None:
             arguments["trunk"] = ranges(arguments["trunk"])
         network = self.vmware(guest).network()
-        again = network.plan_again(macs)
+        again = [
+            dataclasses.replace(
+                change,
+                carry_out=functools.partial(switching.restart, guest, restart, change.carry_out),
+            )
+            if restart["restart"]
+            else change
+            for change in network.plan_again(macs, may_run=restart["restart"])
+        ]
         return [*network.plan(NetworkSettings(**arguments), names), *again]

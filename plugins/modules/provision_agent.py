@@ -52,6 +52,19 @@ options:
         manual's, which Proxmox VE uses for SPICE.
     type: int
     default: 9
+  restart:
+    description:
+      - Whether the router may be restarted if the change needs it. It is shut down through its agent,
+        and its machine is turned on again and waited for. A router that does not shut down makes
+        the task fail; it is not turned off. A machine that is off stays off.
+      - Without it, the change takes effect at the next cold start, and the result says so.
+    type: bool
+    default: false
+  restart_timeout:
+    description:
+      - The seconds for that restart, until the guest agent answers again.
+    type: float
+    default: 300
 extends_documentation_fragment:
   - outofband.chr.attributes
   - outofband.chr.attributes.router
@@ -79,6 +92,12 @@ EXAMPLES = r"""
     chr_ssh_host: root@pve1.example.net
     chr_socket: "{{ provision.socket }}"
   when: not provision.restart_required
+
+- name: Give another router one, and restart it at once
+  outofband.chr.provision_agent:
+    address: 127.0.0.1
+    port: 4102
+    restart: true
 
 - name: Relay the agent's own channel for a while
   outofband.chr.provision_agent:
@@ -112,6 +131,11 @@ restart_required:
     - Whether the VM must be stopped and started for the change to take effect. A reboot from inside
       is not enough.
   returned: success
+  type: bool
+  sample: true
+restarted:
+  description: The router was restarted, or in check mode would be.
+  returned: when it was restarted
   type: bool
   sample: true
 """

@@ -55,6 +55,20 @@ options:
       - The seconds in which the hypervisor must finish.
     type: float
     default: 600
+  restart:
+    description:
+      - Whether a router that stays frozen after a snapshot may be reset. It may be unable to write, so
+        it cannot be shut down. Its machine is reset through the hypervisor, as
+        M(outofband.chr.power) does, and waited for, and a warning says so.
+      - Without it, such a router stays frozen, and the task fails and says so. A snapshot itself never
+        needs a restart.
+    type: bool
+    default: false
+  restart_timeout:
+    description:
+      - The seconds for that restart, until the guest agent answers again.
+    type: float
+    default: 300
 notes:
   - On Proxmox VE, it needs the privileges C(VM.Snapshot) and C(VM.Audit), and those to ask the
     agent (C(VM.Monitor) up to version 8; C(VM.GuestAgent.Audit) and
@@ -65,7 +79,7 @@ notes:
     long as the task of the snapshot takes, at most for O(timeout).
   - After each snapshot of a running VM with an agent, the module asks the agent of Proxmox VE or
     libvirt whether the file systems are frozen. A guest that stays frozen after a failed thaw is
-    thawed. If that fails, too, the task fails and says so. A guest that was frozen before, by
+    thawed. If that fails, too, the task fails and says so, or resets it with O(restart=true). A guest that was frozen before, by
     somebody else, stays as it was, with a warning.
   - On VMware, RouterOS runs its scripts C(freeze) before its file systems are frozen, C(thaw) after
     the snapshot was taken, and C(freeze-fail) when the hypervisor could not prepare it or C(freeze)
@@ -102,6 +116,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+restarted:
+  description: A router that stayed frozen was reset.
+  returned: when it was reset
+  type: bool
+  sample: true
 name:
   description: The name of the snapshot.
   returned: success

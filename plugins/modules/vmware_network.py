@@ -59,10 +59,24 @@ options:
     description:
       - MAC addresses of network cards that are removed and added again as they were, in one step.
         ESXi lets cards that were added before the MTU was raised keep the old one.
-      - The VM must be off. Nothing shows that a card has been added again, so each run does it.
-        RouterOS may give the card another name.
+      - The VM must be off, or O(restart) be true. Nothing shows that a card has been added again, so
+        each run does it. RouterOS may give the card another name.
     type: list
     elements: str
+  restart:
+    description:
+      - Whether a router that runs may be restarted for O(add_again). It is shut down through its tools,
+        the cards are added again, and its machine is turned on again and waited for. A router that
+        does not shut down makes the task fail; it is not turned off. A machine that is off stays
+        off.
+      - Without it, O(add_again) is refused for a VM that is on. The other options need no restart.
+    type: bool
+    default: false
+  restart_timeout:
+    description:
+      - The seconds for that restart, until the guest agent answers again.
+    type: float
+    default: 300
 extends_documentation_fragment:
   - outofband.chr.attributes
   - outofband.chr.attributes.router

@@ -414,6 +414,22 @@ def test_a_card_from_before_the_mtu_was_raised_is_added_again_as_it_was(vcenter,
     assert (type(new), new.backing.port.portgroupKey) == (type(old), old.backing.port.portgroupKey)
 
 
+def test_a_router_that_runs_is_restarted_for_its_card_if_that_is_allowed(vcenter, playbook, vmware_guest):
+    vc = vcenter("chr1")
+    seen = Networks(vc, vmware_guest, "chr1")
+    old = seen.card()
+    settings = {"host_network_add_again": [old.macAddress], "host_network_restart": True}
+    hosts = {"chr1": vc.variables(host_network_platform="vmware", **settings)}
+    would = playbook(ROLE, hosts, "--check")
+    assert (would.rc, seen.card().key) == (0, old.key), would.output
+    vc.router("chr1").run('/system script add name=poweroff source="/system identity set name=was-off"')
+    run = playbook(ROLE, hosts)
+    assert run.rc == 0, run.output
+    assert (seen.card().key != old.key, seen.card().macAddress) == (True, old.macAddress)
+    assert not vmware_guest(vc, "chr1").is_off()
+    assert vc.router("chr1").identity == "was-off"
+
+
 BAD: dict[str, tuple[dict[str, t.Any], str]] = {
     "network": ({"networks": ["LAN"]}, "'chr1' has no network card on LAN. Its networks are DC0_DVPG0."),
     "vlan": ({"trunk": ["1-5000"]}, "'1-5000' is not a valid range of VLANs: use numbers from 0 to 4094"),

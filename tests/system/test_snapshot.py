@@ -278,6 +278,19 @@ def access(pve, **more):
     return pve.variables(chr_connect_timeout=2, **more)
 
 
+def test_a_router_that_stays_frozen_is_reset_if_that_is_allowed(pve, playbook):
+    vm = pve.add(100, "chr1", commands_off=("guest-fsfreeze-thaw",), accepts_null_path=True)
+    run = playbook([task("take", restart=True)], {"chr1": access(pve)})
+    assert run.rc == 0, run.output
+    result = run.of("take")["result"]
+    assert (result["restarted"], result["quiesced"]) == (True, True)
+    assert "was reset, because it stayed frozen" in result["warnings"][-1]
+    assert not vm.lab.agent._frozen
+    assert [path for method, path, _values in pve.log if method == "POST" and "/status/" in path] == [
+        "/nodes/pve1/qemu/100/status/reset"
+    ]
+
+
 def test_proxmox_quiesces_automatically_and_a_failed_freeze_is_noticed(pve, playbook):
     """Manual 10, quiesced snapshot: guest filesystems are quiesced automatically when a snapshot is
     taken."""

@@ -145,6 +145,39 @@ def test_the_provision_port_is_put_into_args_and_taken_out_again(pve, node, task
     assert not any(secret in run.output for secret in ("pass-w0rd", "t0ken-secret"))
 
 
+def test_a_router_is_restarted_for_its_port_if_that_is_allowed(pve, tasks):
+    vm = pve.add(100, "chr1", accepts_null_path=True)
+    restart = task("go", address="127.0.0.1", port=4101, restart=True)
+    run = tasks(
+        [
+            {**PRESENT, "name": "left"},
+            {**restart, "name": "would", "check_mode": True},
+            restart,
+            {**restart, "name": "again"},
+        ],
+        {"chr1": host(pve)},
+    )
+    assert run.rc == 0, run.output
+    assert "With restart: true, the router is shut down" in run.of("left")["result"]["msg"]
+    assert run.changed() == {("chr1", "left"), ("chr1", "would"), ("chr1", "go")}
+    went = run.of("go")["result"]
+    assert (went["restarted"], went["restart_required"]) == (True, False)
+    assert vm.running
+    assert vm.config["args"] == ARGS
+    assert [path for method, path, _values in pve.log if method == "POST" and "/status/" in path] == [
+        "/nodes/pve1/qemu/100/status/start"
+    ]
+
+
+def test_a_router_that_does_not_shut_down_is_not_turned_off_for_its_port(pve, tasks):
+    vm = pve.add(100, "chr1", accepts_null_path=True)
+    vm.lab.stop_soon = vm.lab.stop = lambda *_given: None
+    run = tasks([task("go", address="127.0.0.1", port=4101, restart=True, restart_timeout=2)], {"chr1": host(pve)})
+    assert run.rc != 0
+    assert vm.running
+    assert not any("/status/st" in path for method, path, _values in pve.log if method == "POST")
+
+
 @pytest.fixture
 def port(node, tmp_path):
     """A channel of a VM, through the node and without Ansible: ``port(pve, "default")``."""

@@ -222,10 +222,10 @@ class VmwareNetwork:
 
     # -- cards that are older than the MTU ---------------------------------------------------------
 
-    def plan_again(self, macs: list[str]) -> list[Change]:
+    def plan_again(self, macs: list[str], *, may_run: bool = False) -> list[Change]:
         """Plan to remove the cards with these MAC addresses and add them again, in one step.
 
-        Raises ChrError.
+        Unless the VM *may_run* now, because it will be off then, it must be off. Raises ChrError.
         """
         if not macs:
             return []
@@ -240,9 +240,10 @@ class VmwareNetwork:
             raise InvalidInput(
                 f"{self._vm!r} has no network card {', '.join(missing)}. It has {', '.join(sorted(cards))}."
             )
-        if str(state.get("runtime.powerState")) != "poweredOff":
+        if not may_run and str(state.get("runtime.powerState")) != "poweredOff":
             raise NotPossible(
-                f"{self._vm!r} is not switched off. Shut it down first: how a running router takes the loss of a card is unknown."
+                f"{self._vm!r} is not switched off. Shut it down first, or allow a restart with restart: true. How a running "
+                "router takes the loss of a card is unknown."
             )
         changes = [change for mac in wanted for change in _again(cards[mac])]
         spec = library().vim.vm.ConfigSpec(deviceChange=changes)
