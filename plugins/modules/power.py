@@ -136,6 +136,15 @@ EXAMPLES = r"""
 - name: Reset a router that does not answer any more
   outofband.chr.power:
     state: reset
+
+# The playbook outofband.chr.device_mode changes a router's device-mode in this way
+- name: Let RouterOS begin to wait for its power to be cut
+  outofband.chr.script:
+    source: ':execute script=":delay 2s; /system device-mode update container=yes"'
+
+- name: Cut the power within five minutes
+  outofband.chr.power:
+    state: stopped
 """
 
 RETURN = r"""

@@ -115,6 +115,7 @@ class LabRouter:
                 one.close()
         self._listener = self._client = None
         self.agent.forget()
+        self.router.lose_power()
 
     __enter__ = start
 
@@ -132,7 +133,7 @@ class LabRouter:
         """Begin anew, without power being cut: the socket stays open."""
         self._away_until = time.monotonic() + self.switches.boot_seconds
         self.agent.forget()
-        self.router.reboot()
+        self.router.reset()
 
     def _serve(self, listener: socket.socket) -> None:
         while True:

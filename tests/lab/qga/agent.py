@@ -193,6 +193,7 @@ class Agent:
     def _guest_shutdown(self, mode: str = "powerdown") -> dict[str, t.Any]:
         if mode not in ("powerdown", "halt", "reboot"):
             raise Refused(f"Invalid parameter value for 'mode': {mode}")
+        self.router.device_mode_update = None
         self.router.on_power("reboot" if mode == "reboot" and self.switches.shutdown_honours_reboot else "shutdown")
         if not self.switches.shutdown_answers:
             raise Silence

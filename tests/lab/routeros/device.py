@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ..switches import LicenseSwitches, PackageSwitches
-from . import backup, files, interfaces, license, network, packages, system
+from . import backup, device_mode, files, interfaces, license, network, packages, system
 from .accounts import Accounts, from_environment
 from .clock import Clock
 from .commands import COMMANDS
@@ -31,7 +31,14 @@ from .values import Value, text
 
 OK, ERROR, STOPPED = 0, -1, 1
 MENUS: tuple[BaseMenu, ...] = (
-    system.MENUS + packages.MENUS + backup.MENUS + license.MENUS + interfaces.MENUS + network.MENUS + files.MENUS
+    system.MENUS
+    + device_mode.MENUS
+    + packages.MENUS
+    + backup.MENUS
+    + license.MENUS
+    + interfaces.MENUS
+    + network.MENUS
+    + files.MENUS
 )
 _ON_DISK = ("identity", "license", "files", "tables", "settings", "packages")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -117,6 +124,10 @@ class Router:
         """``/system backup load`` reboots by itself."""
         self.load_error_fails = True
         """A backup that is refused ends the script with an error; otherwise it is only text."""
+        self.device_mode_update: dict[str, Value] | None = None
+        """The update of the device-mode that waits for the power to be cut."""
+        self.reset_confirms = True
+        """A reset of the machine confirms an update of the device-mode, as a loss of power does."""
         self.as_value_flags = True
         """``print as-value`` has the properties that are flags, as ``disabled`` and ``dynamic``."""
         self.as_value_counters = False
@@ -181,6 +192,7 @@ class Router:
             output.line("failure: maximum recursion depth reached")
         except PowerEvent as event:
             power = event.action
+            self.device_mode_update = None
         self.changed()
         if power and self.on_power is not None:
             self.on_power(power)
@@ -191,6 +203,16 @@ class Router:
         if self.on_change is not None:
             self.on_change()
 
+    def lose_power(self) -> None:
+        """The machine's power is cut."""
+        device_mode.confirm(self)
+
+    def reset(self) -> None:
+        """The machine is reset."""
+        if self.reset_confirms:
+            device_mode.confirm(self)
+        self.reboot()
+
     def reboot(self) -> None:
         """Restart.
 
@@ -198,6 +220,7 @@ class Router:
         stay.
         """
         with self.lock:
+            self.device_mode_update = None
             self.booted_at = self.clock.now()
             self.globals.clear()
             self.log.clear()
