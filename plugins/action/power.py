@@ -107,7 +107,7 @@ class ActionModule(GuestAction):
         """Bring the machine into *state* through its hypervisor. The router need not answer."""
         began = time.monotonic()
         power = guest.power()
-        power.check()
+        switching.when_free(power.check, deadline)
         on = power.is_on()
         if state == "reset" and not on:
             raise NotPossible(f"{guest.vm!r} was not reset, because its machine is off. Use state: started.")

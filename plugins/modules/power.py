@@ -30,8 +30,10 @@ options:
         order, the module looks whether it can see that state, and does nothing if it cannot.
       - For V(rebooted) and V(shutdown), a router whose agent does not answer before the order is
         unreachable, not off.
-      - V(started), V(stopped) and V(reset) are refused for a VM that is paused, suspended, locked,
-        or in the hands of another task of the hypervisor, and for a template.
+      - V(started), V(stopped) and V(reset) are refused for a VM that is paused or suspended, and for a
+        template. A VM that is locked or in the hands of another task of the hypervisor, such as a
+        backup or a migration, is waited for within O(timeout). Then the task fails and names who
+        has it, as far as the hypervisor shows that.
     type: str
     required: true
     choices: [started, stopped, reset, rebooted, shutdown]

@@ -17,6 +17,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
     positive_seconds,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    Busy,
     ChrError,
     NotPossible,
     OutcomeUnknown,
@@ -45,13 +46,21 @@ def order(guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
     cannot be seen in this way.
     """
     lost: OutcomeUnknown | None = None
+    wanted = state != "stopped"
+
+    def give() -> None:
+        try:
+            getattr(power, ORDERS[state])(deadline)
+        except Busy:
+            if state == "reset" or power.is_on() != wanted:
+                raise
+
     try:
-        getattr(power, ORDERS[state])(deadline)
+        when_free(give, deadline)
     except OutcomeUnknown as error:
         if state == "reset":
             raise
         lost = error
-    wanted = state != "stopped"
     seen, unseen = _wait_for_power(power, wanted, deadline)
     if seen:
         return
@@ -61,6 +70,22 @@ def order(guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
     if unseen:
         raise _unseen(told, "on" if wanted else "off", deadline, unseen)
     raise TimedOut(f"{told}, but its machine is still {'off' if wanted else 'on'} after {deadline.seconds:g} s.")
+
+
+def when_free(work: t.Callable[[], None], deadline: Deadline) -> None:
+    """Do *work*, which changes nothing as long as another task has the VM: then it is repeated.
+
+    Raises Busy, which says who has the VM, at *deadline*.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            work()
+            return
+        except Busy as error:
+            if deadline.expired:
+                raise Busy(f"{error} It was waited for, for {deadline.seconds:g} s.") from None
+        time.sleep(min(poll_interval(max(time.monotonic() - began, 1)), max(deadline.remaining, 0.01)))
 
 
 def shut_down(guest: Guest, how: str, ask: t.Callable[[], None], deadline: Deadline, advice: str) -> None:
@@ -93,7 +118,7 @@ def restart(guest: Guest, arguments: dict[str, t.Any], while_off: t.Callable[[],
     """
     deadline = Deadline(positive_seconds("restart_timeout", arguments["restart_timeout"]))
     power = guest.power()
-    power.check()
+    when_free(power.check, deadline)
     if not power.is_on():
         while_off()
         return

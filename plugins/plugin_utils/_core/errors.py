@@ -97,6 +97,13 @@ class NotPossible(ChrError):
     """This hypervisor, agent or RouterOS cannot do what was asked, or cannot do it now."""
 
 
+class Busy(NotPossible):
+    """Another task of the hypervisor has the VM at this moment. Nothing was done.
+
+    The text says who has it, as far as that is known.
+    """
+
+
 class NoSecretWay(NotPossible):
     """Every way to the guest would show a script that holds a secret, or leave it on the router.
 

@@ -41,6 +41,7 @@ _VM_PATH = re.compile(r"/nodes/([^/]+)/qemu/(\d+)/agent/([a-z-]+)$")
 _MACHINE_PATH = re.compile(
     r"/nodes/([^/]+)/qemu/(\d+)(?:/(config|pending|status/(?:current|start|stop|reset)|snapshot|snapshot/([^/]+?)(/rollback)?))?$"
 )
+_TASKS_PATH = re.compile(r"/nodes/([^/]+)/tasks$")
 _TASK_PATH = re.compile(r"/nodes/([^/]+)/tasks/([^/]+)/(status|log)$")
 _UPID = re.compile(r"UPID:[^:]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:")
 # What pveproxy answers by itself. The rest goes to the workers of a node's pvedaemon.
@@ -412,6 +413,8 @@ class LabProxmox(Resources, Storages):
                 return change(vm, login, found[4])
             what = (found[3] or "vm").replace("/", "_")
             return getattr(self, f"_{method.lower()}_{what}")(vm, login, values)
+        if found := _TASKS_PATH.match(path):
+            return self._running_tasks(found[1], values)
         if found := _TASK_PATH.match(path):
             return self._task_answer(found[2], found[3], values)
         data = self._storage_call(method, path, values, login)
@@ -665,6 +668,17 @@ class LabProxmox(Resources, Storages):
         spoilt = kind in self.task_faults and kind not in ("qmcreate", "qmconfig")  # which clear up first
         self.tasks[upid] = Task(upid, fail if spoilt else work, self.task_seconds)
         return upid
+
+    def _running_tasks(self, node: str, values: dict[str, t.Any]) -> t.Any:
+        """``/nodes/{node}/tasks`` with ``source=active``, of one VM."""
+        if values.get("source") != "active" or "vmid" not in values:
+            raise Died(501, "the lab lists the running tasks of one VM only")
+        parts = [(upid.split(":"), task) for upid, task in self.tasks.items()]
+        return [
+            {"upid": task.upid, "type": part[5], "id": part[6], "user": part[7], "node": part[1]}
+            for part, task in parts
+            if part[1] == node and part[6] == str(values["vmid"]) and task.exitstatus is None
+        ]
 
     def _task_answer(self, upid: str, what: str, values: dict[str, t.Any]) -> t.Any:
         task = self.tasks.get(upid)

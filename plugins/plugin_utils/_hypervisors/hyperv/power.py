@@ -8,11 +8,19 @@
 from __future__ import annotations
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, VmAmbiguous, VmNotFound
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    Busy,
+    NotPossible,
+    VmAmbiguous,
+    VmNotFound,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
 from .cmdlets import run
 from .powershell import Call, Of, PowerShellFailed, Row, WindowsHost
+
+_PASSING = ("Starting", "Stopping", "Saving", "Pausing", "Resuming", "Reset")
+"""States that end by themselves."""
 
 
 class HyperVPower(Power):
@@ -26,10 +34,10 @@ class HyperVPower(Power):
 
     def check(self) -> None:
         if (state := self._find()["State"]) not in ("Off", "Running"):
-            raise NotPossible(
-                f"The VM {self._vm!r} of Hyper-V on {self._host.name} is in state {state}, so it was not turned on or off. Resume "
-                "it (Resume-VM, or Start-VM for one that is saved), or repeat the task when Hyper-V's operation on it is over."
-            )
+            what = f"The VM {self._vm!r} of Hyper-V on {self._host.name} is in state {state}, so it was not turned on or off."
+            if state in _PASSING:
+                raise Busy(f"{what} Hyper-V is still at work on it.")
+            raise NotPossible(f"{what} Resume it: Resume-VM, or Start-VM for one that is saved.")
 
     def start(self, deadline: Deadline) -> None:
         self._order("started", Call("Start-VM", {"VM": Of("vm")}))

@@ -11,9 +11,10 @@ import typing as t
 from contextlib import AbstractContextManager
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import Busy, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
+_HELD = "cannot acquire state change lock"
 # Numbers of virDomainState.
 IN_BETWEEN = {3: "paused", 7: "suspended"}
 
@@ -60,9 +61,9 @@ class LibvirtPower(Power):
                 "by hand ('virsh destroy')."
             )
         if job:
-            raise NotPossible(
+            raise Busy(
                 f"libvirt works on {self._domain.where} (a migration, a save or a backup), so it was not turned on or off. "
-                "'virsh domjobinfo' shows the job. Repeat the task when it is over."
+                "'virsh domjobinfo' shows the job."
             )
 
     def start(self, deadline: Deadline) -> None:
@@ -76,7 +77,12 @@ class LibvirtPower(Power):
 
     def _order(self, complaint: str, work: t.Callable[[t.Any], t.Any], permission: str, deadline: Deadline) -> None:
         with self._domain as domain:
-            domain.on_domain(complaint, work, deadline, changes=True, permission=permission)
+            try:
+                domain.on_domain(complaint, work, deadline, changes=True, permission=permission)
+            except NotPossible as error:
+                if _HELD in str(error):  # libvirt says by whom
+                    raise Busy(str(error)) from None
+                raise
 
 
 def _state_and_job(domain: t.Any) -> tuple[int, int]:

@@ -406,6 +406,18 @@ class ProxmoxMachine:
         if not ended.done:
             raise NotPossible(f"{self} {otherwise}: {ended.exitstatus}")
 
+    def running_tasks(self) -> list[str]:
+        """The tasks of Proxmox VE about the VM that run now, for messages.
+
+        Empty if this login is not shown them.
+        """
+        vmid, node = self.locate()
+        try:
+            listed = self.api.call(lambda pve: pve.nodes(node).tasks.get(vmid=vmid, source="active"))
+            return [f"{one['type']} of {one['user']} ({one['upid']})" for one in listed]
+        except (ChrError, ApiError, Interrupted, KeyError, TypeError):
+            return []
+
     def current(self) -> dict[str, t.Any]:
         """The present state of the VM, as Proxmox VE says. Raises the errors of ``machine``.
 

@@ -11,10 +11,9 @@ Source: the manual of VBoxManage. A VM that was just turned off is locked for a 
 from __future__ import annotations
 
 import re
-import time
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, poll_interval
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, VmNotFound
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import Busy, NotPossible, VmNotFound
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
@@ -22,7 +21,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine i
 _OFF = ("poweroff", "aborted")
 _NOT_FOUND = "VBOX_E_OBJECT_NOT_FOUND"
 _LOCKED = "VBOX_E_INVALID_OBJECT_STATE"
-_UNLOCKED = 10.0  # seconds in which VirtualBox must unlock a VM that is off
 _LEAST = 1.0  # seconds for a command, also when the time is nearly over
 
 
@@ -46,13 +44,10 @@ class VirtualBoxPower(Power):
             )
 
     def start(self, deadline: Deadline) -> None:
-        """Start it. It is off, so an error about its state is the lock of its last process."""
-        locked = Deadline(min(_UNLOCKED, max(deadline.remaining, _LEAST)))
-        began = time.monotonic()
-        while (said := self._try(deadline, "startvm", self._vm, "--type", "headless")) is not None:
-            if _LOCKED not in said or locked.expired:
-                raise NotPossible(f"{self} was not started: {line(said)}.")
-            time.sleep(poll_interval(max(time.monotonic() - began, 1)))
+        """Start it. An error about its state is a lock: of its last process, or of a window."""
+        if (said := self._try(deadline, "startvm", self._vm, "--type", "headless")) is not None:
+            kind = Busy if _LOCKED in said else NotPossible
+            raise kind(f"{self} was not started: {line(said)}.")
 
     def stop(self, deadline: Deadline) -> None:
         self._control("stopped", "poweroff", deadline)

@@ -7,10 +7,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPermitted, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    Busy,
+    ChrError,
+    NotPermitted,
+    NotPossible,
+)
 
 from .vsphere import Vsphere, fault_words, library
 
@@ -27,7 +33,6 @@ _ADVICE = {
     "NoDiskSpace": "Make space in the datastore, or choose another one.",
     "NotEnoughLicenses": "The license of vSphere does not cover it.",
     "RestrictedVersion": "The license of this ESXi host (the free one) does not let the API change anything.",
-    "TaskInProgress": "Something else is busy with it. Look at the tasks of VMware, and repeat this one.",
 }
 
 
@@ -54,6 +59,17 @@ def explained(vsphere: Vsphere, error: t.Any, name: str, tried: str) -> ChrError
             f"{user!r} may not {tried} {name!r} on {where}: the privilege {privilege} is "
             f"missing{of}. Add it to the user's role there."
         )
+    if isinstance(error, library().vim.fault.TaskInProgress):
+        return Busy(f"{where} did not {tried} {name!r}: something else is busy with it{_holder(vsphere, error.task)}.")
     kinds = [kind.__name__.rpartition(".")[2] for kind in type(error).__mro__]
     advice = next((_ADVICE[kind] for kind in kinds if kind in _ADVICE), "")
     return NotPossible(f"{where} did not {tried} {name!r}: {fault_words(error)}. {advice}".rstrip())
+
+
+def _holder(vsphere: Vsphere, task: t.Any) -> str:
+    """Which *task* it is, and whose. Empty if the user may not see it."""
+    with contextlib.suppress(ChrError, library().vmodl.MethodFault, AttributeError):
+        info = vsphere.properties(task._moId, ["info.descriptionId", "info.reason"], "Task")
+        user = getattr(info.get("info.reason"), "userName", None)
+        return f": the task {info.get('info.descriptionId')} ({task._moId})" + (f" of {user}" if user else "")
+    return ""

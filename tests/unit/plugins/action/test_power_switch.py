@@ -17,6 +17,7 @@ from ansible.playbook.task import Task
 from ansible_collections.outofband.chr.plugins.action.power import ActionModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    Busy,
     InvalidInput,
     NotPermitted,
     NotPossible,
@@ -148,7 +149,11 @@ def test_a_machine_that_is_off_is_not_reset(pve):
 @pytest.mark.parametrize(
     ("lock", "qmpstatus", "said"),
     [
-        ("backup", None, r"is locked \(backup\), so it was not turned on or off.*qm unlock"),
+        (
+            "backup",
+            None,
+            r"was not turned on or off, because it is locked \(backup\).*qm unlock.*waited for, for 0.3 s",
+        ),
         ("suspended", None, "is locked .suspended.*qm resume"),
         (None, "paused", "is paused, so it was not turned on or off. Resume it"),
         (None, "inmigrate", "is inmigrate.*migration is over"),
@@ -160,8 +165,46 @@ def test_a_vm_that_is_locked_paused_or_moving_is_not_touched(pve, state, lock, q
     if lock:
         vm.config["lock"] = lock
     with pytest.raises(NotPossible, match=said):
-        power(guest(pve), state)
+        power(guest(pve), state, timeout=0.3)
     assert orders(pve) == []
+
+
+def backup_of(pve, vm, seconds):
+    """A backup of *vm*, which holds its lock for some seconds."""
+    vm.config["lock"] = "backup"
+    return pve._begin(vm.node, vm.vmid, "bob@pve", "vzdump", lambda log: time.sleep(seconds) or vm.config.pop("lock"))
+
+
+def test_a_lock_of_another_task_is_waited_for(pve):
+    vm = pve.add(100, "chr1")
+    backup_of(pve, vm, 1.0)
+    assert power(guest(pve), "stopped", timeout=30.0)["elapsed"] >= 1
+    assert not vm.running
+    assert orders(pve) == ["stop"]
+
+
+def test_who_holds_a_lock_for_too_long_is_told_and_nothing_is_sent(pve):
+    vm = pve.add(100, "chr1")
+    upid = backup_of(pve, vm, 3.0)
+    with pytest.raises(Busy, match=f"It is held by vzdump of bob@pve .{upid}..*It was waited for, for 0.5 s"):
+        power(guest(pve), "stopped", timeout=0.5)
+    assert (vm.running, orders(pve)) == (True, [])
+
+
+def test_a_lock_that_comes_between_the_look_and_the_order_is_waited_for(pve):
+    vm = pve.add(100, "chr1")
+    pve.task_seconds = 0.3
+    free = pve._check
+
+    def lock(method, path, values):
+        if path.endswith("/status/stop") and not orders(pve)[1:]:
+            backup_of(pve, vm, 1.0)
+        free(method, path, values)
+
+    pve._check = lock
+    assert power(guest(pve), "stopped", timeout=30.0)["changed"]
+    assert len(orders(pve)) >= 2
+    assert not vm.running
 
 
 def test_a_template_is_not_started(pve):

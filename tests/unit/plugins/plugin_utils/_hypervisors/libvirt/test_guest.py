@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     AgentRefused,
+    Busy,
     InvalidInput,
     NotPermitted,
     NotPossible,
@@ -130,6 +131,14 @@ def test_a_domain_that_moves_is_not_turned_on_or_off(fake):
         LibvirtPower(agent(), 1.0).check()
     domain.jobInfo = lambda: [0, 0]
     LibvirtPower(agent(), 1.0).check()
+
+
+def test_a_job_that_another_call_has_is_told_with_its_holder(fake):
+    held = "Timed out during operation: cannot acquire state change lock (held by monitor=remoteDispatchDomainSave)"
+    fake.connection.lookupByName("chr1").reset = raising(LibvirtError(68, held))
+    fake.connection.isAlive = lambda: 1
+    with pytest.raises(Busy, match="it was not reset: .*held by monitor=remoteDispatchDomainSave"):
+        LibvirtPower(agent(), 1.0).reset(Deadline(5))
 
 
 def test_an_order_that_libvirt_does_not_end_in_time_is_not_repeated(fake):
