@@ -14,9 +14,9 @@ import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    Busy,
     NotPermitted,
     NotPossible,
+    VmBusy,
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
@@ -111,7 +111,7 @@ def test_what_vmware_cannot_turn_on_or_off(vcenter, vmware_guest):
     with pytest.raises(NotPermitted, match="may not switch off 'chr1' .*the privilege .* is missing"):
         switch.stop(Deadline(10))
     vc.fault("ResetVM_Task", "TaskInProgress")
-    with pytest.raises(Busy, match="did not reset 'chr1': something else is busy with it"):
+    with pytest.raises(VmBusy, match="did not reset 'chr1': something else is busy with it"):
         switch.reset(Deadline(10))
     vc.change("chr1", config__template="true")
     with pytest.raises(VmNotFound, match="is a template"):

@@ -17,12 +17,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
     positive_seconds,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    Busy,
     ChrError,
     NotPossible,
     OutcomeUnknown,
     TimedOut,
     Unreachable,
+    VmBusy,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
@@ -51,7 +51,7 @@ def order(guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
     def give() -> None:
         try:
             getattr(power, ORDERS[state])(deadline)
-        except Busy:
+        except VmBusy:
             if state == "reset" or power.is_on() != wanted:
                 raise
 
@@ -75,16 +75,16 @@ def order(guest: Guest, power: Power, state: str, deadline: Deadline) -> None:
 def when_free(work: t.Callable[[], None], deadline: Deadline) -> None:
     """Do *work*, which changes nothing as long as another task has the VM: then it is repeated.
 
-    Raises Busy, which says who has the VM, at *deadline*.
+    Raises VmBusy, which says who has the VM, at *deadline*.
     """
     began = time.monotonic()
     while True:
         try:
             work()
             return
-        except Busy as error:
+        except VmBusy as error:
             if deadline.expired:
-                raise Busy(f"{error} It was waited for, for {deadline.seconds:g} s.") from None
+                raise VmBusy(f"{error} It was waited for, for {deadline.seconds:g} s.") from None
         time.sleep(min(poll_interval(max(time.monotonic() - began, 1)), max(deadline.remaining, 0.01)))
 
 

@@ -97,7 +97,7 @@ class NotPossible(ChrError):
     """This hypervisor, agent or RouterOS cannot do what was asked, or cannot do it now."""
 
 
-class Busy(NotPossible):
+class VmBusy(NotPossible):
     """Another task of the hypervisor has the VM at this moment. Nothing was done.
 
     The text says who has it, as far as that is known.

@@ -20,8 +20,8 @@ class Power(ABC):
 
     Each order is sent once. It returns when the hypervisor says that it has carried the order out.
     Raises NotPermitted, which names what is missing; NotPossible with the hypervisor's own words if
-    it refused; Busy if it did so because of another task; OutcomeUnknown if it may have carried the
-    order out, or still does so after the deadline.
+    it refused; VmBusy if it did so because of another task; OutcomeUnknown if it may have carried
+    the order out, or still does so after the deadline.
     """
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Power(ABC):
     def check(self) -> None:  # noqa: B027 - some hypervisors know no state in between
         """Check that the VM can be turned on and off now.
 
-        Raises NotPossible if it is paused or suspended, or if this switch does not reach it; Busy
+        Raises NotPossible if it is paused or suspended, or if this switch does not reach it; VmBusy
         if another task of the hypervisor has it; VmNotFound for a template.
         """
 

@@ -134,6 +134,14 @@ def test_a_password_is_in_the_arguments_of_vmrun_with_consent_only(machine, rout
     assert f"-gp {PASSWORD} runScriptInGuest" in machine.calls
 
 
+def test_several_logins_are_tried_in_order(machine, router):
+    set_password(router, PASSWORD)
+    one = guest(guest_password=("", PASSWORD), vmrun_password_in_arguments=True)
+    one.check_login()
+    assert one.run(b":put 1", 5).rc == 0
+    assert [line.split()[3] == "admin" for line in machine.calls.splitlines()] == [True] * 3
+
+
 def test_the_password_is_in_no_message(machine, router):
     set_password(router, "another")
     with pytest.raises(NotPermitted, match="refused the login of 'admin'") as refused:

@@ -22,7 +22,6 @@ import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    Busy,
     ChrError,
     NotAnAgent,
     NotPermitted,
@@ -30,6 +29,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     OutcomeUnknown,
     TooLarge,
     Unreachable,
+    VmBusy,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.vm_data import (
@@ -700,7 +700,7 @@ def test_a_vm_that_is_paused_or_busy_is_not_turned_on_or_off(pool, guest):
     with pytest.raises(NotPossible, match="'chr1' is paused, so it was not turned on or off"):
         switch.check()
     vm.state, vm.operations = None, {"OpaqueRef:1": "pool_migrate"}
-    with pytest.raises(Busy, match=r"XenAPI carries out pool_migrate there \(the tasks OpaqueRef:1\)"):
+    with pytest.raises(VmBusy, match=r"XenAPI carries out pool_migrate there \(the tasks OpaqueRef:1\)"):
         switch.check()
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    Busy,
     NotPossible,
     VmAmbiguous,
+    VmBusy,
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
@@ -36,7 +36,7 @@ class HyperVPower(Power):
         if (state := self._find()["State"]) not in ("Off", "Running"):
             what = f"The VM {self._vm!r} of Hyper-V on {self._host.name} is in state {state}, so it was not turned on or off."
             if state in _PASSING:
-                raise Busy(f"{what} Hyper-V is still at work on it.")
+                raise VmBusy(f"{what} Hyper-V is still at work on it.")
             raise NotPossible(f"{what} Resume it: Resume-VM, or Start-VM for one that is saved.")
 
     def start(self, deadline: Deadline) -> None:

@@ -11,7 +11,7 @@ import typing as t
 from contextlib import AbstractContextManager
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import Busy, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, VmBusy
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
 _HELD = "cannot acquire state change lock"
@@ -61,7 +61,7 @@ class LibvirtPower(Power):
                 "by hand ('virsh destroy')."
             )
         if job:
-            raise Busy(
+            raise VmBusy(
                 f"libvirt works on {self._domain.where} (a migration, a save or a backup), so it was not turned on or off. "
                 "'virsh domjobinfo' shows the job."
             )
@@ -81,7 +81,7 @@ class LibvirtPower(Power):
                 domain.on_domain(complaint, work, deadline, changes=True, permission=permission)
             except NotPossible as error:
                 if _HELD in str(error):  # libvirt says by whom
-                    raise Busy(str(error)) from None
+                    raise VmBusy(str(error)) from None
                 raise
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import Busy, NotPossible, VmNotFound
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, VmBusy, VmNotFound
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
 from .api import Ask
@@ -65,7 +65,7 @@ class ProxmoxPower(Power):
                 raise self._busy(f"Proxmox VE says: {found[0]}") from None
             raise
 
-    def _busy(self, why: str) -> Busy:
+    def _busy(self, why: str) -> VmBusy:
         tasks = self._vm.running_tasks()
         who = (
             f"It is held by {', '.join(tasks)}."
@@ -74,4 +74,4 @@ class ProxmoxPower(Power):
                 "No task of it is seen to run. 'qm unlock <vmid>' on the node removes a lock that a broken task has left."
             )
         )
-        return Busy(f"{self._vm} was not turned on or off, because {why}. {who}")
+        return VmBusy(f"{self._vm} was not turned on or off, because {why}. {who}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import Busy, NotPossible, VmNotFound
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, VmBusy, VmNotFound
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
@@ -46,7 +46,7 @@ class VirtualBoxPower(Power):
     def start(self, deadline: Deadline) -> None:
         """Start it. An error about its state is a lock: of its last process, or of a window."""
         if (said := self._try(deadline, "startvm", self._vm, "--type", "headless")) is not None:
-            kind = Busy if _LOCKED in said else NotPossible
+            kind = VmBusy if _LOCKED in said else NotPossible
             raise kind(f"{self} was not started: {line(said)}.")
 
     def stop(self, deadline: Deadline) -> None:

@@ -12,10 +12,10 @@ import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    Busy,
     ChrError,
     NotPermitted,
     NotPossible,
+    VmBusy,
 )
 
 from .vsphere import Vsphere, fault_words, library
@@ -60,7 +60,9 @@ def explained(vsphere: Vsphere, error: t.Any, name: str, tried: str) -> ChrError
             f"missing{of}. Add it to the user's role there."
         )
     if isinstance(error, library().vim.fault.TaskInProgress):
-        return Busy(f"{where} did not {tried} {name!r}: something else is busy with it{_holder(vsphere, error.task)}.")
+        return VmBusy(
+            f"{where} did not {tried} {name!r}: something else is busy with it{_holder(vsphere, error.task)}."
+        )
     kinds = [kind.__name__.rpartition(".")[2] for kind in type(error).__mro__]
     advice = next((_ADVICE[kind] for kind in kinds if kind in _ADVICE), "")
     return NotPossible(f"{where} did not {tried} {name!r}: {fault_words(error)}. {advice}".rstrip())

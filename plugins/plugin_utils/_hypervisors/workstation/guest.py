@@ -28,9 +28,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     InvalidInput,
     NoSecretWay,
     NotAnAgent,
-    NotPermitted,
     NotPossible,
     OutcomeUnknown,
+    RouterLoginRefused,
     ScriptTimedOut,
     Unreachable,
     VmNotFound,
@@ -85,7 +85,7 @@ _LARGEST = 60_000
 
 def open_guest(options: VmrunOptions) -> Guest:
     """The guest that *options* name. Nothing is sent. Raises InvalidInput."""
-    if "\n" in options.guest_password:
+    if any("\n" in password for _user, password in options.logins):
         raise InvalidInput("chr_guest_password has a line end, which vmrun cannot be given.")
     return VmrunGuest(options)
 
@@ -98,7 +98,10 @@ class VmrunGuest(Guest):
 
     def __init__(self, options: VmrunOptions) -> None:
         super().__init__(options.vm, options.connect_timeout)
-        self._options = options
+        self.logins = options.logins
+        self._login = 0
+        """The one of the logins that RouterOS took last."""
+        self._password_in_arguments = options.vmrun_password_in_arguments
         self._interpreter = "" if options.exec_mode == "auto" else options.exec_mode
         self._vmrun = Vmrun(Machine(options), options.vmrun_product, options.vmrun_program, "chr_vmrun_program")
         self._waiting: dict[str, bytes] = {}
@@ -175,7 +178,7 @@ class VmrunGuest(Guest):
     def start(self, source: bytes) -> Job:
         """Check that *source* can be run. ``wait`` runs it, because vmrun itself waits."""
         check_source(source, self.capabilities)
-        if self._options.guest_password and not self._options.vmrun_password_in_arguments:
+        if not self._password_in_arguments and any(password for _user, password in self.logins):
             raise NotPossible(
                 f"Nothing was run on {self.vm!r}: vmrun takes chr_guest_password only as an argument, which everybody can see "
                 f"who lists the processes of {self._vmrun.machine.name}. If that is acceptable there, set "
@@ -187,6 +190,9 @@ class VmrunGuest(Guest):
 
     def start_file(self, name: str) -> Job:
         return self.start(import_script(name))
+
+    def check_login(self) -> None:
+        self.run(b":local outofband true", _CLEARING)
 
     def run_secret(self, source: bytes, timeout: float) -> ScriptResult:
         raise NoSecretWay(
@@ -212,16 +218,32 @@ class VmrunGuest(Guest):
             return ScriptResult(rc=rc, output=b"", start=start, end=end, job=job.id, exec_mode=job.exec_mode)
 
     def _run_script(self, source: bytes, timeout: float) -> bool | None:
-        """Run a script: whether it failed. None if it did not end within *timeout* seconds.
+        """Run a script with the first login that RouterOS takes: whether it failed.
 
-        Raises Unreachable if it was not run, and OutcomeUnknown.
+        None if it did not end within *timeout* seconds. Raises RouterLoginRefused and Unreachable
+        if it was not run, and OutcomeUnknown.
         """
-        vmrun, options, vmx = self._vmrun, self._options, self._vmx
-        arguments = [vmrun.program, vmrun.product, options.guest_user, vmx, self._interpreter]
+        for at in sorted(range(len(self.logins)), key=lambda at: at != self._login):
+            try:
+                failed = self._run_as(*self.logins[at], source, timeout)
+            except RouterLoginRefused:
+                continue
+            self._login = at
+            return failed
+        users = " or ".join(repr(user) for user in dict.fromkeys(user for user, _password in self.logins))
+        raise RouterLoginRefused(
+            f"RouterOS in {self.vm!r} refused the login of {users}: wrong chr_guest_user or chr_guest_password, or a user that "
+            "is disabled. Nothing was run."
+        )
+
+    def _run_as(self, user: str, password: str, source: bytes, timeout: float) -> bool | None:
+        """As ``_run_script``, with one login."""
+        vmrun = self._vmrun
+        arguments = [vmrun.program, vmrun.product, user, self._vmx, self._interpreter]
         began = time.monotonic()
         try:
             done = vmrun.machine.execute(
-                ["sh", "-c", _RUN, "sh", *arguments], f"{options.guest_password}\n".encode() + source, timeout
+                ["sh", "-c", _RUN, "sh", *arguments], f"{password}\n".encode() + source, timeout
             )
         except NotStarted as error:
             raise Unreachable(f"vmrun was not started on {vmrun.machine.name}: {error}.") from None
@@ -237,10 +259,7 @@ class VmrunGuest(Guest):
         if not done.rc:
             return False
         if _WRONG_LOGIN in said:
-            raise NotPermitted(
-                f"RouterOS in {self.vm!r} refused the login of {options.guest_user!r}: wrong chr_guest_user or "
-                "chr_guest_password, or a user that is disabled. Nothing was run."
-            )
+            raise RouterLoginRefused(user)
         if _OFF in said or _NO_TOOLS in said:
             raise self._absence(f"vmrun says {line(said)}")
         raise self._unknown(f"vmrun ended with {line(said) or done.rc}")
@@ -263,9 +282,9 @@ class VmrunGuest(Guest):
 
     # -- values ------------------------------------------------------------------------------------
 
-    def condition(self, expression: str, timeout: float) -> bool:
+    def conditions(self, expressions: t.Sequence[str], timeout: float) -> list[bool]:
         with self._asking(timeout) as succeed:
-            return read_by_exit_code.condition(expression.strip(), succeed)
+            return read_by_exit_code.conditions(expressions, succeed)
 
     def read(self, expression: str, timeout: float, likely: t.Sequence[bytes] = ()) -> bytes:
         with self._asking(timeout) as succeed:

@@ -13,12 +13,12 @@ import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    Busy,
     ChrError,
     NotPossible,
     OutcomeUnknown,
     Unreachable,
     VmAmbiguous,
+    VmBusy,
     VmNotFound,
 )
 
@@ -199,7 +199,7 @@ class XenapiMachine:
                 "is not a CHR. Shut it down in another way."
             )
         if error.code == "OTHER_OPERATION_IN_PROGRESS":
-            return Busy(f"The VM {self.name!r} has another operation under way. {error}")
+            return VmBusy(f"The VM {self.name!r} has another operation under way. {error}")
         return NotPossible(f"{error} (VM {self.name!r})")
 
     def settle(self, task: str, operation: str, deadline: Deadline) -> bool:

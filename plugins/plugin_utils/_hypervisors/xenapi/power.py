@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import Busy, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible, VmBusy
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
 from .machine import XenapiMachine
@@ -31,7 +31,7 @@ class XenapiPower(Power):
                 f"The VM {vm.name!r} is {vm.power_state.lower()}, so it was not turned on or off. Resume it or shut it down first."
             )
         if under_way := sorted(set(record["current_operations"].values())):
-            raise Busy(
+            raise VmBusy(
                 f"The VM {vm.name!r} was not turned on or off, because XenAPI carries out {', '.join(under_way)} there (the tasks "
                 f"{', '.join(sorted(record['current_operations']))})."
             )

@@ -17,13 +17,13 @@ from ansible.playbook.task import Task
 from ansible_collections.outofband.chr.plugins.action.power import ActionModule
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
-    Busy,
     InvalidInput,
     NotPermitted,
     NotPossible,
     OutcomeUnknown,
     TimedOut,
     Unreachable,
+    VmBusy,
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
@@ -186,7 +186,7 @@ def test_a_lock_of_another_task_is_waited_for(pve):
 def test_who_holds_a_lock_for_too_long_is_told_and_nothing_is_sent(pve):
     vm = pve.add(100, "chr1")
     upid = backup_of(pve, vm, 3.0)
-    with pytest.raises(Busy, match=f"It is held by vzdump of bob@pve .{upid}..*It was waited for, for 0.5 s"):
+    with pytest.raises(VmBusy, match=f"It is held by vzdump of bob@pve .{upid}..*It was waited for, for 0.5 s"):
         power(guest(pve), "stopped", timeout=0.5)
     assert (vm.running, orders(pve)) == (True, [])
 

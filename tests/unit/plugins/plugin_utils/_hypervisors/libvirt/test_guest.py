@@ -16,12 +16,12 @@ import pytest
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     AgentRefused,
-    Busy,
     InvalidInput,
     NotPermitted,
     NotPossible,
     OutcomeUnknown,
     Unreachable,
+    VmBusy,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import connection as libvirt_connection
@@ -137,7 +137,7 @@ def test_a_job_that_another_call_has_is_told_with_its_holder(fake):
     held = "Timed out during operation: cannot acquire state change lock (held by monitor=remoteDispatchDomainSave)"
     fake.connection.lookupByName("chr1").reset = raising(LibvirtError(68, held))
     fake.connection.isAlive = lambda: 1
-    with pytest.raises(Busy, match="it was not reset: .*held by monitor=remoteDispatchDomainSave"):
+    with pytest.raises(VmBusy, match="it was not reset: .*held by monitor=remoteDispatchDomainSave"):
         LibvirtPower(agent(), 1.0).reset(Deadline(5))
 
 
