@@ -6,10 +6,12 @@ simulator and the lab's agents."""
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 
 from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import Vcenter
+from ansible_collections.outofband.chr.tests.lab.workstation.machine import WorkstationMachine, router_of
 
 BACKUP = ':log info "freezing: $[/system clock get time]"\n/system note set note="frozen \\"?\\""'
 ROLE = [{"name": "role", "ansible.builtin.include_role": {"name": "outofband.chr.guest_tools"}}]
@@ -136,3 +138,20 @@ def test_elsewhere_the_agent_is_asked_whether_it_can_freeze(lab, playbook):
     assert run.of(freeze)["status"] == "ok"
     assert "only VMware" in run.of("set")["result"]["msg"]
     assert run.changed() == set()
+
+
+def test_on_workstation_the_scripts_are_put_in_place_and_elsewhere_there_is_nothing(short_path, playbook, monkeypatch):
+    machine = WorkstationMachine(short_path)
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(machine.home))
+    vmx = machine.add("chr1")
+    wanted = {"guest_tools_scripts": [{"name": "poweroff", "source": ":put 1"}]}
+    with machine.routers() as routers:
+        for changed in (True, False):
+            run = playbook(ROLE, {"chr1": {"chr_backend": "vmrun"}}, vars=wanted)
+            assert run.rc == 0, run.output
+            assert bool(run.changed()) is changed
+        router = router_of(routers, vmx)
+        assert router.run(":put [/system script get poweroff source]").output.strip() == b":put 1"
+    refused = playbook(ROLE, {"chr1": {"chr_backend": "virtualbox"}})
+    assert "Backend virtualbox has no channel to the guest tools" in " ".join(refused.output.split())
