@@ -20,7 +20,7 @@ description:
     variables, so an inventory for one works for the other.
   - B(What it needs.) The collections C(community.routeros) and C(ansible.netcommon) on the
     controller, and a backend that returns the output of a script without a restart of the router,
-    which V(qemu), V(libvirt), V(proxmox) and V(xenstore) do. V(vmware) and V(xenapi) are refused.
+    which V(qemu), V(libvirt), V(proxmox) and V(xenstore) do. The others are refused.
   - B(How a command runs.) Each command is one RouterOS script, which runs without a terminal.
     So RouterOS does not page the output, and does not ask questions.
   - B(What works.) Modules that talk to the router through a persistent connection,

@@ -12,6 +12,7 @@ import contextlib
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import switching
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     NotPermitted,
@@ -94,6 +95,14 @@ def test_a_paused_domain_and_a_transient_one_that_is_gone(libvirtd):
 
 
 # -- VMware ----------------------------------------------------------------------------------------
+
+
+def test_a_task_of_somebody_else_is_waited_for(vcenter, vmware_guest):
+    vc = vcenter("chr1")
+    one = vmware_guest(vc, "chr1")
+    vc.fault("PowerOffVM_Task", "TaskInProgress", 2)
+    switching.order(one, one.power(), "stopped", Deadline(60))
+    assert not one.power().is_on()
 
 
 def test_what_vmware_cannot_turn_on_or_off(vcenter, vmware_guest):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import switching
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
@@ -702,6 +703,17 @@ def test_a_vm_that_is_paused_or_busy_is_not_turned_on_or_off(pool, guest):
     vm.state, vm.operations = None, {"OpaqueRef:1": "pool_migrate"}
     with pytest.raises(VmBusy, match=r"XenAPI carries out pool_migrate there \(the tasks OpaqueRef:1\)"):
         switch.check()
+
+
+def test_an_operation_of_somebody_else_is_waited_for(pool, guest):
+    pool.vm("chr1", started=True)
+    pool.faults["Async.VM.hard_shutdown"] = ["!OTHER_OPERATION_IN_PROGRESS VM OpaqueRef:x"] * 2
+    one = guest("chr1")
+    with pytest.raises(VmBusy, match="has another operation under way"):
+        one.power().stop(Deadline(10))
+    switching.order(one, one.power(), "stopped", Deadline(60))
+    assert not one.power().is_on()
+    assert pool.calls("chr1").count("Async.VM.hard_shutdown") == 3
 
 
 def test_a_reset_needs_the_role_of_an_operator_and_is_not_sent_twice(pool, guest):
