@@ -16,7 +16,8 @@ description:
     P(ansible.builtin.psrp#connection), P(ansible.builtin.winrm#connection) or
     P(ansible.builtin.ssh#connection), and needs nothing of the router's own.
   - B(No guest agent of RouterOS is known on Hyper-V), so none of this collection's other modules
-    reaches the router. Success of this module means that the VM runs. Prepare the image with a
+    reaches the router. M(outofband.chr.power) turns its machine on and off with
+    C(chr_backend=hyperv). Success of this module means that the VM runs. Prepare the image with a
     first-boot script (M(outofband.chr.image)), or log in over the network once the router has an
     address.
 notes:

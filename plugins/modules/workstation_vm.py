@@ -13,10 +13,10 @@ description:
   - Copies a CHR image (VMDK) to a machine with VMware Workstation (Linux) or Fusion (macOS),
     verifies it there, writes a C(.vmx) next to it for a VM that boots with BIOS from IDE, and
     starts it without a window.
-  - No other module of this collection reaches a router there. The vendor's way is C(vmrun
-    runScriptInGuest), which shows the router's password to anyone who can list the processes of
-    that machine, so this collection does not use it. Prepare the image with a first-boot script
-    (M(outofband.chr.image)), or log in over the network once the router has an address.
+  - Other modules reach the router with C(chr_backend=vmrun), as far as C(vmrun runScriptInGuest)
+    goes. A script succeeds or fails, and there is no output. C(vmrun) takes the script and the
+    router's password as arguments, which anyone can see who lists the processes of that machine.
+    So scripts with secrets are refused, and a password needs your consent.
 notes:
   - It runs C(vmrun) on the controller, or on C(chr_ssh_host). No rights are needed other than to
     use the product. Fusion on Apple silicon cannot run a CHR.
