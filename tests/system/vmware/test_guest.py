@@ -24,8 +24,8 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     ScriptFailed,
     TransferFailed,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import vmware_tools
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import Job
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware import guest as vmware
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.vsphere import library
 from ansible_collections.outofband.chr.tests.lab.routeros.files import File
 from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import PASSWORD, USER, Vcenter
@@ -118,7 +118,7 @@ def test_a_forced_way_is_the_only_one(vcenter, playbook):
 def test_the_routers_own_limit_is_a_time_out(vcenter, vmware_guest, monkeypatch):
     """Manual 7.5, 120 seconds: RouterOS's own limit is told as a time-out, of which no output is
     saved."""
-    monkeypatch.setattr(vmware, "_LIMIT", 2.0)
+    monkeypatch.setattr(vmware_tools, "LIMIT", 2.0)
     vc = vcenter("chr1", limit=2.0)
     one = vmware_guest(vc, "chr1")
     result = one.run(b":delay 50", 90)

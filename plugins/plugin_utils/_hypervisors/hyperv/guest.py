@@ -24,6 +24,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.ssh impor
 from .options import HyperVOptions
 from .power import HyperVPower
 from .powershell import WindowsHost
+from .privileges import NEEDED
 
 _COMMAND = 120.0  # seconds for one run of PowerShell
 
@@ -52,4 +53,4 @@ def open_guest(options: HyperVOptions) -> Guest:
         raise NotImplementedError
 
     power = HyperVPower(WindowsHost(name, execute, put), options.vm)
-    return PowerOnly("hyperv", "Hyper-V", name, options.vm, power, options.connect_timeout)
+    return PowerOnly("hyperv", "Hyper-V", name, options.vm, power, options.connect_timeout, NEEDED)

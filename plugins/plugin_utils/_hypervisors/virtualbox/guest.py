@@ -16,10 +16,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine i
 
 from .options import VirtualBoxOptions
 from .power import VirtualBoxPower
+from .privileges import NEEDED
 
 
 def open_guest(options: VirtualBoxOptions) -> Guest:
     """The guest that *options* name. Nothing is sent. Raises InvalidInput."""
     machine = Machine(options)
     power = VirtualBoxPower(machine, options.vboxmanage, options.vm)
-    return PowerOnly("virtualbox", "VirtualBox", machine.name, options.vm, power, options.connect_timeout)
+    return PowerOnly("virtualbox", "VirtualBox", machine.name, options.vm, power, options.connect_timeout, NEEDED)

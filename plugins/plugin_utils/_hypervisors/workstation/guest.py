@@ -15,7 +15,6 @@ that they are in the arguments of vmrun alone.
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 import typing as t
 import uuid
@@ -52,9 +51,11 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting im
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.programs import Lost, NotStarted
 
+from .checks import VmrunChecks
 from .options import VmrunOptions
 from .power import VmrunPower
 from .vmrun import FOLDERS, Vmrun
+from .vmx import Vmx
 
 # Prints the path of the first existing file without symbolic links, as "vmrun list" shows it, and
 # the file itself. Relative paths are those of the user's home.
@@ -125,7 +126,7 @@ class VmrunGuest(Guest):
                 "Nothing was sent."
             )
         path, _end, text = done.stdout.partition("\n")
-        if re.search(r"^\s*encryption\.", text, re.MULTILINE | re.IGNORECASE):
+        if any(name.startswith("encryption.") for name in Vmx(text).values):
             raise NotPossible(
                 f"The VM {path} of {self._vmrun.title} is encrypted. vmrun takes its password only as an argument, which "
                 "everybody can see who lists the processes there, so nothing was sent. Remove the encryption, or use the window."
@@ -169,6 +170,9 @@ class VmrunGuest(Guest):
                 f"RouterOS in {self.vm!r} did not {'reboot' if mode == 'reboot' else 'shut down'}: vmrun says {line(said)}. "
                 f"{POWER_ADVICE}"
             )
+
+    def checks(self) -> VmrunChecks:
+        return VmrunChecks(self._vmrun, lambda: self._vmx)
 
     def power(self) -> VmrunPower:
         return VmrunPower(self._vmrun, self._vmx)

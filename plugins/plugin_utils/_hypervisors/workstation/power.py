@@ -7,16 +7,14 @@
 
 from __future__ import annotations
 
-import re
-
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 
 from .vmrun import Vmrun
+from .vmx import Vmx
 
-_SUSPENDED = re.compile(r'^\s*checkpoint\.vmState\s*=\s*"[^"]+"', re.MULTILINE | re.IGNORECASE)
 _LEAST = 1.0  # seconds for a command, also when the time is nearly over
 
 
@@ -51,4 +49,4 @@ class VmrunPower(Power):
             raise NotPossible(f"The VM {self._vmx} of {self._vmrun.title} was not {done}: {line(said)}.")
 
     def _suspended(self) -> bool:
-        return bool(_SUSPENDED.search(self._vmrun.machine.read(self._vmx) or ""))
+        return bool(Vmx(self._vmrun.machine.read(self._vmx) or "").values.get("checkpoint.vmstate"))
