@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 import typing as t
 from datetime import timedelta
@@ -23,6 +26,8 @@ from ansible_collections.outofband.chr.tests.lab.chromium import Browser
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import EVERYTHING, LabProxmox
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
+from ansible_collections.outofband.chr.tests.lab.virtualbox import vboxmanage
+from ansible_collections.outofband.chr.tests.lab.workstation.machine import WorkstationMachine
 from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
 from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import build_xen
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
@@ -316,3 +321,25 @@ def test_each_fault_of_libvirt_is_found(playbook, libvirtd):
     found = assert_each_fault_is_found(playbook, faults)
     assert "Held: write." in found["well"]["checks"]["privileges"]["said"]
     assert "Held: write." in found["off"]["checks"]["privileges"]["said"]
+
+
+# -- hypervisors on a user's machine ---------------------------------------------------------------
+
+
+def test_what_there_is_on_workstation_and_virtualbox(playbook, short_path, monkeypatch):
+    machine = WorkstationMachine(short_path)
+    machine.program("VBoxManage", f'LAB_VIRTUALBOX={machine.home} exec {sys.executable} -S {vboxmanage.__file__} "$@"')
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(machine.home))
+    subprocess.run([machine.programs / "VBoxManage", "createvm", "--name", "box", "--register"], check=True)
+    machine.add("well")
+    machine.add("off", running=False)
+    faults = {
+        "well": ({"chr_backend": "vmrun"}, {}),
+        "off": ({"chr_backend": "vmrun"}, {"power": "off"}),
+        "gone": ({"chr_backend": "vmrun"}, {"vm": "not found"}),
+        "box": ({"chr_backend": "virtualbox"}, {"power": "off", "channel": "missing"}),
+        "no box": ({"chr_backend": "virtualbox"}, {"vm": "not found"}),
+    }
+    with machine.routers():
+        assert_each_fault_is_found(playbook, faults)

@@ -37,7 +37,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._image.download impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import backup, records, upgrade
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.upgrade import Version
 
-from . import errors, exports, local_file, packages, reboots, versions
+from . import errors, exports, local_file, packages, reboots, switching, versions
 from .license import LicenseAction
 from .own_files import removed_at_the_end
 from .readiness import wait_for_agent, wait_until_ready
@@ -419,10 +419,10 @@ class UpgradeAction(LicenseAction):
         try:
             power = guest.power()
             if power.is_on():
-                power.stop(deadline)
+                switching.order(guest, power, "stopped", deadline)
             plan.snapshots.revert(name, deadline)
             if not power.is_on():
-                power.start(deadline)
+                switching.order(guest, power, "started", deadline)
             wait_for_agent(guest, deadline)
             wait_until_ready(guest, {f"it has not RouterOS {plan.before}": upgrade.has(plan.before)}, deadline)
             told = f"{error} It was rolled back to the snapshot {name!r}, and has RouterOS {plan.before} again."
