@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _MODES = ("advanced", "home", "basic", "rose")
 _ON = ("scheduler", "socks", "fetch", "pptp", "l2tp", "bandwidth-test", "sniffer", "ipsec", "romon", "proxy", "smb")
-_OFF = ("container", "traffic-gen", "partitions", "routerboard", "install-any-version")
+_OFF = ("container", "traffic-gen")
+_OFF_SINCE_7_17 = ("partitions", "routerboard", "install-any-version")
+_SINCE = (7, 17)
 _PATH = "system device-mode"
 
 
@@ -34,7 +36,7 @@ def _update(call: Call) -> Value:
     for name, value in call.args.items():
         if name == "mode" and text(value) not in _MODES:
             raise ScriptError("input does not match any value of mode")
-        if name in (*_ON, *_OFF):
+        if name in (*_ON, *_OFF, *_OFF_SINCE_7_17):
             word = text(value)
             if word not in ("yes", "no", "true", "false"):
                 raise ScriptError("syntax error: expecting yes or no")
@@ -67,7 +69,7 @@ class DeviceModeMenu(SettingsMenu):
     """It is changed by ``update`` only."""
 
     def commands(self, version: tuple[int, ...]) -> tuple[CommandSpec, ...]:
-        switches = params("yes-no", *_ON, *_OFF)
+        switches = params("yes-no", *_ON, *_OFF, *(_OFF_SINCE_7_17 if version >= _SINCE else ()))
         more = (Param("mode", "text"), Param("activation-timeout"))
         return (*super().commands(version), CommandSpec("update", _update, (*switches, *more), locked=False))
 
@@ -78,6 +80,7 @@ MENUS = (
         Prop("mode", STRING, default="advanced", read_only=True),
         *(Prop(name, BOOL, default=True, read_only=True) for name in _ON),
         *(Prop(name, BOOL, default=False, read_only=True) for name in _OFF),
+        *(Prop(name, BOOL, default=False, read_only=True, since=_SINCE) for name in _OFF_SINCE_7_17),
         exported=False,
         without="export",
     ),

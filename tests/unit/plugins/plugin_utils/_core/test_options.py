@@ -147,7 +147,7 @@ def test_a_variable_that_cannot_be_read_is_named_without_its_value(environment, 
     ("values", "says"),
     [
         ({"backend": None}, "chr_backend is not set for 'chr1'. Set it to one of qemu, libvirt"),
-        ({"backend": "hyperv"}, "Unknown chr_backend 'hyperv' for 'chr1'. Set it to one of qemu, libvirt"),
+        ({"backend": "bhyve"}, "Unknown chr_backend 'bhyve' for 'chr1'. Set it to one of qemu, libvirt"),
         ({"vm": ""}, "chr_vm is empty"),
         ({"vm": " "}, "chr_vm is empty"),
         ({"vm": None}, "chr_vm is empty"),

@@ -429,8 +429,8 @@ def test_an_http_server_is_no_agent():
 
 
 def test_an_unknown_backend_is_named():
-    with pytest.raises(InvalidInput, match="'hyperv'.*qemu"):
-        from_options({"backend": "hyperv", "vm": "chr1"})
+    with pytest.raises(InvalidInput, match="'bhyve'.*qemu"):
+        from_options({"backend": "bhyve", "vm": "chr1"})
 
 
 # -- files -----------------------------------------------------------------------------------------
