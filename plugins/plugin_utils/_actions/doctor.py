@@ -27,6 +27,10 @@ _ONLY_AT_BOOT = (
     "Not looked at, because backend {backend} runs a script only when the router boots. outofband.chr.license_info reads the "
     "license with such a boot."
 )
+_SLOW = (
+    "Not looked at, because backend {backend} reads it bit by bit, which takes minutes. outofband.chr.license_info reads the "
+    "license."
+)
 _MANY_JOBS = 4  # times the seconds of a step for a license that is read bit by bit
 
 
@@ -79,6 +83,8 @@ class Examination:
     def _not_possible(self, step: str) -> Check | None:
         if step in ("script", "license", "clock", "cards") and not self._guest.capabilities.runs_without_restart:
             return Check(step, "skipped", "at boot", _ONLY_AT_BOOT.format(backend=self._guest.backend))
+        if step in ("license", "clock") and self._guest.capabilities.reads_slowly:
+            return Check(step, "skipped", "slow", _SLOW.format(backend=self._guest.backend))
         return None
 
     # -- the hypervisor ----------------------------------------------------------------------------

@@ -34,5 +34,7 @@ class Capabilities:
     """Largest output of a script in bytes; None if practically unlimited."""
     agent: bool = True
     """The hypervisor has a channel to the guest's agent. Without one, only ``power`` works."""
+    reads_slowly: bool = False
+    """Each bit of a value costs the run of a program, so that a license takes minutes."""
     may_run_again_at_boot: bool = False
     """A script that takes the router down could be run again when the router boots."""

@@ -95,7 +95,7 @@ class VmrunGuest(Guest):
     """A CHR behind ``vmrun``."""
 
     backend = "vmrun"
-    capabilities = Capabilities(output=False, files=False, max_script=_LARGEST)
+    capabilities = Capabilities(output=False, files=False, max_script=_LARGEST, reads_slowly=True)
 
     def __init__(self, options: VmrunOptions) -> None:
         super().__init__(options.vm, options.connect_timeout)
