@@ -339,7 +339,7 @@ def test_what_there_is_on_workstation_and_virtualbox(playbook, short_path, monke
         "off": ({"chr_backend": "vmrun"}, {"power": "off"}),
         "gone": ({"chr_backend": "vmrun"}, {"vm": "not found"}),
         "box": ({"chr_backend": "virtualbox"}, {"power": "off", "channel": "missing"}),
-        "no box": ({"chr_backend": "virtualbox"}, {"vm": "not found"}),
+        "nobox": ({"chr_backend": "virtualbox"}, {"vm": "not found"}),
     }
     with machine.routers():
         assert_each_fault_is_found(playbook, faults)

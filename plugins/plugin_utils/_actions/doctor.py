@@ -125,7 +125,8 @@ class Examination:
         try:
             return Check("channel", "good", "ok", f"Scripts go through {self._checks.channel()}.")
         except NotPossible as error:
-            return Check("channel", "wrong", "missing", str(error), doctor.CURES["channel"])
+            cure = doctor.CURES["channel"] if self._guest.capabilities.agent else doctor.NO_AGENT
+            return Check("channel", "wrong", "missing", str(error), cure)
 
     # -- the agent ---------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ CURES = {
     "model that RouterOS has a driver for, such as virtio, vmxnet3 or e1000.",
 }
 """What to do about a check that is wrong, if its error does not tell more."""
+NO_AGENT = "Leave the router out of plays that need its agent. There is none to add on this hypervisor."
 NO_SWITCH = "Do what the message says before you use outofband.chr.power."
 _OF_ERRORS: tuple[tuple[type[ChrError], str, str], ...] = (
     (
