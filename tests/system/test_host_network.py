@@ -426,7 +426,7 @@ def test_a_router_that_runs_is_restarted_for_its_card_if_that_is_allowed(vcenter
     run = playbook(ROLE, hosts)
     assert run.rc == 0, run.output
     assert (seen.card().key != old.key, seen.card().macAddress) == (True, old.macAddress)
-    assert not vmware_guest(vc, "chr1").is_off()
+    assert vmware_guest(vc, "chr1").power().is_on()
     assert vc.router("chr1").identity == "was-off"
 
 
