@@ -96,8 +96,8 @@ def configured(collections):
         rc, output, lines = configure(awx, collections, folder, "-v", **SECRETS)
         assert rc == 0, output[-5000:]
         assert not [secret for secret in SECRETS.values() if secret in output]
-        left_out = next(line for line in lines if line["task"] == "Tell which templates were left out")
-        assert left_out["status"] == "skipped", left_out
+        left_out = [line for line in lines if line["task"] == "Tell which templates were left out"]
+        assert {line["status"] for line in left_out} == {"skipped"}, left_out
         assert {"Build the organization", "Build the credentials", "Build the schedules"} < changed(lines)
         yield awx
 
