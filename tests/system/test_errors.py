@@ -38,30 +38,32 @@ from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmo
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import Vcenter
+from ansible_collections.outofband.chr.tests.lab.workstation.machine import WorkstationMachine, router_of
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
 
 Options = dict[str, t.Any]
 """Options of the connection; ``vm`` is one of them."""
 
 APIS = ("proxmox", "vmware", "xenapi")
+AGENTS = tuple(one for one in BACKENDS if one not in ("virtualbox", "hyperv"))  # the others have power only
 
 # What is wrong, the class of its error, and the backends that can tell it from other faults.
 # xenstore has only the domains that run, and backend qemu has no VMs at all but a socket: there, a
 # VM that does not exist is one that is off.
 FAULTS: dict[str, tuple[type[ChrError], tuple[str, ...]]] = {
-    "nobody listens": (Unreachable, tuple(BACKENDS)),
-    "off": (Unreachable, tuple(BACKENDS)),
-    "no such VM": (VmNotFound, ("libvirt", *APIS)),
+    "nobody listens": (Unreachable, AGENTS),
+    "off": (Unreachable, AGENTS),
+    "no such VM": (VmNotFound, ("libvirt", "vmrun", *APIS)),
     "a template": (VmNotFound, APIS),
     "two VMs": (VmAmbiguous, ("libvirt", "xenstore", *APIS)),
     "wrong password": (LoginRefused, APIS),
     "no privilege": (NotPermitted, APIS),
     "untrusted certificate": (UntrustedCertificate, ("libvirt", *APIS)),
-    "empty script": (InvalidInput, tuple(BACKENDS)),
-    "long script": (TooLarge, tuple(BACKENDS)),
-    "files": (NotPossible, ("vmware", "xenapi")),
-    "failing script": (ScriptFailed, ("qemu", "xenstore", *APIS)),
-    "slow script": (ScriptTimedOut, ("qemu", "xenstore", *APIS)),
+    "empty script": (InvalidInput, AGENTS),
+    "long script": (TooLarge, AGENTS),
+    "files": (NotPossible, ("vmware", "xenapi", "vmrun")),
+    "failing script": (ScriptFailed, ("qemu", "xenstore", "vmrun", *APIS)),
+    "slow script": (ScriptTimedOut, ("qemu", "xenstore", "vmrun", *APIS)),
 }
 SCRIPTS = {
     "empty script": b" ",
@@ -197,6 +199,21 @@ def qemu(folder: Path, closed_port: int) -> t.Iterator[dict[str, Options]]:
             "": good,
             "nobody listens": good | {"socket": f"tcp://127.0.0.1:{closed_port}"},
             "off": good | {"socket": str(folder / "off.sock")},
+        }
+
+
+@pytest.fixture(scope="module")
+def vmrun(folder: Path, closed_port: int) -> t.Iterator[dict[str, Options]]:
+    machine = WorkstationMachine(folder)
+    with machine.routers() as routers:
+        router_of(routers, machine.add("good"))
+        off = machine.add("off", running=False)
+        good = {"vm": str(machine.base / "good" / "good.vmx"), "vmrun_program": str(machine.programs / "vmrun")}
+        yield {
+            "": good,
+            "nobody listens": good | {"ssh_host": "nobody@127.0.0.1", "ssh_args": f"-p {closed_port}"},
+            "off": good | {"vm": off},
+            "no such VM": good | {"vm": "/nowhere/chr.vmx"},
         }
 
 
