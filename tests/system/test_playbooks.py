@@ -369,7 +369,7 @@ def test_conditions_decide_whether_a_script_runs(lab, playbook):
 
 
 BAD = {
-    "unknown backend": ({"chr_backend": "hyperv"}, {"source": ":put 1"}, "hyperv"),
+    "unknown backend": ({"chr_backend": "bhyve"}, {"source": ":put 1"}, "bhyve"),
     "no VM": ({"chr_vm": " ", "ansible_host": "chr2"}, {"source": ":put 1"}, "chr_vm is empty"),
     "empty VM": ({"chr_vm": "", "ansible_host": "chr2"}, {"source": ":put 1"}, "chr_vm is empty"),
     "no backend": ({"chr_backend": ""}, {"source": ":put 1"}, "chr_backend is not set for 'chr1'"),
