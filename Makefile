@@ -32,9 +32,8 @@ test-bare: $(TOOLS) ## Run "make demo" and "make test" on minimal Debians (as ro
 		--sessions "$(SESSIONS)"
 
 .PHONY: benchmark
-benchmark: tools ## Measure what a task and a file cost, against their floors
-	@$(BIN)/python tests/benchmark/run.py
-	@$(BIN)/python tests/benchmark/uploads.py
+benchmark: tools ## Measure what things cost, beside others; QUICK=1 in 2 minutes, JSON=FILE writes the result
+	@$(BIN)/python tests/benchmark/run.py $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
 
 .PHONY: lint
 lint: $(TOOLS) ## Check format, style, types, licenses, changelog and documentation

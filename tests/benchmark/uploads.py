@@ -1,83 +1,69 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it costs to send an image, against what curl, ssh with dd, or virsh take for the same on the
-same path, in turns.
 
-uploads.py [--size 256] [--rounds 5]
-"""
+"""An image to a hypervisor, beside curl, ssh with dd, and virsh on the same path."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import http.server
 import os
 import ssl
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
 import typing as t
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import Progress, Source
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import stream as libvirt_stream
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.connection import library
+from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https import Https
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
+from ansible_collections.outofband.chr.tests.lab.certificate import make_certificate
+from ansible_collections.outofband.chr.tests.lab.libvirt.libvirtd import Libvirtd
+from ansible_collections.outofband.chr.tests.lab.missing import Missing, need_library, need_program
+from ansible_collections.outofband.chr.tests.lab.options import options_for
+from ansible_collections.outofband.chr.tests.lab.qemu.image import build_image
+from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
+from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
+
+from .clock import Work, medians_in_turns
+from .row import NotRun, Row
+from .servers import PACKAGE, line_of, started
+from .stage import CACHE, Stage
+
+TITLE = "An upload"
+AT_MOST = 1 / 0.9
 MB = 1_000_000
-Way = tuple[str, t.Callable[[], object]]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--size", type=int, default=256, help="MB of the image")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="chr-bench-") as temporary:
-        folder = Path(temporary)
-        collection = folder / "collections" / "ansible_collections" / "outofband" / "chr"
-        collection.parent.mkdir(parents=True)
-        collection.symlink_to(ROOT)
-        sys.path.insert(0, str(folder / "collections"))
-        if arguments.serve:
-            return serve(arguments.serve)
-        image = folder / "image.raw"
-        with image.open("wb") as file:
-            for _unused in range(arguments.size):
-                file.write(os.urandom(MB))
-        for measure in (over_https, over_ssh, over_libvirt):
-            measure(folder, image, arguments.rounds)
-    return 0
+def measure(stage: Stage) -> t.Iterator[Row | NotRun]:
+    image = stage.folder / "image.raw"
+    size = stage.of(64, 256)
+    with image.open("wb") as file:
+        for _unused in range(size):
+            file.write(os.urandom(MB))
+    for way in (over_https, over_ssh, over_libvirt):
+        try:
+            yield from way(stage, image)
+        except Missing as error:
+            yield NotRun(TITLE, way.__name__.replace("_", " "), str(error))
 
 
-def compare(title: str, image: Path, rounds: int, floor: Way, *ways: Way) -> None:
-    """Print the pace of each way, and its ratio to that of *floor* in the same round."""
-    seconds: dict[str, list[float]] = {}
-    for number in range(rounds + 1):
-        for name, work in (floor, *ways):
-            began = time.perf_counter()
-            work()
-            if number:  # the first round warms up
-                seconds.setdefault(name, []).append(time.perf_counter() - began)
-    size = image.stat().st_size / MB
-    print(f"An image of {size:.0f} MB {title}, median of {rounds}:")
-    for name, each in seconds.items():
-        ratio = statistics.median(base / ours for base, ours in zip(seconds[floor[0]], each, strict=True))
-        print(f"  {name:<24} {size / statistics.median(each):6.0f} MB/s        {ratio:4.2f} x {floor[0]}")
+def compared(stage: Stage, name: str, peer: str, theirs: Work, ours: Work, at_most: float | None = AT_MOST) -> Row:
+    floor, own = medians_in_turns(stage.rounds, theirs, ours)
+    return Row(TITLE, name, own, "s", peer, floor, at_most)
 
 
-def over_https(folder: Path, image: Path, rounds: int) -> None:
+def over_https(stage: Stage, image: Path) -> t.Iterator[Row]:
     """As Proxmox VE, XenAPI and NFC leases take it, to a server that only reads."""
-    from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
-    from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import Progress, Source
-    from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https import Https
-
-    server = subprocess.Popen([sys.executable, __file__, "--serve", folder], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout
-        port, authority = server.stdout.readline().split()
-        https = Https(
-            "the server", ("localhost", int(port)), validate_certs=True, ca_path=authority, authority="", keep=5
-        )
+    need_program("curl")
+    with started("-m", f"{PACKAGE}.uploads", str(stage.folder)) as server:
+        port, authority = line_of(server).split()
+        place = ("localhost", int(port))
+        https = Https("the server", place, validate_certs=True, ca_path=authority, authority="", keep=5)
 
         def send() -> None:
             headers = {"Content-Length": str(image.stat().st_size)}
@@ -87,14 +73,12 @@ def over_https(folder: Path, image: Path, rounds: int) -> None:
 
         command = ["curl", "--silent", "--show-error", "--fail", "--cacert", authority, "-H", "Expect:", "-T", image]
         curl = [*command, f"https://localhost:{port}/"]
-        compare("over HTTPS", image, rounds, ("curl", lambda: subprocess.run(curl, check=True)), ("upload", send))
-    finally:
-        server.kill()
-        server.wait()
+        yield compared(stage, "over HTTPS", "curl", lambda: subprocess.run(curl, check=True), send)
+        server.terminate()
 
 
-def serve(folder: Path) -> int:
-    from ansible_collections.outofband.chr.tests.lab.certificate import make_certificate
+def serve(folder: Path) -> None:
+    """A server that reads what is sent, and prints its port and its certificate."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -119,16 +103,14 @@ def serve(folder: Path) -> int:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         print(server.server_port, f"{certificate}.crt", flush=True)
         server.serve_forever()
-    return 0
 
 
-def over_ssh(folder: Path, image: Path, rounds: int) -> None:
-    """As the platforms with commands of their own take it; put also computes the sha256 on the far
-    side."""
-    from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
-    from ansible_collections.outofband.chr.tests.lab.options import options_for
-    from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
+def over_ssh(stage: Stage, image: Path) -> t.Iterator[Row]:
+    """As the platforms with commands of their own take it.
 
+    Ours also computes the sha256 on the far side.
+    """
+    folder = stage.folder
     (folder / "sshd").mkdir()
     sshd = Sshd(folder / "sshd")
     sshd.start()
@@ -138,52 +120,47 @@ def over_ssh(folder: Path, image: Path, rounds: int) -> None:
         sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
         ssh = f"ssh {sshd.options} -S {folder}/master -o ControlMaster=auto -o ControlPersist=30 hypervisor"
         dd = f"{ssh} dd of={folder}/dd.img bs=1M iflag=fullblock status=none <{image}"
-        sha = f"{ssh} openssl dgst -sha256 {folder}/dd.img"
-        compare(
-            "over ssh",
-            image,
-            rounds,
-            ("dd", lambda: subprocess.run(dd, shell=True, check=True)),
-            (
-                "dd, then its sha256",
-                lambda: subprocess.run(f"{dd} && {sha}", shell=True, check=True, stdout=subprocess.DEVNULL),
-            ),
-            ("put, verified", lambda: machine.put(image, sha256, f"{folder}/put.img")),
+        both = f"{dd} && {ssh} openssl dgst -sha256 {folder}/dd.img"
+        yield compared(
+            stage,
+            "over ssh, verified",
+            "dd over ssh, then its sha256",
+            lambda: subprocess.run(both, shell=True, check=True, stdout=subprocess.DEVNULL),
+            lambda: machine.put(image, sha256, f"{folder}/put.img"),
         )
     finally:
         sshd.stop()
 
 
-def over_libvirt(folder: Path, image: Path, rounds: int) -> None:
+def over_libvirt(stage: Stage, image: Path) -> t.Iterator[Row]:
     """Into a volume of a private libvirtd, through its socket."""
-    from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import stream as libvirt_stream
-    from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.connection import library
-    from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
-    from ansible_collections.outofband.chr.tests.lab.libvirt.libvirtd import Libvirtd
-    from ansible_collections.outofband.chr.tests.lab.qemu.image import build_image
-    from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
-
-    guest = build_image(Path(os.environ.get("OUTOFBAND_LAB_CACHE", ROOT / ".build" / "lab")))
+    need_library("libvirt", "libvirt-python")
     raw = Image(image, "raw", image.stat().st_size)
-    with temporary_folder() as folder, Libvirtd(folder, guest) as daemon:
+    with temporary_folder() as folder, Libvirtd(folder, build_image(CACHE)) as daemon:
         daemon.pool("default")
         daemon.virsh("vol-create-as", "default", "v", str(raw.virtual_size), "--allocation", "0")
         connection = library().open(daemon.uri)
         volume = connection.storagePoolLookupByName("default").storageVolLookupByName("v")
         virsh = ["virsh", "-q", "-c", daemon.uri, "vol-upload", "--pool", "default", "v", image]
-        compare(
+        read = ["virsh", "-q", "-c", daemon.uri, "vol-download", "--pool", "default", "v", "/dev/null"]
+        ignored: t.Any = {"sparse": True, "moved": lambda _count: None}
+        yield compared(
+            stage,
             "over libvirt",
-            image,
-            rounds,
-            ("virsh vol-upload", lambda: subprocess.run(virsh, check=True)),
-            ("upload", lambda: libvirt_stream.upload(connection, volume, raw, sparse=True, moved=lambda _count: None)),
-            (
-                "read back, sha256",
-                lambda: libvirt_stream.digest(connection, volume, raw.size, sparse=True, moved=lambda _count: None),
-            ),
+            "virsh vol-upload",
+            lambda: subprocess.run(virsh, check=True),
+            lambda: libvirt_stream.upload(connection, volume, raw, **ignored),
+        )
+        yield compared(
+            stage,
+            "read back over libvirt, with its sha256",
+            "virsh vol-download",
+            lambda: subprocess.run(read, check=True),
+            lambda: libvirt_stream.digest(connection, volume, raw.size, **ignored),
+            at_most=None,
         )
         connection.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(Path(sys.argv[1]))

@@ -18,16 +18,18 @@ from pathlib import Path
 from .missing import Missing
 
 PACKAGE = "ansible==12.3.0"
+NEWEST = "ansible==14.5.0"
+"""For collections that are not in PACKAGE, or not complete."""
 PROGRAMS = Path(__file__).parents[1] / "requirements" / "judge-programs.txt"
 
 
-def collections(cache: Path, name: str) -> Path:
+def collections(cache: Path, name: str, package: str = PACKAGE) -> Path:
     """A folder for ANSIBLE_COLLECTIONS_PATH with the collection *name*. Raises Missing."""
-    folder = cache / PACKAGE.replace("==", "-")
+    folder = cache / package.replace("==", "-")
     wanted = f"ansible_collections/{name.replace('.', '/')}/"
     with _locked(cache):
         if not (folder / wanted).is_dir():
-            _fetch(folder, wanted)
+            _fetch(folder, package, wanted)
     return folder
 
 
@@ -59,13 +61,14 @@ def _locked(cache: Path) -> t.Iterator[None]:
         yield
 
 
-def _fetch(folder: Path, wanted: str) -> None:
+def _fetch(folder: Path, package: str, wanted: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not (files := list(folder.glob("*.whl"))):
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), PACKAGE]
+        options = ("-q", "--no-deps", "--ignore-requires-python", "-d", str(folder))
+        command = [sys.executable, "-m", "pip", "download", *options, package]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Missing(f"{PACKAGE} cannot be downloaded: {done.stderr.strip()[-200:]}")
+            raise Missing(f"{package} cannot be downloaded: {done.stderr.strip()[-200:]}")
         files = list(folder.glob("*.whl"))
     with zipfile.ZipFile(files[0]) as archive:
         archive.extractall(folder, [one for one in archive.namelist() if one.startswith(wanted)])

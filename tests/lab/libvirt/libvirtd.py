@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from xml.sax.saxutils import escape
@@ -167,11 +167,13 @@ class Libvirtd:
         port: str | None = DEFAULT_PORT,
         memory_mb: int = 128,
         disk: bool = False,
+        words: Sequence[str] = (),
     ) -> str:
         """Define a domain, which is off, and return its UUID.
 
         *port* is the name of the agent's channel; None leaves the channel out. With *disk*, the
-        domain has the disk ``home/<name>.img``, which the guest does not use.
+        domain has the disk ``home/<name>.img``, which the guest does not use. *words*: more of the
+        kernel's command line.
         """
         identifier = str(uuid.uuid4())
         assert self._files
@@ -187,7 +189,7 @@ class Libvirtd:
                 f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{escape(str(path))}'/>"
                 "<target dev='vda' bus='virtio'/></disk>"
             )
-        words = command_line([port or "none"], {"identity": name, **(settings or {})}, [])
+        words = command_line([port or "none"], {"identity": name, **(settings or {})}, words)
         xml = f"""
 <domain type='qemu'>
   <name>{escape(name)}</name>

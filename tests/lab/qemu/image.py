@@ -236,7 +236,7 @@ class _Python:
 
 
 @dataclass
-class _Archive:
+class Archive:
     """Writer of one cpio archive ("newc") for the kernel to unpack: owner root, times zero."""
 
     path: Path
@@ -522,7 +522,7 @@ def _base(cache: Path, kernel: _Kernel, busybox: Path, python: _Python) -> tuple
         return key, target
 
     with _scratch(cache) as folder:
-        archive = _Archive(folder / "base.cpio")
+        archive = Archive(folder / "base.cpio")
         for name in ("dev", "proc", "sys", "tmp", "run", "root", "etc", "disk"):
             archive.folder(name)
         archive.device("dev/console", 5, 1)
@@ -543,7 +543,7 @@ def _base(cache: Path, kernel: _Kernel, busybox: Path, python: _Python) -> tuple
             archive.file(str(source.with_suffix(".pyc")), target_file.read_bytes())
         for path in extensions:
             archive.file(str(path), path.read_bytes(), 0o755)
-        for path in _libraries([python.executable, *extensions]):
+        for path in libraries([python.executable, *extensions]):
             archive.file(str(path), path.read_bytes(), 0o755)
         archive.close()
         archive.path.replace(target)
@@ -567,7 +567,7 @@ def _stdlib(python: _Python) -> tuple[list[Path], list[Path]]:
     return sources, extensions
 
 
-def _libraries(programs: Sequence[Path]) -> list[Path]:
+def libraries(programs: Sequence[Path]) -> list[Path]:
     """Find the shared libraries of some programs, and the loader.
 
     They are returned under the paths where the loader looks for them.
@@ -599,7 +599,7 @@ def _with_lab(cache: Path, base_key: str, base: Path, python: _Python, source: P
         return key, target
 
     with _scratch(cache) as folder:
-        archive = _Archive(folder / "lab.cpio")
+        archive = Archive(folder / "lab.cpio")
         jobs: list[tuple[Path, Path, str]] = []
         for name, data in files.items():
             shown = PurePosixPath("/lab", *name.parts)

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The outofband.chr authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files to and from a router, beside the same chunks on the same channel without any check."""
+
+from __future__ import annotations
+
+import io
+import os
+import typing as t
+from pathlib import Path
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt.guest import LibvirtGuest
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qga.guest import ChunkSize
+from ansible_collections.outofband.chr.tests.lab.libvirt.libvirtd import Libvirtd
+from ansible_collections.outofband.chr.tests.lab.missing import need_library, programs_named
+from ansible_collections.outofband.chr.tests.lab.qemu.image import build_image
+from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
+
+from . import raw_agent
+from .clock import medians, seconds
+from .row import Row
+from .servers import guest, server
+from .stage import CACHE, Stage
+
+TITLE = "A file"
+AT_MOST = 1 / 0.9
+MB = 1_000_000
+
+
+def measure(stage: Stage) -> t.Iterator[Row]:
+    with server("sockets", 1) as running:
+        (host,) = running.routers.values()
+        client, address = guest(host, stage.folder), Path(host["chr_socket"])
+        for size in stage.of((1, 10), (1, 10, 100)):
+            content = os.urandom(size * MB)
+            found = []
+            for _round in range(min(stage.rounds, 3) + 1):
+                took = [
+                    seconds(lambda content=content: raw_agent.write(address, content, ChunkSize.LIMIT)),
+                    seconds(lambda content=content: client.put(io.BytesIO(content), "ours.bin")),
+                    seconds(lambda: raw_agent.read(address, ChunkSize.LIMIT)),
+                    seconds(lambda: client.get("ours.bin", io.BytesIO())),
+                ]
+                found.append(took)
+            yield from _rows(f"{size} MB on a socket", medians(found[1:]))
+    yield from _over_libvirt(stage)
+
+
+def _rows(name: str, found: list[float]) -> t.Iterator[Row]:
+    write, put, read, get = found
+    yield Row(TITLE, f"{name}, put and verified", put, "s", "the raw protocol", write, AT_MOST)
+    yield Row(TITLE, f"{name}, get", get, "s", "the raw protocol", read, AT_MOST)
+
+
+def _over_libvirt(stage: Stage) -> t.Iterator[Row]:
+    """libvirtd holds the channel, so it is stopped for the raw protocol. The domain goes on."""
+    need_library("libvirt", "libvirt-python")
+    with programs_named(), temporary_folder() as folder, Libvirtd(folder, build_image(CACHE)) as daemon:
+        daemon.define("chr01", memory_mb=1536)
+        daemon.virsh("start", "chr01")
+        host = {"chr_backend": "libvirt", "chr_libvirt_uri": daemon.uri, "chr_connect_timeout": 90.0}
+        client = guest(host, stage.folder)
+        client.ping()
+        channel = next(folder.rglob("org.qemu.guest_agent.0"))
+        for size in stage.of((1, 10), (1, 10, 100)):
+            content = os.urandom(size * MB)
+            found = []
+            for _round in range(stage.of(1, 3)):
+                put = seconds(lambda content=content: client.put(io.BytesIO(content), "ours.bin"))
+                get = seconds(lambda: client.get("ours.bin", io.BytesIO()))
+                daemon.stop()
+                try:
+                    write = seconds(lambda content=content: raw_agent.write(channel, content, LibvirtGuest.max_write))
+                    read = seconds(lambda: raw_agent.read(channel, LibvirtGuest.max_write))
+                finally:
+                    daemon.start()
+                found.append([write, put, read, get])
+            yield from _rows(f"{size} MB over libvirt, emulated", medians(found))
