@@ -16,11 +16,14 @@ WORSE = 1.2
 def regressions(committed: dict[str, t.Any], rows: t.Iterable[Row]) -> dict[str, str]:
     """Return a sentence for each row whose ratio is worse, by the row's key."""
     before = {row["row"]: row["ratio"] for row in committed["rows"] if "ratio" in row}
-    return {
-        row.key: f"{row.key}: the ratio is {row.ratio:.3g}, {row.ratio / before[row.key] - 1:.0%} above the committed {before[row.key]:.3g}."
-        for row in rows
-        if row.ratio is not None and row.key in before and row.ratio > before[row.key] * WORSE
-    }
+    worse = {}
+    for row in rows:
+        if row.ratio is not None and row.key in before and row.ratio > before[row.key] * WORSE:
+            more = row.ratio / before[row.key] - 1
+            worse[row.key] = (
+                f"{row.key}: the ratio is {row.ratio:.3g}, {more:.0%} above the committed {before[row.key]:.3g}."
+            )
+    return worse
 
 
 def left_out(committed: dict[str, t.Any], rows: t.Iterable[Row]) -> list[str]:

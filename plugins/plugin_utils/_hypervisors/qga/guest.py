@@ -35,7 +35,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.transfer_limit import TransferLimit
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import files
 
-from .protocol import REPLY_TIMEOUT, Agent
+from .protocol import REPLY_TIMEOUT, Agent, Command
 from .report import OS_QUESTION, operating_system, report
 
 # A wait longer than this gives the channel back, so that a hypervisor's backup or another task can
@@ -227,7 +227,8 @@ class QgaGuest(Guest):
             except OutcomeUnknown as error:
                 raise TransferFailed(f"{error} The file {name!r} may be empty now.") from error
             try:
-                with _closing(agent, handle):
+                probe = ("guest-file-write", {"handle": handle, "buf-b64": "", "count": 0})
+                with _closing(agent, handle, probe):
                     size, digest = self._write(agent, handle, name, source, limit)
                 self._verify(agent, name, size, digest, limit)
             except (ChrError, OSError) as error:
@@ -324,7 +325,8 @@ class QgaGuest(Guest):
             if known == (0, 0) or (known is None and "no such file" in error.description.lower()):
                 raise FileMissing(f"{error}. There is no file {name!r}.") from error
             raise TransferFailed(f"{error}. The file {name!r} was not read.") from error
-        with _closing(agent, handle):
+        probe = ("guest-file-read", {"handle": handle, "count": 1})
+        with _closing(agent, handle, probe):
             return self._read_all(agent, handle, name, sink, limit)
 
     def _read_all(
@@ -407,15 +409,18 @@ class ChunkSize:
 
 
 @contextlib.contextmanager
-def _closing(agent: Agent, handle: t.Any) -> t.Iterator[None]:
-    """A context that closes *handle*. An error inside it hides an error of the closing."""
+def _closing(agent: Agent, handle: int, probe: Command) -> t.Iterator[None]:
+    """A context that closes *handle*. An error inside it hides an error of the closing.
+
+    *probe*: see ``Agent.close_file``.
+    """
     try:
         yield
     except BaseException:
         with contextlib.suppress(ChrError):
-            agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle})
+            agent.close_file(handle, probe)
         raise
-    agent.execute_perhaps_unanswered("guest-file-close", {"handle": handle}, timeout=_TRANSFER_TIMEOUT)
+    agent.close_file(handle, probe, timeout=_TRANSFER_TIMEOUT)
 
 
 def forgotten(missed: str) -> str:

@@ -41,6 +41,10 @@ _RECEIVE = 256 * 1024
 _STRANGER = re.compile(rb"HTTP/\d|SSH-\d|<!doctype |<html", re.IGNORECASE)
 
 
+Command = tuple[str, dict[str, t.Any]]
+"""The name of an agent's command, and its arguments."""
+
+
 class Agent(ABC):
     """A conversation with a guest agent, and a context manager.
 
@@ -77,17 +81,11 @@ class Agent(ABC):
         """
 
     @abstractmethod
-    def execute_perhaps_unanswered(
-        self,
-        command: str,
-        arguments: dict[str, t.Any] | None = None,
-        *,
-        timeout: float = REPLY_TIMEOUT,
-    ) -> None:
-        """Execute a command that some agents carry out without ever answering.
+    def close_file(self, handle: int, probe: Command, *, timeout: float = REPLY_TIMEOUT) -> None:
+        """Close a file, which RouterOS 7.22 does without ever answering (says tikoci/mikropkl).
 
-        An example is guest-file-close on RouterOS 7.22, says tikoci/mikropkl. Raises the errors of
-        ``execute``, as far as it can detect them.
+        *probe*: a harmless command with the open *handle*, which agents answer, and refuse once it
+        is closed. Raises the errors of ``execute``, as far as it can detect them.
         """
 
 
@@ -128,22 +126,17 @@ class AgentSession(Agent):
         self._synced = True
         return self._value(reply, command)
 
-    def execute_perhaps_unanswered(
-        self,
-        command: str,
-        arguments: dict[str, t.Any] | None = None,
-        *,
-        timeout: float = REPLY_TIMEOUT,
-    ) -> None:
+    def close_file(self, handle: int, probe: Command, *, timeout: float = REPLY_TIMEOUT) -> None:
         """Send the command, and a sync request right after it.
 
         Agents work in order. So the reply to the sync request proves that the command is over, and
-        no time is spent waiting for an answer that never comes.
+        no time is spent waiting for an answer that never comes. *probe* is not needed.
         """
+        command = "guest-file-close"
         self._establish(Deadline(self._timeout))
         self._synced = False
         sync_id, sync = _sync_request()
-        self._send(_request(command, arguments) + sync, command)
+        self._send(_request(command, {"handle": handle}) + sync, command)
         deadline = Deadline(timeout)
         reply: dict[str, t.Any] | None = None
         while True:

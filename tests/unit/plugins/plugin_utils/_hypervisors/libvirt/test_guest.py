@@ -31,6 +31,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 
 SYSTEM = "qemu:///system"
+PROBE = ("guest-file-write", {"handle": 1, "buf-b64": "", "count": 0})
 
 
 class LibvirtError(Exception):
@@ -186,26 +187,54 @@ def test_a_command_that_was_sent_and_lost_is_an_unknown_outcome(fake, error):
 def test_only_a_time_out_is_taken_for_an_unanswered_success(fake):
     fake.qemu.qemuAgentCommand = failing(LibvirtError(112, "didn't respond"), only="guest-file-close")
     with agent() as conversation:
-        conversation.execute_perhaps_unanswered("guest-file-close")
+        conversation.close_file(1, PROBE)
         fake.qemu.qemuAgentCommand = failing(LibvirtError(86, "disappeared"), only="guest-file-close")
         with pytest.raises(OutcomeUnknown):
-            conversation.execute_perhaps_unanswered("guest-file-close")
+            conversation.close_file(1, PROBE)
 
 
-def test_an_unanswered_close_is_waited_for_one_second_only(fake):
-    """libvirt knows whole seconds, and a CHR may never answer guest-file-close."""
-    waits = []
+class SilentClose:
+    """An agent that never answers guest-file-close, behind a libvirt that drops requests with no
+    wait until the close number *arrives*."""
 
-    def command(_domain, text, timeout, _flags):
+    def __init__(self, arrives=1, knows_probe=True):
+        self.arrives, self.knows_probe = arrives, knows_probe
+        self.waits = []
+
+    def __call__(self, _domain, text, timeout, _flags):
         if "guest-file-close" in text:
-            waits.append(timeout)
-            raise LibvirtError(112, "didn't respond")
+            self.waits.append(timeout)
+            if timeout:
+                raise LibvirtError(112, "didn't respond")
+            raise LibvirtError(86, "Guest agent is not responding: Guest agent not available for now")
+        if "guest-file-write" in text and (len(self.waits) >= self.arrives or not self.knows_probe):
+            raise LibvirtError(
+                1, "unable to execute QEMU agent command 'guest-file-write': handle 1 has not been found"
+            )
         return '{"return": {}}'
 
-    fake.qemu.qemuAgentCommand = command
+
+@pytest.mark.parametrize("arrives", [1, 2, 5])
+def test_a_close_that_is_never_answered_is_not_waited_for(fake, arrives):
+    fake.qemu.qemuAgentCommand = close = SilentClose(arrives)
     with agent() as conversation:
-        conversation.execute_perhaps_unanswered("guest-file-close", timeout=30)
-    assert waits == [1]
+        conversation.close_file(1, PROBE, timeout=30)
+    assert close.waits == [0] * arrives
+
+
+def test_a_close_that_libvirt_never_sends_without_a_wait_is_waited_for_one_second_only(fake):
+    """libvirt knows whole seconds, and a CHR may never answer guest-file-close."""
+    fake.qemu.qemuAgentCommand = close = SilentClose(arrives=100)
+    with agent() as conversation:
+        conversation.close_file(1, PROBE, timeout=30)
+    assert close.waits == [0] * 8 + [1]
+
+
+def test_an_agent_that_refuses_the_probe_of_an_open_file_gets_one_close(fake):
+    fake.qemu.qemuAgentCommand = close = SilentClose(knows_probe=False)
+    with agent() as conversation:
+        conversation.close_file(1, PROBE, timeout=30)
+    assert close.waits == [1]
 
 
 def test_a_domain_that_another_job_holds_is_waited_for(fake):

@@ -194,14 +194,14 @@ def test_an_agent_that_never_answers_close_costs_no_waiting():
 
     with session(Peer(answer)) as agent:
         began = time.monotonic()
-        agent.execute_perhaps_unanswered("guest-file-close", {"handle": 1})
+        agent.close_file(1, ("guest-ping", {}))
         assert time.monotonic() - began < 4
         assert agent.execute("guest-ping") == "guest-ping"
 
 
 def test_an_agent_that_answers_close_is_understood_too():
     with session(Peer()) as agent:
-        agent.execute_perhaps_unanswered("guest-file-close", {"handle": 1})
+        agent.close_file(1, ("guest-ping", {}))
         assert agent.execute("guest-ping") == "guest-ping"
 
 
@@ -212,7 +212,7 @@ def test_a_refused_close_is_told():
         return obedient(request)
 
     with session(Peer(answer)) as agent, pytest.raises(AgentRefused, match="no such handle"):
-        agent.execute_perhaps_unanswered("guest-file-close", {"handle": 1})
+        agent.close_file(1, ("guest-ping", {}))
 
 
 def test_an_error_reply_carries_the_agents_words_and_no_control_characters():
