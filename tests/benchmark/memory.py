@@ -18,7 +18,7 @@ TITLE = "Memory"
 
 
 def measure(stage: Stage) -> t.Iterator[Row | NotRun]:
-    for kind in ("sockets", "proxmox", "vmware"):
+    for kind in stage.of(("sockets",), ("sockets", "proxmox", "vmware")):
         hosts = stage.of(10, 200)
         name = f"{kind}, {hosts} hosts"
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import sys
 import typing as t
 
@@ -35,6 +36,8 @@ Served = tuple[Hosts, t.Callable[[], Counts]]
 
 def main(kind: str, count: int) -> None:
     sys.setswitchinterval(0.0005)
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each router has a socket
     names = [f"chr{number:02d}" for number in range(1, count + 1)]
     with contextlib.ExitStack() as running:
         try:

@@ -36,7 +36,7 @@ class Stage:
     @property
     def hosts(self) -> tuple[int, ...]:
         """The numbers of hosts for tasks."""
-        return self.of((10,), (1, 50, 200, 1000))
+        return self.of((10,), (1, 10, 50, 200, 1000))
 
 
 Section = t.Callable[[Stage], t.Iterator[Row | NotRun]]

@@ -118,7 +118,7 @@ def over_ssh(stage: Stage, image: Path) -> t.Iterator[Row]:
         options = options_for("qemu", "x", 10, "auto", folder / "run", ssh_host="hypervisor", ssh_args=sshd.options)
         machine = Machine(options)
         sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
-        ssh = f"ssh {sshd.options} -S {folder}/master -o ControlMaster=auto -o ControlPersist=30 hypervisor"
+        ssh = f"ssh -q {sshd.options} -S {folder}/master -o ControlMaster=auto -o ControlPersist=30 hypervisor"
         dd = f"{ssh} dd of={folder}/dd.img bs=1M iflag=fullblock status=none <{image}"
         both = f"{dd} && {ssh} openssl dgst -sha256 {folder}/dd.img"
         yield compared(

@@ -58,7 +58,7 @@ class Decoder:
         """
         messages = []
         self._buffer += data
-        position = self._scanned
+        position = self._after_plain_text(self._scanned) if self._in_string else self._scanned
         start = 0  # of the current message (depth > 0) or of the garbage before the next one
         while match := _STRUCTURAL.search(self._buffer, position):
             byte, at, position = match.group(), match.start(), match.end()
@@ -82,6 +82,7 @@ class Decoder:
                     self._in_string = False
             elif byte == _QUOTE:
                 self._in_string = True
+                position = self._after_plain_text(position)
             elif byte == _OPEN:
                 self._depth += 1
             elif byte != _BACKSLASH:
@@ -101,6 +102,17 @@ class Decoder:
         del self._buffer[:start]
         self._scanned = position - start
         return messages
+
+    def _after_plain_text(self, position: int) -> int:
+        """Return the end of a string at *position*, or *position* if more than text is in it.
+
+        This finds the end of a file's content much faster than the regular expression. It is done
+        once for each string and each ``feed``, so all stays linear.
+        """
+        end = self._buffer.find(_QUOTE, position)
+        end = len(self._buffer) if end < 0 else end
+        plain = all(self._buffer.find(byte, position, end) < 0 for byte in (_BACKSLASH, _NEWLINE, _RESET))
+        return end if plain else position
 
     def _parse(self, start: int, end: int) -> dict[str, t.Any] | None:
         try:
