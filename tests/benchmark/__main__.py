@@ -60,9 +60,11 @@ def main() -> int:
     about = machine.describe()
     rows = [row for name in chosen for row in measured(name, quick=arguments.quick)]
     print("\nThe machine: " + ", ".join(f"{key} {value}" for key, value in about.items()))
+    print("\n".join(report.summary(rows)))
     if arguments.json:
         arguments.json.write_text(json.dumps(report.as_json(about, rows, quick=arguments.quick), indent=1) + "\n")
-    return compared(arguments.committed, rows, chosen, quick=arguments.quick)
+    worse = compared(arguments.committed, rows, chosen, quick=arguments.quick)
+    return int(worse or any(isinstance(row, NotRun) and row.failed for row in rows))
 
 
 def measured(name: str, *, quick: bool) -> list[Row | NotRun]:
@@ -77,8 +79,8 @@ def measured(name: str, *, quick: bool) -> list[Row | NotRun]:
             for row in section.measure(stage):
                 rows.append(row)
                 print("\n".join(report.lines_of(row)), flush=True)
-        except Missing as error:
-            rows.append(NotRun(section.TITLE, "the rest", str(error)))
+        except Exception as error:  # it must not cost the results of the other sections
+            rows.append(NotRun(section.TITLE, "the rest", str(error), failed=not isinstance(error, Missing)))
             print("\n".join(report.lines_of(rows[-1])), flush=True)
     return rows
 

@@ -22,6 +22,15 @@ def lines_of(row: Row | NotRun) -> t.Iterator[str]:
     yield f"  {row.name:<46}{row.ours:9.4g} {row.unit:<13}{theirs:>9}  {ratio:>6}  {row.peer}{_target(row)}".rstrip()
 
 
+def summary(rows: t.Sequence[Row | NotRun]) -> t.Iterator[str]:
+    """The last lines: what was not run, and which targets were missed."""
+    for row in rows:
+        if isinstance(row, NotRun):
+            yield f"{'ERROR' if row.failed else 'Not run'}: {row.section}: {row.name}: {row.why}"
+        elif row.met is False:
+            yield f"Missed target: {row.key}."
+
+
 def _target(row: Row) -> str:
     limits = []
     if row.at_most is not None:

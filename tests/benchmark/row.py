@@ -51,3 +51,5 @@ class NotRun:
     section: str
     name: str
     why: str
+    failed: bool = False
+    """Whether it ended with an error, and not because something is missing here."""

@@ -13,7 +13,7 @@ from ansible_collections.outofband.chr.tests.benchmark import __main__ as benchm
 from ansible_collections.outofband.chr.tests.benchmark.clock import medians
 from ansible_collections.outofband.chr.tests.benchmark.compare import left_out, regressions
 from ansible_collections.outofband.chr.tests.benchmark.machine import describe
-from ansible_collections.outofband.chr.tests.benchmark.report import as_json, lines_of
+from ansible_collections.outofband.chr.tests.benchmark.report import as_json, lines_of, summary
 from ansible_collections.outofband.chr.tests.benchmark.row import NotRun, Row
 
 
@@ -74,6 +74,29 @@ def test_the_table_names_targets_that_are_missed_and_what_was_not_run():
     assert line.endswith("1.20  debug   [MISSED: at most 1.1 x]")
     (line,) = lines_of(NotRun("A script", "1000 hosts", "there is no Go"))
     assert line.split(maxsplit=2) == ["1000", "hosts", "not run: there is no Go"]
+
+
+def test_the_last_lines_tell_what_was_not_run_what_failed_and_which_targets_were_missed():
+    rows = [
+        row(12.0, at_most=1.1),
+        row(1.0, at_most=1.1),
+        NotRun("A file", "libvirt", "there is no libvirtd"),
+        NotRun("A file", "the rest", "it ended with status 2", failed=True),
+    ]
+    assert list(summary(rows)) == [
+        "Missed target: A script: 50 hosts, beside debug.",
+        "Not run: A file: libvirt: there is no libvirtd",
+        "ERROR: A file: the rest: it ended with status 2",
+    ]
+
+
+def test_a_section_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):
+    section = Section(1.0)
+    section.values.clear()
+    monkeypatch.setattr(benchmark, "SECTIONS", {"script": section})
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (result,) = benchmark.measured("script", quick=True)
+    assert result.failed
 
 
 def test_the_file_has_each_row_and_what_was_not_run():
