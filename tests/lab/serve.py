@@ -47,6 +47,8 @@ class Requests:
             self._buffer = b""
             return complete + complaint + self.feed(after)
         self._buffer += data
+        if self._buffer[:1] == b"{" and not (b"}" in data or b"\n" in data):
+            return []  # a long request, which ends later
         found = []
         while self._buffer.strip():
             stripped = self._buffer.lstrip()
