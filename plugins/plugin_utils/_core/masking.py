@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import json
 import re
 import threading
@@ -116,13 +117,15 @@ _compiled = functools.lru_cache(maxsize=64)(re.compile)
 @functools.cache
 def _forms(secret: str) -> tuple[_Form, ...]:
     """All encodings of *secret*."""
-    plain = "".join(map(_character, secret))
+    plain = _pattern(secret, 1)
     anchor = max(re.split(r"[^0-9A-Za-z]+", secret), key=len)
     if len(secret) < _ALONE:
         # In a URL, the character before it can be an encoded one.
         return (_Form(rf"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{{2}})){plain}(?!\w)", anchor),)
     data = secret.encode("utf-8", "surrogatepass")
     forms = [_Form(plain, anchor), _Form(f"(?i:{data.hex()})", data.hex(), folded=True)]
+    if not secret.isascii():
+        forms.append(_Form(_pattern(secret, None), anchor))
     for offset in range(3):
         # A character of base64 has six bits; those that it shares with other bytes are left out.
         code = base64.b64encode(bytes(offset) + data).decode("ascii")
@@ -135,28 +138,62 @@ def _forms(secret: str) -> tuple[_Form, ...]:
 _BASE64 = {"+": r"(?:\+|-|%2[bB])", "/": r"(?:\\*/|_|%2[fF])"}
 
 
-def _character(letter: str) -> str:
+def _pattern(secret: str, placeholders: int | None) -> str:
+    """A pattern for the encodings of *secret* that go character by character.
+
+    *placeholders*: how many characters stand for one that cannot be shown; None: one for each of
+    its bytes. No two parts of the pattern can take the same character of a text: with a long run of
+    backslashes or placeholders, matching would not end.
+    """
+    parts = []
+    escapes = _Escapes(r"(?:(?<!\\)\\++)?", r"(?<!\\)\\++")
+    for backslashes, letters in itertools.groupby(secret, "\\".__eq__):
+        if backslashes:
+            start = "" if parts else r"(?<!\\)"
+            parts.append(_backslashes(len(list(letters)), start))
+            escapes = _Escapes("", "")  # also those of the next character are taken
+            continue
+        for letter in letters:
+            parts.append(_character(letter, escapes, placeholders))
+            escapes = _Escapes(r"\\*+", r"\\++")
+    return "".join(parts)
+
+
+class _Escapes(t.NamedTuple):
+    """Patterns for the backslashes before a character."""
+
+    any: str
+    some: str
+
+
+def _backslashes(count: int, start: str) -> str:
+    """A pattern for all encodings of so many backslashes."""
+    encoded = "|".join(("%5[cC]", r"\\++x?5[cC]", r"\\++u005[cC]", r"&(?:amp;)*#(?:0*92|x0*5[cC]);"))
+    return rf"(?:{start}(?:{encoded}){{{count}}}|{start}\\{{{count},}}+)"
+
+
+def _character(letter: str, escapes: _Escapes, placeholders: int | None) -> str:
     """A pattern for all encodings of one character."""
     if letter.isascii() and letter.isalnum():
         return letter  # no encoding changes it
     data = letter.encode("utf-8", "surrogatepass")
     units = letter.encode("utf-16-be", "surrogatepass")
     forms = [
-        r"\\+" if letter == "\\" else rf"\\*{re.escape(letter)}",
+        rf"{escapes.any}{re.escape(letter)}",
         "".join(f"%(?i:{byte:02x})" for byte in data),
-        "".join(rf"\\+x?(?i:{byte:02x})" for byte in data),
-        "".join(rf"\\+u(?i:{units[at]:02x}{units[at + 1]:02x})" for at in range(0, len(units), 2)),
+        escapes.some + r"\\++".join(rf"x?(?i:{byte:02x})" for byte in data),
+        escapes.some + r"\\++".join(rf"u(?i:{units[at]:02x}{units[at + 1]:02x})" for at in range(0, len(units), 2)),
         rf"&(?:amp;)*#(?:0*{ord(letter)}|x0*(?i:{ord(letter):x}));",
     ]
     if letter in _ENTITIES:
         forms.append(f"&(?:amp;)*{_ENTITIES[letter]};")
     if letter in _CONTROLS:
-        forms.append(rf"\\+{_CONTROLS[letter]}")
+        forms.append(rf"{escapes.some}{_CONTROLS[letter]}")
     if letter == " ":
         forms.append(r"\+")
     if not letter.isascii() or not letter.isprintable():
         forms.append(re.escape(data.decode("latin-1")))  # bytes that were taken for characters
-        forms.append(rf"[?\ufffd]{{1,{len(data)}}}")  # what cannot be shown
+        forms.append(rf"[?\ufffd]{{{placeholders or len(data)}}}")  # what cannot be shown
     if not letter.isprintable():
         forms.append(" ")
     return f"(?:{'|'.join(forms)})"
