@@ -151,7 +151,7 @@ def _pattern(secret: str, placeholders: int | None) -> str:
         if backslashes:
             start = "" if parts else r"(?<!\\)"
             parts.append(_backslashes(len(list(letters)), start))
-            escapes = _Escapes("", "")  # also those of the next character are taken
+            escapes = _Escapes(r"\\*+", r"\\*+")  # those of the next character may be taken, too
             continue
         for letter in letters:
             parts.append(_character(letter, escapes, placeholders))

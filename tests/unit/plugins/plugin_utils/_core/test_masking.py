@@ -100,6 +100,15 @@ def test_any_secret_is_masked_in_every_encoding(password, encoding):
     assert MASK in masked(f"<{ENCODINGS[encoding](password)}>")
 
 
+@pytest.mark.parametrize("password", ['!"$%&/', "\\\\\\!!\\\\", "пароль-пароль", "密码密码密码密码密码密码密码密码"])
+@pytest.mark.parametrize("run", ["\\", "?", "\ufffd", "!", "\\!", "%5C", "&amp;"])
+def test_a_long_run_of_escapes_or_placeholders_does_not_hold_up_the_masking(password, run):
+    protect(password)
+    began = time.process_time()
+    masked(f"{run * (100_000 // len(run))}{password}")
+    assert time.process_time() - began < 1
+
+
 def test_words_of_others_are_masked_before_they_are_cut():
     """What is left of a secret at a cut cannot be recognised any more."""
     protect(PASSWORDS[0])
