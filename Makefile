@@ -35,6 +35,11 @@ test-bare: $(TOOLS) ## Run "make demo" and "make test" on minimal Debians (as ro
 benchmark: tools ## Measure what things cost, beside others; QUICK=1 in 2 minutes, JSON=FILE writes the result
 	@$(BIN)/python tests/benchmark/run.py $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
 
+FUZZ_SECONDS = 20
+.PHONY: fuzz
+fuzz: $(TOOLS) ## Fuzz what reads the words of others; FUZZ_SECONDS=60 for each target, TARGETS="qmp times" for some
+	@$(BIN)/nox --session fuzz -- --seconds $(FUZZ_SECONDS) $(TARGETS)
+
 .PHONY: lint
 lint: $(TOOLS) ## Check format, style, types, licenses, changelog and documentation
 	@$(BIN)/nox --session lint

@@ -125,6 +125,27 @@ def docs(session: nox.Session) -> None:
     session.log(f"Open {pages / 'index.html'}")
 
 
+@nox.session(python=next((one for one in map(toolchain.find_python, toolchain.FUZZ_PYTHONS) if one), False))
+def fuzz(session: nox.Session) -> None:
+    """Run the targets of tests/fuzz under atheris; the arguments are those of tests/fuzz/run.py.
+
+    What reached new code is kept in .build/fuzz/found and serves the next run.
+    """
+    if not any(map(toolchain.find_python, toolchain.FUZZ_PYTHONS)):
+        session.error(f"atheris needs Python {' or '.join(toolchain.FUZZ_PYTHONS)}, which is not on this machine.")
+    core = max(core for core, versions in toolchain.CORES.items() if python_version(session) in versions)
+    requirements = (REQUIREMENTS / "fuzz.txt", REQUIREMENTS / f"ansible-core-{core}.txt")
+    try:
+        session.install(*(word for one in requirements for word in ("-r", str(one))))
+    except CommandFailed:
+        session.error("atheris cannot be installed: it has wheels for Linux on x86_64 only.")
+    session.chdir(stage(session))
+    root = toolchain.BUILD / session.name
+    module = "ansible_collections.outofband.chr.tests.fuzz.run"
+    environment = ansible_environment(root) | {"PYTHONPATH": str(root)}
+    session.run("python", "-m", module, "--found", str(root / "found"), *session.posargs, env=environment)
+
+
 @core_session
 def sanity(session: nox.Session) -> None:
     """Run every ansible-test sanity check; no file and no check is excepted.

@@ -32,6 +32,7 @@ CORES = {
     "2.20": ("3.12", "3.13"),
     "2.21": ("3.13", "3.12"),
 }
+FUZZ_PYTHONS = ("3.13", "3.12")  # for which atheris has wheels, best first
 OLDEST_CORE, NEWEST_CORE = min(CORES), max(CORES)
 
 # The environment variable that makes sessions leave out the tests marked as slow.
