@@ -61,14 +61,15 @@ def _fuzz(name: str, limit: str, found: Path) -> tuple[int, str]:
     child = "import sys; from ansible_collections.outofband.chr.tests.fuzz.run import fuzz; fuzz(*sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-c", child, name, *options, str(found), *kept],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         check=False,
         text=True,
         errors="replace",
     )
-    executed = _EXECUTED.search(done.stderr)
-    return int(executed[1]) if executed else 0, done.stderr[-4000:] if done.returncode else ""
+    executed = _EXECUTED.search(done.stdout)
+    said = "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("INFO:", "WARNING:", "#")))
+    return int(executed[1]) if executed else 0, said[-4000:] if done.returncode else ""
 
 
 def _quoted(word: bytes) -> str:

@@ -23,6 +23,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import line
 
 _MANIFEST = 1024**2  # largest size in bytes
+_DAMAGED = (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError, RecursionError)
 _LINE = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9a-fA-F]+)")
 
 
@@ -50,7 +51,7 @@ def extract_disk(path: Path, folder: Path) -> Path:
             target = folder / f"{path.stem}.vmdk"
             with t.cast("t.IO[bytes]", archive.extractfile(disks[0])) as source, target.open("wb") as dest:
                 shutil.copyfileobj(source, dest, 1024**2)
-    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
+    except _DAMAGED as error:
         raise InvalidInput(f"The OVA {path} cannot be read: {line(str(error))}. Was it downloaded whole?") from None
     if target.stat().st_size != disks[0].size:
         raise InvalidInput(f"The OVA {path} ends in the middle of its disk. Download it again.")

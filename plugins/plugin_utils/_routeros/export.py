@@ -18,8 +18,8 @@ IMPORTED = "Script file loaded and executed successfully"
 SAYS_IMPORTED = (7, 22)
 """The oldest RouterOS of which IMPORTED is known to come through a guest agent."""
 
-_ERROR = re.compile(r"^#\s*error exporting\s*(.*?)\s*$", re.MULTILINE)
-_INTERRUPTED = re.compile(r"^#\s*interrupted\b", re.MULTILINE)
+_ERROR = re.compile(r"^#[ \t]*error exporting(.*)$", re.MULTILINE)
+_INTERRUPTED = re.compile(r"^#[ \t]*interrupted\b", re.MULTILINE)
 _VERSION = re.compile(r"\b(\d{1,2})\.(\d{1,3})")
 _SHOWN = 10
 
@@ -29,7 +29,7 @@ def gaps(output: str) -> str | None:
 
     The text names the menus, such as ``it lacks /interface/wifi (timeout)``.
     """
-    menus = [menu.replace('"', "") or "a menu without a name" for menu in _ERROR.findall(output)]
+    menus = [menu.strip().replace('"', "") or "a menu without a name" for menu in _ERROR.findall(output)]
     said = []
     if menus:
         said.append(f"it lacks {', '.join(menus[:_SHOWN])}" + (" and more" if len(menus) > _SHOWN else ""))

@@ -11,7 +11,7 @@ import contextlib
 import re
 
 # RouterOS gives line and column of what it could not parse; errors of a script that runs have none.
-_REFUSED = re.compile(rb"\s*[^\r\n]+ \(line \d+ column \d+\)\s*")
+_REFUSED = re.compile(rb"[^\r\n]+ \(line \d+ column \d+\)")
 # A script with one of these may have run before such an error came.
 _PARSES = re.compile(rb"\b(parse|import|run|execute|script)\b")
 
@@ -35,7 +35,7 @@ def not_run(source: bytes, output: bytes) -> bool:
 
     A parse error anywhere prevents the whole script. The answer is False if that is not certain.
     """
-    return bool(_REFUSED.fullmatch(output)) and not _PARSES.search(source)
+    return bool(_REFUSED.fullmatch(output.strip())) and not _PARSES.search(source)
 
 
 LARGEST = 4 * 1024 * 1024

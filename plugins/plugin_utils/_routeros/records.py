@@ -12,6 +12,8 @@ for each property, so no value can be mistaken for something else.
 
 from __future__ import annotations
 
+import array
+import bisect
 import functools
 import re
 import typing as t
@@ -21,7 +23,9 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import ex
 
 _KEY = re.compile(rb"([^ \r\n@][^ \r\n]*) (\d+):")
 # What follows a value: the end, or a line that begins a property or a record.
-_NEXT = re.compile(rb"(?:\r?\n)+(?:@\r?\n|[a-z.][a-z0-9.,;-]* \d+:|\Z)|\r?\Z")
+_NEXT = re.compile(rb"(?:\r?\n)++(?:@\r?\n|[a-z.][a-z0-9.,;-]*+ \d+:|\Z)|\r?\Z")
+_LATER = re.compile(rb"(?<!\n)(?:\r?\n)++(?:@\r?\n|[a-z.][a-z0-9.,;-]*+ \d+:|\Z)|\r?\Z")
+"""The same, for a search, which need not begin in the middle of empty lines."""
 _RecordT = t.TypeVar("_RecordT")
 _DIGITS = 12  # of a length; no output is that long
 
@@ -149,6 +153,7 @@ def parse_bytes(output: bytes, *, lenient: bool = False, limit: int | None = Non
     """Parse records as ``parse`` does, and keep every byte of their values."""
     records: list[dict[bytes, bytes]] = []
     position = 0
+    ends = _Ends(output)
     while position < len(output):
         if output[position : position + 1] in (b"\r", b"\n"):
             position += 1
@@ -161,7 +166,7 @@ def parse_bytes(output: bytes, *, lenient: bool = False, limit: int | None = Non
             length = int(match.group(2)[:_DIGITS])
             end = match.end() + length
             if lenient:
-                end = _end(output, match.end(), end)
+                end = ends.of(match.end(), length)
             elif output[end : end + 1] not in (b"\r", b"\n"):
                 raise ValueError(f"the value of {match.group(1)!r} does not end where it should")
             value = output[match.end() : end]
@@ -174,19 +179,30 @@ def parse_bytes(output: bytes, *, lenient: bool = False, limit: int | None = Non
     return records
 
 
-def _end(output: bytes, start: int, end: int) -> int:
-    """Return the end of the value that begins at *start* and should end at *end*.
+class _Ends:
+    """Finds the ends of values in *output*, whose lengths may not fit."""
 
-    It is not known whether RouterOS counts bytes in every version, and whether it prints a line end
-    inside a value as one character or as two.
-    """
-    if _NEXT.match(output, end) and end <= len(output):
-        return end
-    length = end - start
-    converted = start
-    for _unused in range(min(length, len(output) - start)):
-        converted += 2 if output.startswith(b"\r\n", converted) else 1
-    if _NEXT.match(output, converted):
-        return converted
-    found = _NEXT.search(output, start)
-    return found.start() if found else len(output)
+    def __init__(self, output: bytes) -> None:
+        self._output = output
+
+    @functools.cached_property
+    def _pairs(self) -> array.array[int]:
+        """Where two characters end a line."""
+        return array.array("q", (match.start() for match in re.finditer(rb"\r\n", self._output)))
+
+    def of(self, start: int, length: int) -> int:
+        """Return the end of the value that begins at *start* and should have *length* bytes.
+
+        It is not known whether RouterOS counts bytes in every version, and whether it prints a line
+        end inside a value as one character or as two.
+        """
+        output, end = self._output, start + length
+        if _NEXT.match(output, end) and end <= len(output):
+            return end
+        first = bisect.bisect_left(self._pairs, start)
+        later = range(first, len(self._pairs))
+        converted = end + bisect.bisect_left(later, end - first, key=lambda at: self._pairs[at] - at)
+        if _NEXT.match(output, converted):
+            return converted
+        found = _LATER.search(output, start)
+        return found.start() if found else len(output)

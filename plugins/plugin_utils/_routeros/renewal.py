@@ -73,7 +73,7 @@ _SEEN = 64 * 1024  # bytes at the end of the output that are looked at
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # A status can be a line of a terminal, a member of an array in text, or a member in JSON.
 _STATUS = re.compile(
-    r'(?:^|;|[{,])\s*"?status"?\s*[:=]\s*"?(.*?)"?\s*(?=$|;\.section=|;status=|[,}]\s*["{\]])', re.MULTILINE
+    r'(?:^|[;{,])[ \t]*+"?status"?[ \t]*+[:=][ \t]*+"?(.*?)(?=$|;\.section=|;status=|[,}][ \t]*+["{\]])', re.MULTILINE
 )
 
 # The texts "Unauthorized", "too many trial licences" and "missing" were observed. Those of the
@@ -171,4 +171,5 @@ def remove_status() -> str:
 def _statuses(output: bytes) -> tuple[list[str], str]:
     """Return every status in order, and the whole output, as text."""
     plain = _ESCAPES.sub(b"", output).replace(b"\r", b"\n").decode("utf-8", "surrogateescape")
-    return [status.strip() for status in _STATUS.findall(plain) if status.strip()], plain
+    found = (status.rstrip().removesuffix('"').strip() for status in _STATUS.findall(plain))
+    return [status for status in found if status], plain

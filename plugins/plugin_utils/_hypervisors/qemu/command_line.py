@@ -108,7 +108,7 @@ def _devices(options: list[tuple[str, str]], *kinds: str) -> list[dict[str, str]
 
 def _first_boot(options: list[tuple[str, str]]) -> str:
     """The device with the lowest bootindex, or else the first letter of ``-boot``."""
-    indexed = [(int(index), one) for one in _devices(options) if (index := one.get("bootindex", "")).isdigit()]
+    indexed = [(int(index), one) for one in _devices(options) if _number(index := one.get("bootindex", "")) is not None]
     if indexed:
         first = min(indexed, key=lambda one: one[0])[1]
         return DISK if "drive" in first else "network" if "mac" in first or "netdev" in first else "another device"
@@ -130,7 +130,7 @@ def _first(value: str, key: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"\d{1,6}", text) else None
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
 
 def _mebibytes(text: str) -> int | None:

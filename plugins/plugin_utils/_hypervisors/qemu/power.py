@@ -20,6 +20,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     OutcomeUnknown,
     Unreachable,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.scalars import loads
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.power import Power
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Mark
@@ -98,7 +99,8 @@ class QemuPower(Power):
             with t.cast("Channel", self._monitor).connect(Deadline(self._timeout)) as connection:
                 connection.settimeout(_ANSWER)
                 with connection.makefile("rwb") as stream:
-                    if "QMP" not in json.loads(stream.readline(_LINE)):
+                    greeting = loads(stream.readline(_LINE))
+                    if not isinstance(greeting, dict) or "QMP" not in greeting:
                         raise NotPossible(f"{where} does not speak QMP. Nothing was done.")
                     _ask(stream, "qmp_capabilities")
                     sent = True
@@ -124,7 +126,7 @@ def _ask(stream: io.BufferedRWPair, command: str) -> dict[str, t.Any]:
     stream.write(json.dumps({"execute": command}).encode() + b"\n")
     stream.flush()
     while line := stream.readline(_LINE):
-        message = json.loads(line)
+        message = loads(line)
         if isinstance(message, dict) and ("return" in message or "error" in message):
             return message
     raise ConnectionError("QEMU closed it")

@@ -106,8 +106,8 @@ class CommandStore(Store):
             'for domid in $(xenstore-list /local/domain); do printf "%s\\t%s\\t%s\\n" $domid "$(vm $domid)" "$(name $domid)"; done'
         )
         found = []
-        for line in listed.splitlines():
-            domid, vm, name = line.split("\t", 2)
+        for line in listed.split("\n"):
+            domid, vm, name = [*line.split("\t", 2), "", ""][:3]
             if name and domid.isdecimal() and int(domid) > 0:
                 found.append(Domain(int(domid), _plain(name), _plain(vm)))
         return found
@@ -169,7 +169,7 @@ class _CommandFollower(Follower):
         body, _unused, count = output.rpartition("status changes: ")
         if changes and body.split("\n")[0] in _VERDICTS:
             _judge(body)
-        if not count.strip().isdecimal():
+        if not re.fullmatch(r"[0-9]{1,9}\s*", count):
             raise StoreLost(f"xenstore-watch gave no answer ({message(output)})")
         self._known = body.rstrip("\n")
         self._status_changes += int(count)

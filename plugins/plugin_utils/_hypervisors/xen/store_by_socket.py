@@ -20,6 +20,7 @@ import time
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.channel import Channel, ConnectError
 
 from . import vm_data
@@ -35,6 +36,7 @@ _REPLY = 10.0  # seconds for one reply
 _PIPELINED = 32  # requests that are sent before their replies are read
 _TOKEN = "outofband"
 _CONFLICTS = 50  # attempts at a transaction
+_EVENTS = 1000  # that are taken at a time
 
 Request = tuple[int, tuple[str, ...]]
 
@@ -88,7 +90,8 @@ class StoreConnection:
                 break
             if message[0] == EVENT:
                 self._note(message[2])
-        while (message := self._receive(Deadline(0.0))) is not None:
+        # A guest can change its nodes faster than they are read.
+        while len(self._events) < _EVENTS and (message := self._receive(Deadline(0.0))) is not None:
             if message[0] == EVENT:
                 self._note(message[2])
         found = list(self._events)
@@ -108,7 +111,7 @@ class StoreConnection:
     def _reply(self, number: int, deadline: Deadline) -> bytes | StoreRefused:
         while True:
             message = self._receive(deadline)
-            if message is None:
+            if message is None or deadline.expired:
                 raise StoreLost(f"no reply within {deadline.seconds:.3g} s")
             kind, request, payload = message
             if kind == EVENT:
@@ -270,7 +273,7 @@ class WireStore(Store):
         self, domain: Domain, changes: t.Sequence[StoreChange], *, unless_busy: bool, script: t.Sequence[str] = ()
     ) -> None:
         for _unused in range(_CONFLICTS):
-            transaction = int(self._connection.ask(START, "").rstrip(b"\0"))
+            transaction = self._started()
             try:
                 if self.domain(domain.domid, transaction) != domain:
                     raise Moved
@@ -293,6 +296,13 @@ class WireStore(Store):
                 if str(error) != "EAGAIN":  # somebody else changed the same nodes: our transaction was not carried out
                     raise
         raise StoreRefused("EAGAIN, again and again: something else changes the same nodes all the time")
+
+    def _started(self) -> int:
+        """Begin a transaction, and return its number."""
+        answer = _text(self._connection.ask(START, "").rstrip(b"\0"))
+        if not (answer.isascii() and answer.isdigit() and int(answer) < 2**32):
+            raise StoreLost(f"xenstored began a transaction with the number {excerpt(answer)}")
+        return int(answer)
 
     def _carry_out(self, domain: Domain, change: StoreChange, transaction: int) -> None:
         path = f"{domain.path}/{change.path}"

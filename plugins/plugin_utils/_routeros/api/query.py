@@ -22,7 +22,7 @@ from .trap import OF_API, Trap
 from .value import Record, Value
 
 _BOOLEANS = {b"true": True, b"yes": True, b"false": False, b"no": False}
-_OPERATIONS = re.compile(rb"(?:\d{1,4}(?!\d)\.?|[!&|.])*\Z")
+_OPERATIONS = re.compile(rb"(?:\d{1,4}(?!\d)|[!&|.])*\Z")
 _OPERATION = re.compile(rb"(\d+)(\.?)|([!&|.])")
 _NUMBER = re.compile(rb"-?\d{1,40}\Z")
 _WORD = re.compile(rb"\?(?:(?P<test>[-<>=]?)(?P<name>[^=]+)(?:=(?P<value>.*))?)\Z", re.DOTALL)

@@ -15,6 +15,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.quoting import quote
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.records import parse_bytes
 
@@ -240,8 +241,10 @@ def _line(*words: str) -> str:
 def _records(command: Command, output: bytes) -> list[Record]:
     """Return the records that the script of *command* printed. Raises ValueError."""
     # What the command itself printed stands before them.
-    begin = re.search(rb"^@\r?$", output, re.MULTILINE)
-    return [record(command.menu, one) for one in parse_bytes(output[begin.start() :] if begin else b"", lenient=True)]
+    begin = re.search(rb"^@\r?\n", output, re.MULTILINE)
+    if not begin:
+        raise ValueError(f"{excerpt(output)} has no record")
+    return [record(command.menu, one) for one in parse_bytes(output[begin.start() :], lenient=True)]
 
 
 def _arguments(command: Command) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output imp
 # Categories of the vendor's API manual.
 MISSING, ARGUMENT, INTERRUPTED, SCRIPT, GENERAL, OF_API = range(6)
 
-_PLACE = re.compile(r"\s*\((?:[^()]*;\s*)?line (\d+)(?: column (\d+))?\)\Z")
+_PLACE = re.compile(r"\s*\((?:[^()]*;\s*)?line (\d{1,9})(?: column (\d{1,9}))?\)\Z")
 _CODE = re.compile(r"\s*\(\d+\)\Z")
 _LOOKUP = re.compile(r':local \w+ \[[^"]* find where name=')
 _WORD = re.compile(r"[^\s=\[\]]*")
