@@ -122,7 +122,7 @@ def _forms(secret: str) -> tuple[_Form, ...]:
     if len(secret) < _ALONE:
         # In a URL, the character before it can be an encoded one.
         return (_Form(rf"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{{2}})){plain}(?!\w)", anchor),)
-    data = secret.encode("utf-8", "surrogatepass")
+    data = _bytes(secret)
     forms = [_Form(plain, anchor), _Form(f"(?i:{data.hex()})", data.hex(), folded=True)]
     if not secret.isascii():
         forms.append(_Form(_pattern(secret, None), anchor))
@@ -136,6 +136,14 @@ def _forms(secret: str) -> tuple[_Form, ...]:
 
 
 _BASE64 = {"+": r"(?:\+|-|%2[bB])", "/": r"(?:\\*/|_|%2[fF])"}
+
+
+def _bytes(text: str) -> bytes:
+    """The bytes of *text* as they are sent; what was not UTF-8 is in it as surrogate escapes."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # another lone surrogate
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _pattern(secret: str, placeholders: int | None) -> str:
@@ -176,7 +184,7 @@ def _character(letter: str, escapes: _Escapes, placeholders: int | None) -> str:
     """A pattern for all encodings of one character."""
     if letter.isascii() and letter.isalnum():
         return letter  # no encoding changes it
-    data = letter.encode("utf-8", "surrogatepass")
+    data = _bytes(letter)
     units = letter.encode("utf-16-be", "surrogatepass")
     forms = [
         rf"{escapes.any}{re.escape(letter)}",

@@ -102,8 +102,7 @@ def qga_answers(data: bytes) -> None:
 @target(b'{"QMP": {}}\n', b'{"return": {}}\n', b'{"return": {"status": "running"}}\n', b'{"error": {"desc": "x"}}\n')
 def qmp(data: bytes) -> None:
     """Whatever speaks on QEMU's monitor, a command returns or raises a typed error."""
-    channel = _Wire(data)
-    power = QemuPower("chr1", channel, None, channel, 0.01)
+    power = monitor_of(data)
     with (
         contextlib.suppress(ChrError),
         mock.patch.object(QemuPower, "_made_by_us", lambda _self: PurePosixPath("/vm")),
@@ -112,6 +111,12 @@ def qmp(data: bytes) -> None:
             power.reset(Deadline(0.01))
         else:
             power.check()
+
+
+def monitor_of(data: bytes) -> QemuPower:
+    """The switch of a QEMU whose monitor says *data*."""
+    channel = _Wire(data)
+    return QemuPower("chr1", channel, None, channel, 0.01)
 
 
 class _Wire(Channel):

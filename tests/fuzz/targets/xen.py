@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import typing as t
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -47,16 +46,16 @@ _OPERATIONS: tuple[Callable[[Store], object], ...] = (
 _TYPED = (StoreLost, StoreRefused, Moved, NotOurs, Busy, ChrError)
 
 
-def _message(kind: int, payload: bytes) -> bytes:
+def message(kind: int, payload: bytes) -> bytes:
     return _HEADER.pack(kind, 0, 0, len(payload)) + payload
 
 
 @target(
-    *(_message(2, one) for one in (b"chr1", b"/vm/3f2a91bc", b"7\0", b"x", b"1\0002\0", b"n0\0", b"running", b"OK\0")),
+    *(message(2, one) for one in (b"chr1", b"/vm/3f2a91bc", b"7\0", b"x", b"1\0002\0", b"n0\0", b"running", b"OK\0")),
     *(
-        _message(ERROR, b"ENOENT\0"),
-        _message(ERROR, b"EAGAIN\0"),
-        _message(EVENT, b"/local/domain/3\0t\0"),
+        message(ERROR, b"ENOENT\0"),
+        message(ERROR, b"EAGAIN\0"),
+        message(EVENT, b"/local/domain/3\0t\0"),
         b"\xff" * 4,
     ),
 )
@@ -64,7 +63,7 @@ def xenstore_wire(data: bytes) -> None:
     """Whatever speaks on xenstore's socket, an operation ends as its contract says."""
     for operation in _OPERATIONS:
         with contextlib.suppress(*_TYPED):
-            operation(WireStore(StoreConnection(t.cast("socket.socket", _Stream(data)))))
+            operation(WireStore(StoreConnection(Stream(data))))
 
 
 @target(
@@ -137,7 +136,7 @@ def xl_configuration(data: bytes) -> None:
         assert xl_config.hardware_of(changed).memory == 256
 
 
-class _Stream:
+class Stream:
     """A socket on which the replies in *data* come, each with the number of the last request."""
 
     def __init__(self, data: bytes) -> None:

@@ -184,3 +184,9 @@ def test_secrets_may_become_known_while_others_are_masked():
         one.join()
     assert not failed
     assert masked("another-secret-499") == MASK
+
+
+def test_a_secret_that_is_not_utf8_is_masked_as_it_is_sent():
+    password = b"pa\xdfwort".decode("utf-8", "surrogateescape")
+    protect(password)
+    assert masked(f"<{quote(password)}>") == f'<"{MASK}">'

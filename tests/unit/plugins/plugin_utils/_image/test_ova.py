@@ -77,3 +77,11 @@ def test_an_ova_that_makes_no_sense_is_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InvalidInput, match="The OVA .* (cannot be read|has 0 disks|ends in the middle)"):
         extract_disk(path, tmp_path)
+
+
+def test_an_archive_of_nothing_but_long_names_is_refused(tmp_path):
+    header = tarfile.TarInfo("x")
+    header.type = tarfile.GNUTYPE_LONGNAME
+    (tmp_path / "chr.ova").write_bytes(header.tobuf() * 5000)
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        extract_disk(tmp_path / "chr.ova", tmp_path)

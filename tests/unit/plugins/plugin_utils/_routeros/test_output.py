@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 
 import pytest
@@ -12,6 +13,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output imp
     MOST_LINES,
     bounded,
     left_out,
+    not_run,
 )
 
 
@@ -34,3 +36,10 @@ def test_a_flood_is_cut_and_takes_little_memory(output):
     assert len(shown) <= LARGEST and len(shown.splitlines()) <= MOST_LINES
     assert most < 500_000_000
     assert f"printed {len(output)} bytes" in left_out("chr1", len(output))
+
+
+def test_an_output_of_blanks_does_not_hold_up_the_look_for_a_refusal():
+    began = time.process_time()
+    assert not not_run(b":put 1", b" " * 100_000 + b"x")
+    assert time.process_time() - began < 1
+    assert not_run(b":put 1", b"\r\nexpected end of command (line 1 column 5)\r\n")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,14 @@ def test_an_item_that_does_not_fit_alone_is_an_error():
 
     with pytest.raises(records.Cut):
         records.items("/interface", run, 4)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [b"@\n" + b"a 250000:\n" * 50_000, b"@\na 5:" + b"\n" * 300_000 + b"!", b"@\n" + b"a 9:\r\n\r\n" * 40_000],
+    ids=["lengths that do not fit", "empty lines", "line ends in values"],
+)
+def test_an_output_with_wrong_lengths_is_read_in_a_time_that_fits_its_size(output):
+    began = time.process_time()
+    records.parse_bytes(output, lenient=True)
+    assert time.process_time() - began < 3

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -140,3 +142,10 @@ def test_any_output_has_an_outcome(output, secrets):
 def test_nothing_is_asked_without_credentials(account, password):
     with pytest.raises(ValueError, match="account and the password"):
         renew_script(account, password, "p1", 10)
+
+
+@pytest.mark.parametrize("output", [b"\n" * 65_000, b"status: a" + b" " * 65_000 + b"b", b";" + b" " * 65_000])
+def test_an_output_of_blanks_is_judged_at_once(output):
+    began = time.process_time()
+    renewal_outcome(output)
+    assert time.process_time() - began < 1

@@ -144,3 +144,9 @@ def test_one_command_lists_the_vms_however_many_there_are(tmp_path, monkeypatch,
     monkeypatch.setenv("PATH", str(programs), prepend=":")
     assert len(vms(tmp_path, str(folder))) == count
     assert commands.read_text().splitlines() == ["run"]
+
+
+def test_a_boot_index_that_is_not_a_plain_number_does_not_cost_the_list():
+    """Any user of the machine can start a program with such arguments."""
+    words = ["qemu", "-device", "virtio-net-pci,bootindex=\u00b2", "-smp", "\u0663"]
+    assert CommandLine.parse(words).boot == "disk"

@@ -21,6 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.sto
     StoreLost,
     StoreRefused,
 )
+from ansible_collections.outofband.chr.tests.fuzz.targets.xen import Stream, message
 
 
 def reply(kind: int, request: int, payload: bytes, length: int | None = None) -> bytes:
@@ -141,3 +142,15 @@ def test_the_addresses_that_the_tools_report(reported, addresses):
     """Manual 8, first address: an older host shows only the first one of an interface."""
     found = survey.from_tools({**reported, "device/vif/0/mac": "00:16:3e:00:00:01"}, {}).interfaces
     assert [one.address for nic in found for one in nic.addresses] == addresses
+
+
+def test_a_transaction_without_a_number_is_a_lost_connection():
+    for answer in (b"x", b"-1", b"9" * 20, b""):
+        store = wire.WireStore(wire.StoreConnection(Stream(message(wire.START, answer))))
+        with pytest.raises(StoreLost, match="began a transaction"):
+            store.change(Domain(3, "chr1", ""), [], unless_busy=False)
+
+
+def test_a_guest_that_changes_its_nodes_all_the_time_does_not_hold_up_a_look():
+    event = message(wire.EVENT, b"/local/domain/3/x\0token\0")
+    assert 0 < len(wire.StoreConnection(Stream(event * 5000)).events(1.0)) <= 1000

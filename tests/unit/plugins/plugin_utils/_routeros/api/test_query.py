@@ -83,3 +83,8 @@ def test_a_query_word_is_checked_in_no_time():
         check([b"?#" + b"1" * 40 + b"x"])
     with pytest.raises(Trap, match="invalid query word"):
         check([b"?#" + b"1" * 100_000 + b"x"])
+
+
+def test_a_client_cannot_hold_up_the_bridge_with_a_query():
+    with pytest.raises(Trap, match="invalid query word"):
+        check([b"?#" + b"1." * 500 + b"x"])

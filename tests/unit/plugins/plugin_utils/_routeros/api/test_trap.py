@@ -57,3 +57,8 @@ def test_a_name_in_a_menu_without_names_is_of_no_item():
 
 def test_an_error_text_of_any_length_is_read_in_no_time():
     assert len(str(from_output(b"failure: " + b" " * 300_000 + b"x", SOURCE, "add"))) <= 2000
+
+
+def test_a_place_that_no_script_has_is_a_part_of_the_message():
+    message = f"bad command name x (line 1 column {'9' * 30})"
+    assert str(from_output(message.encode(), ":put 1\n", "print")) == message
