@@ -12,13 +12,14 @@ What was found is in the folder --found, one folder for each target, and serves 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from .target import CORPUS, TARGETS
+from .target import TARGETS
 
 _INSTRUMENTED = ("ansible_collections.outofband.chr.plugins", "tarfile", "zipfile", "xmlrpc")
 _LIMITS = ("-timeout=10", "-rss_limit_mb=1024", "-max_len=8192")  # of an input: seconds, MiB, bytes
@@ -56,11 +57,12 @@ def _fuzz(name: str, limit: str, found: Path) -> tuple[int, str]:
     found.mkdir(parents=True, exist_ok=True)
     words = found.with_name(f"{name}.words")
     words.write_text("".join(map(_quoted, TARGETS[name].words)))
-    kept = [str(CORPUS / name)] if (CORPUS / name).is_dir() else []
+    for data in TARGETS[name].corpus:
+        (found / hashlib.sha1(data).hexdigest()).write_bytes(data)
     options = [limit, *_LIMITS, f"-dict={words}", f"-artifact_prefix={found.parent}/{name}-", "-print_final_stats=1"]
     child = "import sys; from ansible_collections.outofband.chr.tests.fuzz.run import fuzz; fuzz(*sys.argv[1:])"
     done = subprocess.run(
-        [sys.executable, "-c", child, name, *options, str(found), *kept],
+        [sys.executable, "-c", child, name, *options, str(found)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,

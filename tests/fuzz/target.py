@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ class Target:
     @property
     def corpus(self) -> list[bytes]:
         """The inputs that are kept: one of each kind, and what once broke the promise."""
-        return [file.read_bytes() for file in sorted((CORPUS / self.name).glob("*"))]
+        file = CORPUS / f"{self.name}.json"
+        kept: list[str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+        return [one.encode("latin-1") for one in kept]
 
 
 TARGETS: dict[str, Target] = {}

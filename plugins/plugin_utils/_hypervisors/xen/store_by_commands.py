@@ -108,7 +108,7 @@ class CommandStore(Store):
         found = []
         for line in listed.split("\n"):
             domid, vm, name = [*line.split("\t", 2), "", ""][:3]
-            if name and domid.isdecimal() and int(domid) > 0:
+            if name and re.fullmatch(r"[1-9][0-9]{0,8}", domid):
                 found.append(Domain(int(domid), _plain(name), _plain(vm)))
         return found
 
@@ -169,7 +169,8 @@ class _CommandFollower(Follower):
         body, _unused, count = output.rpartition("status changes: ")
         if changes and body.split("\n")[0] in _VERDICTS:
             _judge(body)
-        if not re.fullmatch(r"[0-9]{1,9}\s*", count):
+        count = count.strip()
+        if not re.fullmatch(r"[0-9]{1,9}", count):
             raise StoreLost(f"xenstore-watch gave no answer ({message(output)})")
         self._known = body.rstrip("\n")
         self._status_changes += int(count)

@@ -21,7 +21,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xen.sto
     StoreLost,
     StoreRefused,
 )
-from ansible_collections.outofband.chr.tests.fuzz.targets.xen import Stream, message
+from ansible_collections.outofband.chr.tests.fuzz.targets.xen import Stream, message, xenstore_commands
 
 
 def reply(kind: int, request: int, payload: bytes, length: int | None = None) -> bytes:
@@ -154,3 +154,8 @@ def test_a_transaction_without_a_number_is_a_lost_connection():
 def test_a_guest_that_changes_its_nodes_all_the_time_does_not_hold_up_a_look():
     event = message(wire.EVENT, b"/local/domain/3/x\0token\0")
     assert 0 < len(wire.StoreConnection(Stream(event * 5000)).events(1.0)) <= 1000
+
+
+@pytest.mark.parametrize("output", [b"", b"x\n", b"done\nstatus changes: 3\n\x1d", b"status changes: " + b"3" * 5000])
+def test_an_odd_answer_of_dom0s_commands_is_no_untyped_error(output):
+    xenstore_commands(output)
