@@ -153,7 +153,7 @@ def _pattern(secret: str, placeholders: int | None) -> str:
     its bytes. No two parts of the pattern can take the same character of a text: with a long run of
     backslashes or placeholders, matching would not end.
     """
-    parts = []
+    parts: list[str] = []
     escapes = _Escapes(r"(?:(?<!\\)\\++)?", r"(?<!\\)\\++")
     for backslashes, letters in itertools.groupby(secret, "\\".__eq__):
         if backslashes:
