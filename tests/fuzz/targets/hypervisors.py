@@ -13,12 +13,12 @@ from unittest import mock
 from xml.etree import ElementTree
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import read_by_exit_code
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt import xml
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox import agent_option, cluster, vm_config
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox.api import Api, ProxmoxLogin
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.qemu import inventory
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Mark
-from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware import read_by_exit_code
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.workstation.vmx import Vmx
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.xenapi import api as xenapi
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https import Reply
