@@ -3,24 +3,36 @@
 
 """A relay to a server that breaks when a test wants it to.
 
-It resets connections in the middle of a reply, on sockets of any kind.
+It spoils answers and resets connections on sockets of any kind, also within TLS.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import select
 import socket
+import ssl
 import struct
 import threading
 import time
+import typing as t
+from pathlib import Path
+
+How = t.Literal["reset", "silence", "half", "garbage", "drip"]
+"""What becomes of an answer: the connection is reset without it, or stays open and silent; one half
+of it comes, and then nothing; other bytes come, and then nothing; it comes in small pieces."""
+GARBAGE = b"\x00\xff{]\r\n<\xfe" * 8
+_PIECES = 20  # of an answer that drips
+_DRIP = 0.03  # seconds between two of them
 
 
 class Relay:
     """A context manager that relays between *listener* and *target* (a path, or host and port).
 
-    *breaks_after*: bytes of a request. When they have been passed on, nothing more goes back and
-    the connection is reset; so many *times*.
+    *breaks_after*: bytes of a request. When they have been passed on, the answer is spoilt as *how*
+    says; so many *times*. *tls*: a certificate with its key, for clients that speak TLS; the server
+    then speaks it, too, and its certificate is not checked.
     """
 
     def __init__(
@@ -29,64 +41,151 @@ class Relay:
         target: str | tuple[str, int],
         breaks_after: bytes = b"",
         times: float = math.inf,
+        how: How = "reset",
+        tls: Path | None = None,
     ) -> None:
-        self._times = times
-        self._listener, self._target, self._breaks_after = listener, target, breaks_after
+        self._listener, self._target, self._tls = listener, target, tls
+        self.address = listener.getsockname()
+        self._breaks_after, self._times, self._how = breaks_after, times, how
+        self.broken = threading.Event()
+        """Set once a request came whose answer is spoilt."""
+        self._resets = 0
+        self._closed = False
         self._open: set[socket.socket] = set()
-        self._muted: set[socket.socket] = set()
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Relay:
-        self._listener.listen(16)
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __enter__(self) -> t.Self:
+        self._listen()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._closed = True
+        self._end_listening()
+        self.reset()
+
+    @property
+    def open(self) -> int:
+        """How many clients are connected."""
+        with self._lock:
+            return len(self._open) // 2
+
+    def break_after(self, request: bytes, how: How, times: float = math.inf) -> None:
+        """Spoil answers from now on, as the arguments of the class say; b"" for none."""
+        self._breaks_after, self._how, self._times = request, how, times
+
+    def reset(self) -> None:
+        """End all connections at once, without a word: from now on nothing passes through them."""
+        with self._lock:
+            self._resets += 1
+
+    def restart(self, seconds: float) -> None:
+        """Be away for some *seconds*, as a server that is restarted: nobody listens meanwhile."""
+        self._end_listening()
+        self.reset()
+        time.sleep(seconds)
+        if isinstance(self.address, str):
+            Path(self.address).unlink()
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self.address)
+        else:
+            self._listener = socket.create_server(self.address[:2])
+        self._listen()
+
+    def _listen(self) -> None:
+        self._listener.listen(16)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _end_listening(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.reset()
 
-    def reset(self) -> None:
-        """End all connections at once, without a word."""
-        with self._lock:
-            for one in self._open:
-                with contextlib.suppress(OSError):
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    if one.family == socket.AF_UNIX:
-                        one.shutdown(socket.SHUT_RDWR)
-                    one.close()
-            self._open.clear()
-
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _unused = self._listener.accept()
+                client, _unused = listener.accept()
             except OSError:
                 return
-            kind = socket.AF_UNIX if isinstance(self._target, str) else socket.AF_INET
-            server = socket.socket(kind)
-            server.connect(self._target)
             with self._lock:
-                self._open |= {client, server}
-            threading.Thread(target=self._pass, args=(client, server, self._breaks_after), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, b""), daemon=True).start()
+                since = self._resets
+            threading.Thread(target=self._serve, args=(client, since), daemon=True).start()
 
-    def _pass(self, source: socket.socket, target: socket.socket, breaks_after: bytes) -> None:
-        seen = b""
+    def _serve(self, client: socket.socket, since: int) -> None:
+        server = socket.socket(socket.AF_UNIX if isinstance(self._target, str) else socket.AF_INET)
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                seen = (seen + data)[-65536 - len(breaks_after) :]
-                if breaks_after and breaks_after in seen and self._times > 0:
-                    with self._lock:
-                        self._times -= 1
-                        self._muted.add(source)
-                    target.sendall(data)
-                    time.sleep(0.3)  # the server has the request, and its reply goes nowhere
+            server.connect(self._target)
+            if self._tls:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(self._tls)
+                client = context.wrap_socket(client, server_side=True)
+                server = ssl._create_unverified_context().wrap_socket(server)
+            pair = {client, server}
+            with self._lock:
+                self._open |= pair
+            self._pass(client, server, since)
+            with self._lock:
+                self._open -= pair
+                was_reset = self._resets != since
+            for one in pair if was_reset else ():
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for one in (client, server):
+            one.close()
+
+    def _pass(self, client: socket.socket, server: socket.socket, since: int) -> None:
+        """Relay until one side closes, or all connections are reset."""
+        seen = b""
+        how: How | None = None
+        answered = False
+        sources = [client, server]
+        while self._resets == since:
+            for source in _readable(sources):
+                try:
+                    source.settimeout(0.01)
+                    data = source.recv(65536)
+                except TimeoutError:
+                    continue  # TLS's own words
+                finally:
+                    source.settimeout(None)
+                if self._resets != since:
+                    return
+                if not data and source is server and how in ("silence", "half", "garbage"):
+                    sources = [client]  # which is not told
+                    continue
+                if not data:
+                    return
+                if source is server:
+                    self._answer(client, data, how, answered)
+                    answered = True
+                    continue
+                seen = (seen + data)[-65536 - len(self._breaks_after) :]
+                if how is None and self._breaks_after and self._breaks_after in seen and self._times > 0:
+                    self._times -= 1
+                    how, answered, seen = self._how, False, b""
+                server.sendall(data)
+                if how:
+                    self.broken.set()
+                if how == "reset":
+                    time.sleep(0.3)  # the server has the request, and its answer goes nowhere
                     self.reset()
                     return
-                if target not in self._muted:
-                    target.sendall(data)
-        for one in (source, target):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+
+    @staticmethod
+    def _answer(client: socket.socket, data: bytes, how: How | None, again: bool) -> None:
+        """Pass on a part of an answer. *again*: it is not the first since the request."""
+        if how is None:
+            client.sendall(data)
+        elif how == "half" and not again:
+            client.sendall(data[: len(data) // 2])
+        elif how == "garbage" and not again:
+            client.sendall(GARBAGE)
+        elif how == "drip":
+            size = len(data) // _PIECES + 1
+            for start in range(0, len(data), size):
+                client.sendall(data[start : start + size])
+                time.sleep(_DRIP)
+
+
+def _readable(sockets: list[socket.socket]) -> list[socket.socket]:
+    """Those with something to read, after a short wait at most."""
+    pending = [one for one in sockets if isinstance(one, ssl.SSLSocket) and one.pending()]
+    return pending or select.select(sockets, [], [], 0.05)[0]

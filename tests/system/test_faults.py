@@ -101,7 +101,7 @@ def test_vmware(vcenter, playbook, nobody, tmp_path):
         web.faults["/sdk"] = "503 Service Unavailable"
         elsewhere = running.enter_context(LabProxmox(_folder(tmp_path / "other")))
         hosts = {name: vc.variables(**quick) for name in dict.fromkeys([*names, "policies", "state", "unknown"])}
-        hosts["reset"] |= {"chr_api_port": relay._listener.getsockname()[1]}
+        hosts["reset"] |= {"chr_api_port": relay.address[1]}
         for name, more in {
             "wrong-password": {"chr_api_password": "wr0ng-secret"},
             "wrong-login": {"chr_guest_password": "wr0ng-secret"},

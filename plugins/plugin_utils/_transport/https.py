@@ -30,6 +30,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import ApiOptions
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.streams import Readable
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt, line
 
 from . import tls
 from .bounded_response import API_REPLY, BLOCK, TooMuch, bound, response_of
@@ -229,6 +230,8 @@ def _words(error: Exception, seconds: float) -> str:
         return "it closed the connection without an answer"
     if isinstance(error, http.client.IncompleteRead):
         return "it closed the connection in the middle of its answer"
+    if isinstance(error, http.client.BadStatusLine):
+        return f"it answered {excerpt(error.line)}, which is not HTTP"
     if isinstance(error, socket.gaierror):
         return "its name cannot be resolved"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or line(str(error)) or type(error).__name__

@@ -273,6 +273,8 @@ class Agent:
     def _guest_file_write(self, handle: int, buf_b64: str, count: int | None = None) -> dict[str, t.Any]:
         found = self._handle(handle, writing=True)
         data = _decode(buf_b64)
+        if self.router.disk_full:
+            raise Refused("failed to write to file: No space left on device")
         if count is not None:
             if count > len(data):
                 raise Refused(f"value '{count}' is invalid for argument count")

@@ -97,6 +97,8 @@ class Router:
         """The versions of the update server by channel; None: there is no way to it."""
         self.architecture = "x86_64"
         self.free_space = 60 * system.MEBIBYTE
+        self.disk_full = False
+        """Nothing can be written to a file any more."""
         self.hardware = interfaces
         self.cards_after = cards_after
         """Seconds after a boot until the cards show, which others have seen after the agent."""
@@ -320,6 +322,7 @@ class Router:
         """Writes a whole file; ``ScriptError`` when the name is refused."""
         with self.lock:
             check_name(self, name)
+            files.check_room(self, data)
             file = self.files.setdefault(name, File())
             if file.directory:
                 raise ScriptError("failure: can not write to a directory")

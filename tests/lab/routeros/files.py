@@ -55,6 +55,12 @@ def check_name(router: Router, name: str) -> None:
         raise ScriptError(f"failure: no such directory {folder}")
 
 
+def check_room(router: Router, data: bytes) -> None:
+    """Refuses *data* for a file when the disk is full."""
+    if data and router.disk_full:
+        raise ScriptError("failure: no space left on disk")
+
+
 class FileMenu(ItemMenu):
     """``/file``: a view of ``router.files``."""
 
@@ -104,6 +110,7 @@ class FileMenu(ItemMenu):
             raise ScriptError("failure: can not write to a directory")
         if len(data) > self._limit(router):
             raise ScriptError("failure: contents too large")
+        check_room(router, data)
         router.files[name].data, router.files[name].modified = data, router.clock.now()
 
     def change(self, router: Router, item: Item, values: dict[str, Value]) -> None:

@@ -46,6 +46,7 @@ from .options import ProxmoxServer
 PORT = 8006
 REPLY_TIMEOUT = 40.0
 """Seconds to wait for a reply. The proxy between the nodes gives up after 30."""
+_ANSWER = 10.0  # seconds for the answer to a request that can be repeated
 _IDLE = 2.0  # the server closes a connection after 5 s without a request
 _BASE = "/api2/json"
 
@@ -295,7 +296,8 @@ class Api:
     ) -> t.Any:
         """Return the answer to *ask*.
 
-        *timeout*: seconds to connect. *patience*: seconds to wait for the answer. *encode* makes
+        *timeout*: seconds to connect. *patience*: seconds to wait for the answer. A login and a GET
+        can be repeated, so they wait at most _ANSWER seconds longer than *timeout*. *encode* makes
         the body of a POST or PUT from its values. If the body is a stream, *patience* is for each
         block of it, and for the answer.
 
@@ -304,12 +306,14 @@ class Api:
         for a certificate that is not trusted, TooLarge for a body that the server would not take.
         """
         deadline = Deadline(timeout)
+        quick = min(patience, timeout + _ANSWER)
 
         def send(method: str, url: str, body: t.Callable[[], Body]) -> Reply:
             refused = None  # tickets end after two hours, and when the server says so
             for attempt in (1, 2):
-                ticket = None if self.login.token else self._open(refused, deadline, patience)
-                reply = self._exchange(method, url, body(), self._credentials(method, ticket), deadline, patience)
+                ticket = None if self.login.token else self._open(refused, deadline, quick)
+                wait = quick if method == "GET" else patience
+                reply = self._exchange(method, url, body(), self._credentials(method, ticket), deadline, wait)
                 if reply.status != 401:
                     break
                 if ticket is None or attempt == 2:

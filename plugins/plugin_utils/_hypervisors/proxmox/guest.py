@@ -79,6 +79,7 @@ _PIECE = 12_288  # bytes of a file in one line of output
 _CHUNK = 15_000  # bytes of contents in one script; each takes up to three characters
 _OWN_SCRIPT = 30.0
 _PROBE = 8.0
+_LOOK = 5.5  # the least patience for a status: the server itself gives the agent 5 s
 _DOUBTS = 2  # probes whose answer may have been lost, before the way counts as one that does not work
 
 
@@ -264,7 +265,7 @@ class ProxmoxGuest(Guest):
         began = time.monotonic()
         missed = ""
         while time.monotonic() - began < _PROBE:
-            status = self._look(job, missed)
+            status = self._look(job, missed, _PROBE - (time.monotonic() - began))
             if isinstance(status, str):
                 missed = missed or status
             elif as_bool(status.get("exited")):
@@ -320,8 +321,9 @@ class ProxmoxGuest(Guest):
             return dataclasses.replace(self._socket.guest.wait(job, timeout), exec_mode="socket")
         began = time.monotonic()
         missed = ""
+        elapsed = 0.0
         while True:
-            status = self._look(job, missed)
+            status = self._look(job, missed, timeout - elapsed)
             elapsed = time.monotonic() - began
             if isinstance(status, str):
                 missed = missed or status
@@ -345,13 +347,14 @@ class ProxmoxGuest(Guest):
         """
         time.sleep(max(0.0, min(max(poll_interval(elapsed), self._vm.api.round_trip), timeout - elapsed)))
 
-    def _look(self, job: Job, missed: str) -> dict[str, t.Any] | str:
+    def _look(self, job: Job, missed: str, left: float) -> dict[str, t.Any] | str:
         """Ask for the status of *job* once. Returns the reason if nobody answered this time.
 
-        *missed*: the reason why an earlier answer did not come. Raises OutcomeUnknown.
+        *missed*: the reason why an earlier answer did not come. *left*: the seconds in which the
+        job must end; half of them stay for another look. Raises OutcomeUnknown.
         """
         try:
-            return self._vm.status(job.id, REPLY_TIMEOUT)
+            return self._vm.status(job.id, min(REPLY_TIMEOUT, max(left / 2, _LOOK)))
         except AgentRefused as error:
             raise _JobUnknown(f"{error}: {forgotten(missed)} {lost(job)}") from error
         except VmOff as error:

@@ -173,7 +173,9 @@ class QgaGuest(Guest):
         missed = ""
         while True:
             elapsed = time.monotonic() - began
-            status = self._status(agent, job, min(REPLY_TIMEOUT, max(timeout - elapsed, 1.0)), missed)
+            # When an answer is lost, there must be time for another look.
+            patience = min(REPLY_TIMEOUT, max((timeout - elapsed) / 2, 1.0))
+            status = self._status(agent, job, patience, missed)
             elapsed = time.monotonic() - began
             if isinstance(status, str):
                 missed = missed or status
@@ -202,6 +204,7 @@ class QgaGuest(Guest):
             try:
                 status = agent.execute("guest-exec-status", {"pid": int(job.id)}, timeout=patience)
             except OutcomeUnknown as error:
+                agent.close()  # the channel may be dead although it is open, as behind a firewall that forgot it
                 agent.execute("guest-ping")
                 return str(error)
         except AgentRefused as error:
