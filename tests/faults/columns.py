@@ -6,8 +6,11 @@ fault."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import itertools
 import socket
+import time
 import typing as t
 from pathlib import Path
 
@@ -18,12 +21,25 @@ from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmo
 from ansible_collections.outofband.chr.tests.lab.relay import Relay
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
+from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import PASSWORD as vmware_password
+from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import USER as vmware_user
+from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import Vcenter, build_vcsim
+from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
+from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import build_xen
+from ansible_collections.outofband.chr.tests.lab.xenapi.server import PASSWORD as xenapi_password
+from ansible_collections.outofband.chr.tests.lab.xenapi.server import USER as xenapi_user
+from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
+from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 from .cell import Cell
+from .work import SCRIPT
 
 
 class Column(t.Protocol):
     """One backend."""
+
+    def running(self, folder: Path, cells: int) -> contextlib.AbstractContextManager[None]:
+        """What all cells share, in a *folder*, for so many *cells*."""
 
     def cell(self, folder: Path) -> contextlib.AbstractContextManager[Cell]:
         """A router of its own in an empty *folder*."""
@@ -31,6 +47,9 @@ class Column(t.Protocol):
 
 class Qemu:
     """The agent's socket."""
+
+    def running(self, folder: Path, cells: int) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def cell(self, folder: Path) -> t.Iterator[Cell]:
@@ -62,6 +81,9 @@ class Proxmox:
 
     def __init__(self) -> None:
         need_library("proxmoxer", "proxmoxer")
+
+    def running(self, folder: Path, cells: int) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def cell(self, folder: Path) -> t.Iterator[Cell]:
@@ -102,10 +124,149 @@ class Proxmox:
                 )
 
 
+class Vmware:
+    """A vCenter for all cells, with a VM for each."""
+
+    def __init__(self) -> None:
+        need_library("pyVmomi", "pyvmomi")
+        self._program = build_vcsim(cache())
+        self._names = itertools.count()
+
+    @contextlib.contextmanager
+    def running(self, folder: Path, cells: int) -> t.Iterator[None]:
+        names = tuple(f"chr{number}" for number in range(cells))
+        with Vcenter(self._program, folder / "vc", names) as self._vc:
+            yield
+
+    @contextlib.contextmanager
+    def cell(self, folder: Path) -> t.Iterator[Cell]:
+        vc, name = self._vc, f"chr{next(self._names)}"
+
+        def vm_resets() -> None:
+            vc.change(name, guest__toolsRunningStatus="guestToolsNotRunning")
+            vc.ask("forget", moid=vc.vm(name)["moid"])
+            vc.router(name).reboot()
+            vc.change(name, guest__toolsRunningStatus="guestToolsRunning")
+
+        with tls_relay(folder, int(vc.about["port"])) as relay:
+            yield Cell(
+                "vmware",
+                folder,
+                relay,
+                {
+                    "vm": name,
+                    "api_host": "localhost",
+                    "api_port": relay.address[1],
+                    "api_user": vmware_user,
+                    "api_password": vmware_password,
+                    "ca_path": str(folder / "relay.pem.crt"),
+                },
+                vc.router(name),
+                {
+                    "question": b"RetrieveServiceContent",
+                    "start": b"The output of the script",
+                    "look": b"ListProcessesInGuest",
+                    "write": b"contents=",
+                },
+                content=b"a line of a file\n" * 2_500,
+                prints=False,
+                agent_restarts=lambda: vc.ask("forget", moid=vc.vm(name)["moid"]),
+                vm_resets=vm_resets,
+                session_expires=lambda: vc.fault("ListProcessesInGuest", "NotAuthenticated", name=name),
+            )
+
+
+class Xenstore:
+    """A Xen host for all cells, with a domain for each."""
+
+    def __init__(self) -> None:
+        self._programs = build_xen(cache())
+        self._names = itertools.count()
+
+    @contextlib.contextmanager
+    def running(self, folder: Path, cells: int) -> t.Iterator[None]:
+        with XenHost(self._programs, folder / "xen") as self._host:
+            yield
+
+    @contextlib.contextmanager
+    def cell(self, folder: Path) -> t.Iterator[Cell]:
+        domain = self._host.domain(f"chr{next(self._names)}")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(folder / "relay"))
+        with Relay(listener, str(self._host.daemon.socket)) as relay:
+            yield Cell(
+                "xenstore",
+                folder,
+                relay,
+                {"vm": domain.name, "socket": str(folder / "relay"), "exec_mode": "socket"},
+                domain.router,
+                {"question": b"/local/domain", "start": _WRITTEN, "look": b"/status\0", "write": b"provision/script\0"},
+                content=b"a line of a file\n" * 500,
+                vm_resets=domain.reboot,
+            )
+        domain.stop()
+
+
+class Xenapi(Xenstore):
+    """A pool for all cells, with a VM for each."""
+
+    def __init__(self) -> None:
+        need_library("XenAPI", "XenAPI")
+        super().__init__()
+
+    @contextlib.contextmanager
+    def running(self, folder: Path, cells: int) -> t.Iterator[None]:
+        with super().running(folder, cells), LabPool(self._host, folder) as self._pool:
+            yield
+
+    @contextlib.contextmanager
+    def cell(self, folder: Path) -> t.Iterator[Cell]:
+        vm = self._pool.vm(f"chr{next(self._names)}", started=True, boot_seconds=0.0)
+
+        def session_expires() -> None:
+            self._pool.faults[f"VM.get_record {vm.name}"] = ["!SESSION_INVALID OpaqueRef:gone"]
+
+        with tls_relay(folder, self._pool.port) as relay:
+            yield Cell(
+                "xenapi",
+                folder,
+                relay,
+                {
+                    "vm": vm.name,
+                    "api_host": "localhost",
+                    "api_port": relay.address[1],
+                    "api_user": xenapi_user,
+                    "api_password": xenapi_password,
+                    "ca_path": str(folder / "relay.pem.crt"),
+                    "exec_mode": "reboot",
+                },
+                vm.router,
+                {
+                    "question": b"session.login_with_password",
+                    "start": _WRITTEN,
+                    "look": b"event.from",
+                    "write": _WRITTEN,
+                },
+                vm_resets=lambda: (time.sleep(0.5), vm.reboot()),  # until its script is removed from the database
+                session_expires=session_expires,
+                answer_time=40.0,
+            )
+
+
+_WRITTEN = base64.b64encode(SCRIPT.encode()[:30])
+"""The script as it lies in xenstore."""
+
+
 def tls_relay(folder: Path, port: int) -> Relay:
     """A relay to a server with TLS on this machine, with a certificate of its own."""
     make_certificate(folder / "relay.pem", "DNS:localhost", "IP:127.0.0.1")
     return Relay(socket.create_server(("127.0.0.1", 0)), ("127.0.0.1", port), tls=folder / "relay.pem")
 
 
-COLUMNS: dict[str, t.Callable[[], Column]] = {"qemu": Qemu, "proxmox": Proxmox}
+COLUMNS: dict[str, t.Callable[[], Column]] = {
+    "qemu": Qemu,
+    "proxmox": Proxmox,
+    "vmware": Vmware,
+    "xenstore": Xenstore,
+    "xenapi": Xenapi,
+}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from . import cell as rows
 from .cell import Cause, answer, during
 
-BACKENDS = ("qemu", "proxmox")
+BACKENDS = ("qemu", "proxmox", "vmware", "xenstore", "xenapi")
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,20 @@ def _same(what: str, **others: str) -> dict[str, str]:
     return {backend: others.get(backend, what) for backend in BACKENDS}
 
 
-_LONG = ("proxmox",)  # it waits for 40 s, as its proxy between the nodes gives up after 30
+_LONG = ("proxmox", "xenapi")  # they wait for 40 s, as the proxy between nodes of the former gives up after 30
+_TOOLS = "The tools of a router restart only with it."
+_NO_FILES = "XenAPI moves no files to or from a router."
+_READS_NONE = "VMware reads no files of a router."
 FAULTS = (
     Fault("No answer to any question", answer("question", "silence", always=True), _same("Unreachable")),
     Fault("Half an answer to any question", answer("question", "half", always=True), _same("Unreachable")),
     Fault("Garbage for an answer to any question", answer("question", "garbage", always=True), _same("Unreachable")),
     Fault("Connection reset at any question", answer("question", "reset", always=True), _same("Unreachable")),
-    Fault("Connection reset at one question", answer("question", "reset"), _same("done")),
+    Fault(
+        "Connection reset at one question",
+        answer("question", "reset"),
+        _same("done", vmware="Unreachable", xenapi="Unreachable"),
+    ),
     Fault("An answer to a question drips", answer("question", "drip"), _same("done")),
     Fault("No answer to the start of a script", answer("start", "silence"), _same("OutcomeUnknown"), _LONG),
     Fault("Half an answer to the start of a script", answer("start", "half"), _same("OutcomeUnknown"), _LONG),
@@ -53,26 +60,33 @@ FAULTS = (
     Fault("Garbage for an answer to one look at a job", answer("look", "garbage"), _same("done")),
     Fault("Connection reset at one look at a job", answer("look", "reset"), _same("done")),
     Fault("The answers to all looks at a job drip", answer("look", "drip", always=True), _same("done")),
-    Fault("The agent restarts during a job", during(lambda cell: cell.agent_restarts()), _same("OutcomeUnknown")),
+    Fault(
+        "The agent restarts during a job",
+        during(lambda cell: cell.agent_restarts()),
+        _same("OutcomeUnknown", xenstore=_TOOLS, xenapi=_TOOLS),
+    ),
     Fault("The VM is reset during a job", during(lambda cell: cell.vm_resets()), _same("OutcomeUnknown")),
     Fault("The hypervisor's API restarts during a job", during(lambda cell: cell.relay.restart(0.5)), _same("done")),
     Fault(
         "The session ends during a job",
         during(lambda cell: cell.session_expires()),
-        _same("done", qemu="The channel of the agent has no sessions."),
+        _same("done", qemu="The channel of the agent has no sessions.", xenstore="xenstore has no sessions."),
     ),
-    Fault("The router's disk is full", rows.full_router, _same("TransferFailed")),
-    Fault("The controller's disk is full", rows.full_controller, _same("OSError")),
+    Fault("The router's disk is full", rows.full_router, _same("TransferFailed", xenapi=_NO_FILES)),
+    Fault(
+        "The controller's disk is full", rows.full_controller, _same("OSError", vmware=_READS_NONE, xenapi=_NO_FILES)
+    ),
     Fault("The router's clock jumps during a job", during(lambda cell: cell.router.clock.shift(86400)), _same("done")),
-    Fault("The controller is killed during a transfer", rows.killed_in_transfer, _same("Killed")),
+    Fault("The controller is killed during a transfer", rows.killed_in_transfer, _same("Killed", xenapi=_NO_FILES)),
     Fault("The controller is killed during a job", rows.killed_in_job, _same("Killed")),
-    Fault("Two controllers run a script at once", rows.two_controllers, _same("done")),
+    Fault("Two controllers run a script at once", rows.two_controllers, _same("done", xenapi="NotPossible")),
 )
 ALL_IS_WELL = Fault("Nothing", lambda cell: (cell.do(), "script", 1), _same("done"))
 WORDS = {
     "done": "done",
     "Unreachable": "unreachable",
     "OutcomeUnknown": "outcome unknown",
+    "NotPossible": "one done, one refused",
     "TransferFailed": "transfer failed",
     "OSError": "transfer failed",
     "Killed": "done by the next run",
@@ -137,6 +151,9 @@ What the words mean
   * - outcome unknown
     - The task fails and says so. The script ran once or not at all, and was not sent again. Look at
       the router before you repeat the task.
+  * - one done, one refused
+    - One task has its result. The other one fails and says that somebody else runs a script, and
+      that it started nothing.
   * - transfer failed
     - The task fails, and its message says what is on the router or on the controller now.
   * - done by the next run

@@ -157,6 +157,8 @@ class Relay:
                     self._answer(client, data, how, answered)
                     answered = True
                     continue
+                if how == "drip":
+                    how = None  # only the answer to that request
                 seen = (seen + data)[-65536 - len(self._breaks_after) :]
                 if how is None and self._breaks_after and self._breaks_after in seen and self._times > 0:
                     self._times -= 1

@@ -9,7 +9,6 @@ The cells mostly wait, so those of a backend run side by side.
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import gc
 import time
 import typing as t
@@ -48,16 +47,12 @@ class Runs:
         self._verdicts[backend][fault.title].result()
 
     def _run(self, backend: str) -> None:
-        with contextlib.ExitStack() as running:
-            column = COLUMNS[backend]()
-            if isinstance(column, contextlib.AbstractContextManager):
-                column = running.enter_context(column)
+        selected, column = self._selected[backend], COLUMNS[backend]()
+        with temporary_folder() as folder, column.running(folder, len(selected) + 1):
             _cell(column, table.ALL_IS_WELL)  # what is opened once stays open
             before = descriptors()
             with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-                self._verdicts[backend] = {
-                    fault.title: pool.submit(_cell, column, fault) for fault in self._selected[backend]
-                }
+                self._verdicts[backend] = {fault.title: pool.submit(_cell, column, fault) for fault in selected}
             deadline = time.monotonic() + 10
             while (left := descriptors() - before) > 0 and time.monotonic() < deadline:
                 gc.collect()

@@ -86,6 +86,7 @@ _FAILED = (
     "VmFailedToPowerOffEvent",
     "VmFailedToResetEvent",
 )
+_AGAIN = 0.25  # seconds before jobs are listed again after an answer was lost
 _LOST_AFTER = 1.0  # seconds for which no listing shows a job before it counts as lost
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]")
 
@@ -395,9 +396,10 @@ class VmwareGuest(small_files.SmallFiles):
         results: dict[str, ScriptResult] = {}
         missed: dict[str, float] = {}
         began = time.monotonic()
+        deadline = Deadline(timeout)
         while True:
             pending = [job for job in jobs if job.id not in results]
-            listed = self._list([int(job.id) for job in pending])
+            listed = self._list([int(job.id) for job in pending], deadline)
             for job in pending:
                 process = listed.get(int(job.id))
                 if process is None:
@@ -409,8 +411,9 @@ class VmwareGuest(small_files.SmallFiles):
             now = time.monotonic()
             if lost := [job for job in jobs if job.id not in results and now - missed.get(job.id, now) >= _LOST_AFTER]:
                 raise OutcomeUnknown(
-                    f"The router of {self.vm!r} no longer knows job {lost[0].id}: it restarted, or something else asked for "
-                    "the job's end first. Whether the script succeeded is unknown; it was not repeated. Look at the router."
+                    f"The router of {self.vm!r} no longer knows job {lost[0].id}: it restarted, something else asked for the "
+                    "job's end first, or the answer that told it was lost. Whether the script succeeded is unknown; it was not "
+                    "repeated. Look at the router."
                 )
             elapsed = time.monotonic() - began
             if elapsed >= timeout:
@@ -456,27 +459,35 @@ class VmwareGuest(small_files.SmallFiles):
         rc = exit_code(bool(process.exitCode), job.start, end, ran)
         return ScriptResult(rc=rc, output=b"", start=job.start, end=end, job=job.id, exec_mode=job.exec_mode)
 
-    def _list(self, pids: list[int]) -> dict[int, t.Any]:
+    def _list(self, pids: list[int], deadline: Deadline) -> dict[int, t.Any]:
+        """What is known of the jobs *pids*.
+
+        It is asked again until *deadline* while the server is not reached. Raises OutcomeUnknown.
+        """
         moid = self._moid
-        try:
-            processes = self._logged_in(
-                "ListProcessesInGuest",
-                lambda login: self._vsphere.guest_processes().ListProcessesInGuest(
-                    self._vsphere.object("VirtualMachine", moid), login, pids
-                ),
-            )
-        except library().vim.fault.InvalidGuestLogin as error:
-            raise OutcomeUnknown(
-                f"RouterOS in {self.vm!r} took the login when job {pids[0]} was started, and {self._refused()} since. "
-                "The script may have changed the password. Its end is unknown; it was not repeated. Look at the router, "
-                "and give chr_guest_password the new and the old password as a list."
-            ) from error
-        except (ChrError, library().vmodl.MethodFault) as error:
-            said = str(error if isinstance(error, ChrError) else self._explained(error))
-            raise OutcomeUnknown(
-                f"{said} The end of job {pids[0]} is unknown; the script was not repeated. Look at the router."
-            ) from error
-        return {int(one.pid): one for one in processes or []}
+        while True:
+            try:
+                processes = self._logged_in(
+                    "ListProcessesInGuest",
+                    lambda login: self._vsphere.guest_processes().ListProcessesInGuest(
+                        self._vsphere.object("VirtualMachine", moid), login, pids
+                    ),
+                )
+            except library().vim.fault.InvalidGuestLogin as error:
+                raise OutcomeUnknown(
+                    f"RouterOS in {self.vm!r} took the login when job {pids[0]} was started, and {self._refused()} since. "
+                    "The script may have changed the password. Its end is unknown; it was not repeated. Look at the router, "
+                    "and give chr_guest_password the new and the old password as a list."
+                ) from error
+            except (ChrError, library().vmodl.MethodFault) as error:
+                if isinstance(error, Unreachable) and not deadline.expired:
+                    time.sleep(min(_AGAIN, deadline.remaining))
+                    continue
+                said = str(error if isinstance(error, ChrError) else self._explained(error))
+                raise OutcomeUnknown(
+                    f"{said} The end of job {pids[0]} is unknown; the script was not repeated. Look at the router."
+                ) from error
+            return {int(one.pid): one for one in processes or []}
 
     def _explained(self, error: t.Any, advice: str = "") -> ChrError:
         """Turn a fault of a guest operation into an error. An unknown fault gets *advice*."""

@@ -236,8 +236,10 @@ class Steps:
     def _look(self, running: Running, timeout: float, deadline: Deadline) -> Seen:
         """Wait at most *timeout* seconds for a change of the nodes.
 
-        Raises OutcomeUnknown when xenstore cannot be reached before *deadline*.
+        Raises OutcomeUnknown when xenstore cannot be reached before *deadline*. A single reply that
+        is lost is not the end, however long it was waited for.
         """
+        lost = False
         while True:
             try:
                 if running.follower is None:
@@ -246,11 +248,12 @@ class Steps:
             except (StoreLost, StoreRefused, Unreachable) as error:
                 self._dom0.drop()
                 running.follower = None
-                if deadline.expired:
+                if deadline.expired and lost:
                     raise OutcomeUnknown(
                         f"The way to xenstore in {self._dom0.name} broke while {self._dom0.vm!r} ran a script, and did not "
                         f"come back: {error}. How the script ended is unknown; it was not repeated."
                     ) from None
+                lost = True
                 time.sleep(min(0.5, deadline.remaining))
 
     def _empty(self, running: Running) -> None:

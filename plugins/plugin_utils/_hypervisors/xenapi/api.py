@@ -49,6 +49,7 @@ from .privileges import ROLES
 PORT = 443
 NULL = "OpaqueRef:NULL"
 _PATIENCE = 40.0  # seconds for the reply to a call that waits for nothing
+_ANSWER = 10.0  # seconds more than chr_connect_timeout for the reply to a call that can be repeated
 _LIST = 2 * API_REPLY  # bytes of a list: the record of a VM has 10 KB, and snapshots have records, too
 _KEEP = 2.0
 _HOPS = 3  # redirections: from a member of a pool to its coordinator, and once more after a recent change
@@ -151,7 +152,7 @@ class Xapi:
         while True:
             shared = self._open(refused)
             try:
-                return checked(method, self._request(shared["host"], method, ask, waits), self.login.where)
+                return checked(method, self._request(shared["host"], method, ask, waits, changes), self.login.where)
             except Interrupted as error:
                 if changes:
                     raise OutcomeUnknown(
@@ -331,15 +332,19 @@ class Xapi:
 
     # -- the wire ----------------------------------------------------------------------------------
 
-    def _request(self, host: str, method: str, ask: t.Callable[[t.Any], t.Any], waits: float = 0.0) -> t.Any:
+    def _request(
+        self, host: str, method: str, ask: t.Callable[[t.Any], t.Any], waits: float = 0.0, changes: bool = False
+    ) -> t.Any:
         """Return what *ask* gets with one call over a new session of the library.
 
-        The call is never repeated. Raises Unreachable, InvalidInput, Interrupted, XenapiError,
-        NotPossible.
+        The call is never repeated here. One that *changes* something gets more time. Raises
+        Unreachable, InvalidInput, Interrupted, XenapiError, NotPossible.
         """
         server = self._server(host)
         limit = _LIST if method.endswith((".get_all_records", ".from")) else API_REPLY
-        transport = _Transport(server, method, Deadline(self.login.connect_timeout), waits + _PATIENCE, limit)
+        connect = Deadline(self.login.connect_timeout)
+        patience = _PATIENCE if changes else min(_PATIENCE, connect.seconds + _ANSWER)
+        transport = _Transport(server, method, connect, waits + patience, limit)
         try:
             return ask(self._library.Session(_URL, transport=transport))
         except self._library.Failure as error:

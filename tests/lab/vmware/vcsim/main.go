@@ -721,7 +721,11 @@ func (l *lab) control(w http.ResponseWriter, r *http.Request) {
 		hostState(l.ctx, query.Get("name"), types.HostSystemConnectionState(query.Get("state")))
 	case "/forget":
 		l.Lock()
-		l.jobs = map[string]map[int64]*types.GuestProcessInfo{}
+		if moid := query.Get("moid"); moid != "" {
+			delete(l.jobs, moid)
+		} else {
+			l.jobs = map[string]map[int64]*types.GuestProcessInfo{}
+		}
 		l.Unlock()
 	case "/vm":
 		for _, one := range l.ctx.Map.All("VirtualMachine") {
