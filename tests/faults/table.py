@@ -164,7 +164,7 @@ What the words mean
 
 In every cell the task ends within its own time limits (``chr_connect_timeout``,
 ``chr_script_timeout`` and the time for one answer), no script runs twice, and the next task works.
-No connection, temporary file or session stays behind. A file that the agent has open when the
+No connection and no temporary file stays behind. A file that the agent has open when the
 controller is killed stays open until the agent restarts.
 
 The table

@@ -231,7 +231,7 @@ def _words(error: Exception, seconds: float) -> str:
     if isinstance(error, http.client.IncompleteRead):
         return "it closed the connection in the middle of its answer"
     if isinstance(error, http.client.BadStatusLine):
-        return f"it answered {excerpt(error.line)}, which is not HTTP"
+        return f"it answered {excerpt(str(error))}, which is not HTTP"
     if isinstance(error, socket.gaierror):
         return "its name cannot be resolved"
     return getattr(error, "strerror", None) or line(str(error)) or type(error).__name__

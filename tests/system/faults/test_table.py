@@ -22,7 +22,7 @@ from ansible_collections.outofband.chr.tests.faults.columns import COLUMNS, Colu
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 
 GUIDE = Path(__file__).parents[3] / "docs" / "docsite" / "rst" / "faults_guide.rst"
-AT_ONCE = 10
+AT_ONCE = 16
 CELLS = [
     pytest.param(backend, fault, id=f"{backend}-{fault.title}", marks=[pytest.mark.slow] * (backend in fault.slow))
     for backend in table.BACKENDS

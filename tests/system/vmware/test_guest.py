@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     NotPossible,
@@ -189,7 +190,7 @@ def test_a_listing_of_all_jobs_by_somebody_else_takes_no_result_away(vcenter, vm
     one, other = vmware_guest(vc, "chr1"), vmware_guest(vc, "chr1")
     job = one.start(b":put 1")
     time.sleep(0.5)
-    listed = other._list([])
+    listed = other._list([], Deadline(5))
     assert {number: (process.name, process.exitCode) for number, process in listed.items()} == {
         int(job.id): ("inline", 0)
     }
