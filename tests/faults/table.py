@@ -128,8 +128,9 @@ Faults guide
 ============
 
 This page says what a task tells you when something goes wrong on the way to a router. The tests
-cause each of these faults with each backend, against the simulated routers of the project.
-``tests/faults/table.py`` writes this page.
+cause each of these faults with each backend, against the simulated routers of the project; those of
+libvirt are tested apart from this table, with a real libvirtd. ``tests/faults/table.py`` writes
+this page.
 
 .. contents::
   :local:
