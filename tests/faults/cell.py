@@ -28,6 +28,9 @@ LIMIT = CONNECT_TIMEOUT + SCRIPT_TIMEOUT + 4
 # After these errors, a script was certainly not run.
 NOTHING_RAN = ("Unreachable", "NotAnAgent", "AgentRefused", "NotPossible", "LoginRefused", "TooLarge")
 ANSWER_TIME = 10.0
+MIDDLE = 0.5
+"""Seconds after its beginning, in which a script is in the middle: its start was answered, and on Xen
+its text is removed from the store."""
 Phase = t.Literal["question", "start", "look", "write"]
 
 
@@ -201,7 +204,12 @@ def during(happens: t.Callable[[Cell], object]) -> Cause:
     """Something *happens* while the script runs."""
 
     def cause(cell: Cell) -> tuple[Outcome, Work, int]:
-        other = threading.Thread(target=lambda: (cell.until(cell.ran), happens(cell)))
+        def then() -> None:
+            cell.until(cell.ran)
+            time.sleep(MIDDLE)
+            happens(cell)
+
+        other = threading.Thread(target=then)
         other.start()
         outcome = cell.do()
         other.join()

@@ -10,7 +10,6 @@ import base64
 import contextlib
 import itertools
 import socket
-import time
 import typing as t
 from pathlib import Path
 
@@ -193,7 +192,8 @@ class Xenstore:
         domain = self._host.domain(f"chr{next(self._names)}")
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(folder / "relay"))
-        with Relay(listener, str(self._host.daemon.socket)) as relay:
+        with Relay(listener, str(self._host.daemon.socket)) as relay, contextlib.ExitStack() as end:
+            end.callback(domain.stop)
             yield Cell(
                 "xenstore",
                 folder,
@@ -204,7 +204,6 @@ class Xenstore:
                 content=b"a line of a file\n" * 500,
                 vm_resets=domain.reboot,
             )
-        domain.stop()
 
 
 class Xenapi(Xenstore):
@@ -226,7 +225,8 @@ class Xenapi(Xenstore):
         def session_expires() -> None:
             self._pool.faults[f"VM.get_record {vm.name}"] = ["!SESSION_INVALID OpaqueRef:gone"]
 
-        with tls_relay(folder, self._pool.port) as relay:
+        with tls_relay(folder, self._pool.port) as relay, contextlib.ExitStack() as end:
+            end.callback(vm.stop)
             yield Cell(
                 "xenapi",
                 folder,
@@ -247,7 +247,7 @@ class Xenapi(Xenstore):
                     "look": b"event.from",
                     "write": _WRITTEN,
                 },
-                vm_resets=lambda: (time.sleep(0.5), vm.reboot()),  # until its script is removed from the database
+                vm_resets=vm.reboot,
                 session_expires=session_expires,
                 answer_time=40.0,
             )

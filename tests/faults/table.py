@@ -166,7 +166,9 @@ What the words mean
 In every cell the task ends within its own time limits (``chr_connect_timeout``,
 ``chr_script_timeout`` and the time for one answer), no script runs twice, and the next task works.
 No connection and no temporary file stays behind. A file that the agent has open when the
-controller is killed stays open until the agent restarts.
+controller is killed stays open until the agent restarts. On Xen, a VM that is reset in the first
+half second of a script may run it once more when it boots, as its text is removed from xenstore
+only when the script has been seen to run.
 
 The table
 ---------
