@@ -28,8 +28,8 @@ LIMIT = CONNECT_TIMEOUT + SCRIPT_TIMEOUT + 4
 # After these errors, a script was certainly not run.
 NOTHING_RAN = ("Unreachable", "NotAnAgent", "AgentRefused", "NotPossible", "LoginRefused", "TooLarge")
 ANSWER_TIME = 10.0
-MIDDLE = 0.5
-"""Seconds after its beginning, in which a script is in the middle: its start was answered, and on Xen
+MIDDLE = 0.8
+"""Seconds after its beginning when a script is in its middle: its start was answered, and on Xen
 its text is removed from the store."""
 Phase = t.Literal["question", "start", "look", "write"]
 
@@ -125,7 +125,7 @@ class Cell:
         """Check what the controller said against what is true, and that the way is as before."""
         self.relay.break_after(b"", "reset", 0)
         if outcome.name == "OutcomeUnknown":
-            time.sleep(1.5)  # what was started goes on
+            time.sleep(2.5)  # what was started goes on
         said = f"{outcome.name}: {outcome.text}"
         assert outcome.name == expected, said
         assert outcome.seconds < self.limit, f"{outcome.seconds:.1f} s: {said}"
@@ -243,7 +243,7 @@ def killed_in_job(cell: Cell) -> tuple[Outcome, Work, int]:
     process = cell.in_process("script")
     cell.until(cell.ran)
     outcome = cell.kill(process)
-    time.sleep(1.2)  # the script ends
+    time.sleep(2.2)  # the script ends
     return outcome, "script", 1
 
 

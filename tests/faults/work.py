@@ -24,7 +24,7 @@ Work = t.Literal["script", "put", "get"]
 SCRIPT_TIMEOUT = 8.0
 CONNECT_TIMEOUT = 3.0
 OUTPUT = "The output of the script. " * 20
-SCRIPT = f':put "{OUTPUT}"\n/system note set note=("x" . [/system note get note])\n:delay 1s\n:put "and its end"\n'
+SCRIPT = f':put "{OUTPUT}"\n/system note set note=("x" . [/system note get note])\n:delay 2s\n:put "and its end"\n'
 """It says on the router how often it ran."""
 FILE = "fault.txt"
 DONE = "done"
