@@ -43,7 +43,7 @@ def extract_disk(path: Path, folder: Path) -> Path:
     """
     try:
         with tarfile.open(path, "r:") as archive:
-            members = [one for one in archive if one.isfile() and not one.issparse()]
+            members = [one for one in _forward(archive) if one.isfile() and not one.issparse()]
             disks = [one for one in members if one.name.lower().endswith(".vmdk")]
             if len(disks) != 1:
                 raise InvalidInput(f"The OVA {path} has {len(disks)} disks (*.vmdk), but a CHR has one.")
@@ -64,6 +64,17 @@ def extract_disk(path: Path, folder: Path) -> Path:
                 f"The disk in the OVA {path} has the {kind} {found}, and its manifest says {value}. Download it again."
             )
     return target
+
+
+def _forward(archive: tarfile.TarFile) -> t.Iterator[tarfile.TarInfo]:
+    """The members of *archive*. Older versions of Python go back by a negative size, without end.
+
+    Raises ReadError.
+    """
+    for one in archive:
+        if one.size < 0:
+            raise tarfile.ReadError("a file in it has a negative size")
+        yield one
 
 
 def _expected(archive: tarfile.TarFile, members: list[tarfile.TarInfo], disk: str) -> tuple[str, str] | None:

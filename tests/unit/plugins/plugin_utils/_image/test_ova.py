@@ -85,3 +85,13 @@ def test_an_archive_of_nothing_but_long_names_is_refused(tmp_path):
     (tmp_path / "chr.ova").write_bytes(header.tobuf() * 5000)
     with pytest.raises(InvalidInput, match="cannot be read"):
         extract_disk(tmp_path / "chr.ova", tmp_path)
+
+
+def test_an_archive_that_leads_back_into_itself_is_refused(tmp_path):
+    header = bytearray(tarfile.TarInfo("x").tobuf(format=tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 10 + b"\xfe\x00"  # the size is -512, so that the next file is this one
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    (tmp_path / "chr.ova").write_bytes(tarfile.TarInfo("first").tobuf() + bytes(header) + bytes(1024))
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        extract_disk(tmp_path / "chr.ova", tmp_path)
