@@ -75,7 +75,7 @@ def qga_session(data: bytes) -> None:
             with contextlib.suppress(ChrError):
                 agent.execute("guest-info", timeout=0.01)
             with contextlib.suppress(ChrError):
-                agent.execute_perhaps_unanswered("guest-file-close", timeout=0.01)
+                agent.close_file(7, ("guest-file-flush", {"handle": 7}), timeout=0.01)
 
 
 @target(*_ANSWERS)
@@ -175,7 +175,5 @@ class _Answers(Agent):
             return answer
         raise OutcomeUnknown("The guest agent did not answer.")
 
-    def execute_perhaps_unanswered(
-        self, command: str, arguments: dict[str, t.Any] | None = None, *, timeout: float = 10.0
-    ) -> None:
-        self.execute(command, arguments)
+    def close_file(self, handle: int, probe: t.Any, *, timeout: float = 10.0) -> None:
+        self.execute("guest-file-close", {"handle": handle})
