@@ -27,7 +27,7 @@ LIMIT = CONNECT_TIMEOUT + SCRIPT_TIMEOUT + 4
 """Seconds that a task may take: its own times, and what a busy machine adds."""
 # After these errors, a script was certainly not run.
 NOTHING_RAN = ("Unreachable", "NotAnAgent", "AgentRefused", "NotPossible", "LoginRefused", "TooLarge")
-ANSWER_TIME = 10.0
+ANSWER_TIME = CONNECT_TIMEOUT + 10.0
 MIDDLE = 0.8
 """Seconds after its beginning when a script is in its middle: its start was answered, and on Xen
 its text is removed from the store."""
