@@ -62,7 +62,7 @@ def _over_libvirt(stage: Stage) -> t.Iterator[Row]:
         host = {"chr_backend": "libvirt", "chr_libvirt_uri": daemon.uri, "chr_connect_timeout": 90.0}
         client = guest(host, stage.folder)
         client.ping()
-        channel = next(folder.rglob("org.qemu.guest_agent.0"))
+        (channel,) = folder.rglob("org.qemu.guest_agent.0")
         for size, rounds in stage.of(((1, 1),), ((1, 3), (10, 3), (100, 1))):
             content = os.urandom(size * MB)
             found = []
