@@ -78,7 +78,7 @@ FAULTS = (
     ),
     Fault("The router's clock jumps during a job", during(lambda cell: cell.router.clock.shift(86400)), _same("done")),
     Fault("The controller is killed during a transfer", rows.killed_in_transfer, _same("Killed", xenapi=_NO_FILES)),
-    Fault("The controller is killed during a job", rows.killed_in_job, _same("Killed")),
+    Fault("The controller is killed during a job", rows.killed_in_job, _same("Killed"), slow=BACKENDS),
     Fault("Two controllers run a script at once", rows.two_controllers, _same("done", xenapi="NotPossible")),
 )
 ALL_IS_WELL = Fault("Nothing", lambda cell: (cell.do(), "script", 1), _same("done"))

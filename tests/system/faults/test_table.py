@@ -24,7 +24,13 @@ from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folde
 GUIDE = Path(__file__).parents[3] / "docs" / "docsite" / "rst" / "faults_guide.rst"
 AT_ONCE = 16
 CELLS = [
-    pytest.param(backend, fault, id=f"{backend}-{fault.title}", marks=[pytest.mark.slow] * (backend in fault.slow))
+    # Each cell of XenAPI is a boot of a router.
+    pytest.param(
+        backend,
+        fault,
+        id=f"{backend}-{fault.title}",
+        marks=[pytest.mark.slow] * (backend in fault.slow or backend == "xenapi"),
+    )
     for backend in table.BACKENDS
     for fault in table.FAULTS
     if " " not in fault.cells[backend]
