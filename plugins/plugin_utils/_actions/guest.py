@@ -104,13 +104,16 @@ class GuestAction(ActionBase):
 
     def transfer_limit(self, arguments: dict[str, t.Any]) -> TransferLimit:
         """Return the limit of the options ``max_size`` and ``timeout``. Raises InvalidInput."""
+        return TransferLimit(self.size(arguments, "max_size"), positive_seconds("timeout", arguments["timeout"]))
+
+    def size(self, arguments: dict[str, t.Any], name: str) -> int:
+        """Return the bytes of the option *name*. Raises InvalidInput."""
         try:
-            size = human_to_bytes(arguments["max_size"])
+            return int(human_to_bytes(arguments[name]))
         except ValueError:
             raise InvalidInput(
-                f"max_size {arguments['max_size']!r} is not a valid size, such as '1G', '512M', or a number of bytes."
+                f"{name} {arguments[name]!r} is not a valid size, such as '1G', '512M', or a number of bytes."
             ) from None
-        return TransferLimit(size, positive_seconds("timeout", arguments["timeout"]))
 
     def read(self, guest: Guest, source: str, timeout: float) -> bytes:
         """Run a script of this collection that changes nothing, and return its output.

@@ -14,8 +14,6 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible.module_utils.common.text.formatters import human_to_bytes
-
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import (
     Deadline,
     poll_interval,
@@ -178,7 +176,7 @@ class UpgradeAction(LicenseAction):
             )
         if plan.from_controller:
             self._refuse_packages(guest, plan, nothing)
-        need = max(_bytes("min_free", arguments["min_free"]), 2 * sum(one.size for one in plan.from_controller))
+        need = max(self.size(arguments, "min_free"), 2 * sum(one.size for one in plan.from_controller))
         if not guest.condition(f"{upgrade.FREE_SPACE} >= {need}", _OWN):
             free = self._number(guest, upgrade.FREE_SPACE)
             raise NotPossible(
@@ -463,10 +461,3 @@ class UpgradeAction(LicenseAction):
 
     def _export(self, guest: Guest, arguments: dict[str, t.Any]) -> bytes:
         return exports.export(guest, None, self.script_timeout({}), self.transfer_limit(arguments))
-
-
-def _bytes(option: str, text: str) -> int:
-    try:
-        return int(human_to_bytes(text))
-    except ValueError:
-        raise InvalidInput(f"{option} {text!r} is not a valid size, such as '32M', or a number of bytes.") from None
