@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import time
 import typing as t
 from pathlib import Path
 
@@ -59,7 +58,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.requiremen
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_file import locked
 
-from . import before_fork, errors, versions
+from . import before_fork, errors, switching, versions
 from .removal import PATIENCE, Held
 from .router import router_connection
 from .runtime_directory import runtime_directory
@@ -69,7 +68,6 @@ before_fork.preload()
 # All in seconds.
 _OTHERS = 60.0  # for another run to finish with the VM
 _SHUTDOWN = 60.0  # for a router to shut down
-_PACE = 0.5  # between two looks at one that shuts down
 
 COMMON: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str"},
@@ -242,10 +240,8 @@ class VmAction(HypervisorAction):
         with contextlib.suppress(ChrError, AnsibleError):
             guest = self._guest(platform, found)
             guest.require_routeros()
-            guest.shutdown("powerdown")
-            power, deadline = guest.power(), Deadline(_SHUTDOWN)
-            while power.is_on() and not guest.why_it_stays_up() and not deadline.expired:
-                time.sleep(_PACE)
+            # Whatever goes wrong, the platform turns the VM off next.
+            switching.shut_down(guest, "first", lambda: guest.shutdown("powerdown"), Deadline(_SHUTDOWN), "")
 
     def _guest(self, platform: AnyPlatform, found: Found) -> Guest:
         """The guest of *found*, which must answer soon. Raises ChrError, AnsibleError."""
