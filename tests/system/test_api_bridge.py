@@ -40,6 +40,14 @@ KEEP_LOGIN = {
     "no_log": True,
     **LOCALLY,
 }
+GO_ON = {
+    "name": "go on until the run is ended",
+    "ansible.builtin.shell": {
+        "cmd": "touch {{ inventory_hostname }}.goes-on && exec sleep 60",
+        "chdir": "{{ playbook_dir }}",
+    },
+    **LOCALLY,
+}
 FIREWALL = [
     {
         "path": "ip firewall filter",
@@ -194,18 +202,21 @@ def test_no_callback_shows_the_password_of_a_loop(playbook, hosts, monkeypatch):
     assert not [one for one in opened if one["password"] in run.output]
 
 
+def wait_until_it_goes_on(playbook, hosts):
+    """Wait until the last task runs on all hosts: Ansible can lose a signal while it starts one."""
+    deadline = time.monotonic() + 60
+    while not all((playbook.folder / f"{host}.goes-on").exists() for host in hosts):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("how", ["end", "SIGINT", "SIGKILL"])
 def test_the_process_ends_with_the_run_however_that_ends(playbook, hosts, how):
-    tasks = [OPEN, KEEP_LOGIN]
-    if how != "end":
-        tasks += [{"ansible.builtin.wait_for": {"timeout": 60}, **LOCALLY}]
-    process = playbook.start(tasks, hosts)
+    process = playbook.start([OPEN, KEEP_LOGIN] + [GO_ON] * (how != "end"), hosts)
     login = playbook.folder / "chr0.json"
     try:
         if how != "end":
-            deadline = time.monotonic() + 30
-            while not login.exists() and time.monotonic() < deadline:
-                time.sleep(0.1)
+            wait_until_it_goes_on(playbook, hosts)
             (mine,) = processes(playbook)  # one for all routers
             environment = Path(f"/proc/{mine}/environ").read_bytes() + Path(f"/proc/{mine}/cmdline").read_bytes()
             assert json.loads(login.read_text())["password"].encode() not in environment
@@ -225,15 +236,10 @@ def test_the_process_ends_with_the_run_however_that_ends(playbook, hosts, how):
 
 def test_the_process_ends_with_the_last_command_of_a_run_that_was_killed(playbook, hosts):
     slow = {"outofband.chr.script": {"source": '/system script add name=slow source=":delay 3s"'}}
-    process = playbook.start(
-        [slow, OPEN, KEEP_LOGIN, {"ansible.builtin.wait_for": {"timeout": 60}, **LOCALLY}], {"chr0": hosts["chr0"]}
-    )
-    login = playbook.folder / "chr0.json"
+    process = playbook.start([slow, OPEN, KEEP_LOGIN, GO_ON], {"chr0": hosts["chr0"]})
     try:
-        deadline = time.monotonic() + 30
-        while not login.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        access = json.loads(login.read_text())
+        wait_until_it_goes_on(playbook, ["chr0"])
+        access = json.loads((playbook.folder / "chr0.json").read_text())
         words = ["/login", f"=name={access['username']}", f"=password={access['password']}", ""]
         words += ["/system/script/run", "=.id=slow", ""]
         with socket.create_connection(("127.0.0.1", access["port"]), timeout=5) as api:
