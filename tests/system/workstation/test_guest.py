@@ -92,7 +92,7 @@ def test_a_script_that_fails_is_seen_whatever_status_vmrun_ends_with(machine, ro
 
 
 def test_any_script_arrives_as_it_is_also_behind_ssh(machine, router, short_path):
-    source = ':local a "$HOME `id` \\\\ \\"quoted\\" \'x\' ä"\n\n/system note set note=$a\n\n'.encode()
+    source = ':local a "\\$HOME `id` \\\\ \\"quoted\\" \'x\' ä"\n\n/system note set note=$a\n\n'.encode()
     server = Sshd(short_path)
     server.start(f"SetEnv PATH={machine.programs}:{os.environ['PATH']} HOME={machine.home}")
     runtime = short_path / "cp"
