@@ -18,7 +18,6 @@ from pathlib import Path
 
 from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.relay import How, Relay
-from ansible_collections.outofband.chr.tests.lab.routeros import Router
 
 from . import work
 from .work import CONNECT_TIMEOUT, DONE, FILE, OUTPUT, SCRIPT_TIMEOUT, Outcome, Work
@@ -43,7 +42,8 @@ class Cell:
     """Nothing but this cell uses it."""
     relay: Relay
     options: dict[str, t.Any]
-    router: Router
+    router: t.Any
+    """A ``Router`` of the lab, or what can be asked in the same way."""
     requests: dict[Phase, bytes]
     """Bytes of the requests with which the agent is asked whether it is there, a script is started,
     its end is looked for, and a part of a file is written."""
@@ -60,6 +60,8 @@ class Cell:
     """Let go of what a process keeps for its next task."""
     answer_time: float = ANSWER_TIME
     """Seconds that the backend waits for the answer to the start of a script."""
+    question_time: float = ANSWER_TIME
+    """The same for an answer to a question or a look, which can be asked again."""
     controllers: int = 0
 
     # -- what controllers do -----------------------------------------------------------------------
@@ -192,8 +194,8 @@ def answer(phase: Phase, how: How, always: bool = False) -> Cause:
         else:
             spoil(cell)
             outcome = cell.do()
-        if phase != "start":  # a question is asked again, so it waits less
-            cell.answer_time = ANSWER_TIME
+        if phase != "start":
+            cell.answer_time = cell.question_time
         assert cell.relay.broken.is_set(), f"nothing was spoilt; {outcome.name}: {outcome.text}"
         return outcome, "script", 1
 

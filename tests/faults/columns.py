@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import itertools
+import queue
 import socket
 import typing as t
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import FileMissing
+from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox import api
 from ansible_collections.outofband.chr.tests.lab.certificate import make_certificate
+from ansible_collections.outofband.chr.tests.lab.hypervisors import BOOT
+from ansible_collections.outofband.chr.tests.lab.libvirt.libvirtd import Libvirtd
 from ansible_collections.outofband.chr.tests.lab.missing import need_library
+from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
+from ansible_collections.outofband.chr.tests.lab.qemu.image import build_image
 from ansible_collections.outofband.chr.tests.lab.relay import Relay
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
+from ansible_collections.outofband.chr.tests.lab.routeros.device import File
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
 from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import PASSWORD as vmware_password
 from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import USER as vmware_user
@@ -31,7 +41,7 @@ from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
 from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 from .cell import Cell
-from .work import SCRIPT
+from .work import FILE, SCRIPT
 
 
 class Column(t.Protocol):
@@ -73,6 +83,85 @@ class Qemu:
                 vm_resets=lab.reset,
                 handles=lambda: len(lab.agent._handles),
             )
+
+
+class Libvirt:
+    """A libvirtd for all cells, with a few domains that take turns."""
+
+    def __init__(self) -> None:
+        need_library("libvirt", "libvirt-python")
+        self._free: queue.Queue[str] = queue.Queue()
+
+    @contextlib.contextmanager
+    def running(self, folder: Path, cells: int) -> t.Iterator[None]:
+        with Libvirtd(folder, build_image(cache())) as self._daemon:
+            for number in range(min(cells, _DOMAINS)):
+                name = f"chr{number}"
+                self._daemon.define(name)
+                self._daemon.virsh("start", name)
+                self._free.put(name)
+            yield
+
+    @contextlib.contextmanager
+    def cell(self, folder: Path) -> t.Iterator[Cell]:
+        name = self._free.get()
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(folder / "relay"))
+        with Relay(listener, str(self._daemon.socket)) as relay:
+            router = RouterInside(name, self._daemon.uri)
+            router.clean()
+            yield Cell(
+                "libvirt",
+                folder,
+                relay,
+                {"vm": name, "libvirt_uri": f"qemu:///session?socket={relay.address}"},
+                router,
+                {
+                    "question": b"qemu:///session",
+                    "start": b'"guest-exec"',
+                    "look": b'"guest-exec-status"',
+                    "write": b'"guest-file-write"',
+                },
+                content=b"a line of a file\n" * 2_500,
+                end_process=relay.reset,  # a call that libvirt never returns from ends with the process
+                answer_time=40.0,
+                question_time=40.0,
+                vm_resets=lambda: self._daemon.virsh("reset", name),
+            )
+        self._free.put(name)
+
+
+class RouterInside:
+    """The router in a domain of libvirt, which is asked past the relay."""
+
+    disk_full = False
+
+    def __init__(self, name: str, uri: str) -> None:
+        self._guest = open_guest(options_for("libvirt", name, BOOT, libvirt_uri=uri))
+        self.clock = self
+
+    def clean(self) -> None:
+        """Remove what an earlier cell left."""
+        self.run(f'/system note set note=""\n/file remove [find name="{FILE}"]')
+
+    def run(self, source: str) -> t.Any:
+        return self._guest.run(source.encode(), BOOT)
+
+    def shift(self, seconds: float) -> None:
+        self.run(f"/system clock set date={datetime.now() + timedelta(seconds=seconds):%Y-%m-%d}")
+
+    def write_file(self, name: str, data: bytes) -> None:
+        self._guest.put(io.BytesIO(data), name)
+
+    @property
+    def files(self) -> dict[str, File]:
+        """FILE, if it is there."""
+        target = io.BytesIO()
+        try:
+            self._guest.get(FILE, target)
+        except FileMissing:
+            return {}
+        return {FILE: File(target.getvalue(), datetime.now())}
 
 
 class Proxmox:
@@ -250,9 +339,11 @@ class Xenapi(Xenstore):
                 vm_resets=vm.reboot,
                 session_expires=session_expires,
                 answer_time=40.0,
+                question_time=40.0,
             )
 
 
+_DOMAINS = 6
 _WRITTEN = base64.b64encode(SCRIPT.encode()[:30])
 """The script as it lies in xenstore."""
 
@@ -265,6 +356,7 @@ def tls_relay(folder: Path, port: int) -> Relay:
 
 COLUMNS: dict[str, t.Callable[[], Column]] = {
     "qemu": Qemu,
+    "libvirt": Libvirt,
     "proxmox": Proxmox,
     "vmware": Vmware,
     "xenstore": Xenstore,

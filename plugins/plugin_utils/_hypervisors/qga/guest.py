@@ -171,9 +171,11 @@ class QgaGuest(Guest):
     def _wait(self, agent: Agent, job: Job, timeout: float) -> ScriptResult:
         began = time.monotonic()
         missed = ""
+        last_look = False
         while True:
             elapsed = time.monotonic() - began
-            # When an answer is lost, there must be time for another look.
+            # When an answer is lost, there must be time for another look. libvirt waits for answers
+            # longer than it is told to, so the last look may come after the timeout.
             patience = min(REPLY_TIMEOUT, max((timeout - elapsed) / 2, 1.0))
             status = self._status(agent, job, patience, missed)
             elapsed = time.monotonic() - began
@@ -182,6 +184,9 @@ class QgaGuest(Guest):
             elif as_bool(status.get("exited")):
                 return _result(status, job, agent)
             if elapsed >= timeout:
+                if isinstance(status, str) and not last_look:
+                    last_look = True
+                    continue
                 if isinstance(status, str):
                     raise OutcomeUnknown(
                         f"The guest agent of {agent.where} answers other commands, but not guest-exec-status. {lost(job)}"
