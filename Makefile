@@ -33,7 +33,11 @@ test-bare: $(TOOLS) ## Run "make demo" and "make test" on minimal Debians (as ro
 
 .PHONY: benchmark
 benchmark: tools ## Measure what things cost, beside others; QUICK=1 in 2 minutes, JSON=FILE writes the result
-	@$(BIN)/python tests/benchmark/run.py $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
+	@$(BIN)/python tests/tools/as_collection.py benchmark $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
+
+.PHONY: soak
+soak: tools ## Work on 200 routers for 20 minutes while faults happen; SOAK="--minutes 2 --routers 40" for less
+	@$(BIN)/python tests/tools/as_collection.py soak $(SOAK)
 
 FUZZ_SECONDS = 20
 .PHONY: fuzz
@@ -54,7 +58,7 @@ clean: ## Remove everything that the other commands made
 	find plugins tests -name __pycache__ -prune -exec rm -rf {} +
 
 PACKAGES = demo
-test test-all benchmark: PACKAGES = test
+test test-all benchmark soak: PACKAGES = test
 .PHONY: packages
 packages:
 	@python3 tests/tools/system_packages.py $(PACKAGES)

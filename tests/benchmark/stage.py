@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
+
 from .row import NotRun, Row
 
 TESTS = Path(__file__).resolve().parents[1]
-CACHE = Path(os.environ.get("OUTOFBAND_LAB_CACHE", TESTS.parent / ".build" / "lab"))
+CACHE = cache()
 """Where the lab and the collections of others are kept."""
 
 

@@ -33,6 +33,12 @@ its text is removed from the store."""
 Phase = t.Literal["question", "start", "look", "write"]
 
 
+class Controller(t.Protocol):
+    """See ``work.do``."""
+
+    def __call__(self, what: Work, backend: str, options: dict[str, t.Any], content: bytes, /) -> Outcome: ...
+
+
 @dataclasses.dataclass
 class Cell:
     """One router behind *relay*; a column makes it, and says how each fault is caused."""
@@ -63,6 +69,8 @@ class Cell:
     question_time: float = ANSWER_TIME
     """The same for an answer to a question or a look, which can be asked again."""
     controllers: int = 0
+    controller: Controller | None = None
+    """The one that does all the work. None: each piece is done by another one."""
 
     # -- what controllers do -----------------------------------------------------------------------
 
@@ -73,7 +81,9 @@ class Cell:
         return {**self.options, "connect_timeout": CONNECT_TIMEOUT, "runtime_directory": runtime}
 
     def do(self, what: Work = "script") -> Outcome:
-        """Let another controller do it."""
+        """Let a controller do it."""
+        if self.controller:
+            return self.controller(what, self.backend, self.options, self.content)
         return work.do(what, self.backend, self.order(), self.content)
 
     def in_process(self, what: Work) -> subprocess.Popen[str]:
@@ -169,8 +179,9 @@ class Cell:
             assert self.ran() == before + 1
         self.until(lambda: self.handles() <= leaves, 5)
         self.end_process()
-        gc.collect()
-        self.until(lambda: self.relay.open == 0, 5)
+        if not self.controller:  # which would keep a session for its next piece
+            gc.collect()
+            self.until(lambda: self.relay.open == 0, 5)
         odd = [path for path in self.folder.rglob("*") if "tmp" in path.name.lower() and path.is_file()]
         assert odd == []
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import FileMissing
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.proxmox import api
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.certificate import make_certificate
 from ansible_collections.outofband.chr.tests.lab.hypervisors import BOOT
 from ansible_collections.outofband.chr.tests.lab.libvirt.libvirtd import Libvirtd
@@ -38,7 +39,6 @@ from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import build_xen
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import PASSWORD as xenapi_password
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import USER as xenapi_user
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 from .cell import Cell
 from .work import FILE, SCRIPT

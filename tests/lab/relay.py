@@ -49,6 +49,7 @@ class Relay:
         self._breaks_after, self._times, self._how = breaks_after, times, how
         self.broken = threading.Event()
         """Set once a request came whose answer is spoilt."""
+        self._orders = 0
         self._resets = 0
         self._closed = False
         self._open: set[socket.socket] = set()
@@ -71,6 +72,7 @@ class Relay:
 
     def break_after(self, request: bytes, how: How, times: float = math.inf) -> None:
         """Spoil answers from now on, as the arguments of the class say; b"" for none."""
+        self._orders += 1
         self._breaks_after, self._how, self._times = request, how, times
 
     def reset(self) -> None:
@@ -133,7 +135,7 @@ class Relay:
 
     def _pass(self, client: socket.socket, server: socket.socket, since: int) -> None:
         """Relay until one side closes, or all connections are reset."""
-        seen = b""
+        seen, orders = b"", self._orders
         how: How | None = None
         answered = False
         sources = [client, server]
@@ -159,6 +161,8 @@ class Relay:
                     continue
                 if how == "drip":
                     how = None  # only the answer to that request
+                if orders != self._orders:  # what passed before is not meant
+                    seen, orders = b"", self._orders
                 seen = (seen + data)[-65536 - len(self._breaks_after) :]
                 if how is None and self._breaks_after and self._breaks_after in seen and self._times > 0:
                     self._times -= 1

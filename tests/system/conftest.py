@@ -21,6 +21,7 @@ import yaml
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vmware.guest import VmwareGuest
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.libvirt.libvirtd import Libvirtd
 from ansible_collections.outofband.chr.tests.lab.missing import need_library, need_program
@@ -205,11 +206,6 @@ def assert_told_to_differ(run: Run, same: str) -> None:
 def playbook(tmp_path: Path) -> Playbook:
     """Run tasks or a playbook of the collection on hosts."""
     return Playbook(tmp_path)
-
-
-def cache() -> Path:
-    """The folder for what is built once: images, programs."""
-    return Path(os.environ.get("OUTOFBAND_LAB_CACHE", Path(__file__).parents[2] / ".build" / "lab"))
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.peers import collections
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 ROOT = Path(__file__).parents[2]
 LOCALLY = {

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.routeros import File, Router
 from ansible_collections.outofband.chr.tests.lab.routeros import backup as lab_backup
 from ansible_collections.outofband.chr.tests.lab.serve import LabRouter
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 PASSWORD = "b4ckup-s3cret"
 USER = "/user add name=op group=full password=op-s3cret"

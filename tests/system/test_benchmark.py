@@ -10,14 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-RUN = Path(__file__).parents[1] / "benchmark" / "run.py"
+PROGRAM = (Path(__file__).parents[1] / "tools" / "as_collection.py", "benchmark")
 
 
 def test_a_section_is_measured_and_a_worse_ratio_ends_the_run_with_an_error(tmp_path):
     file = tmp_path / "result.json"
 
     def measured(*more):
-        command = [sys.executable, RUN, "--quick", "--only", "bridge", "--committed", file, *more]
+        command = [sys.executable, *PROGRAM, "--quick", "--only", "bridge", "--committed", file, *more]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     first = measured("--json", file)

@@ -12,10 +12,10 @@ import typing as t
 
 import pytest
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 from ansible_collections.outofband.chr.tests.lab.qemu.disk import build_disk
 from ansible_collections.outofband.chr.tests.lab.routeros.packages import npk
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 VERSION = "7.23.1"
 PASSWORD = "n3w-pass-w0rd"

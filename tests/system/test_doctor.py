@@ -22,6 +22,7 @@ import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._report.doctor import page as as_page
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.doctor import TITLES, Check, Patient, unexamined
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.chromium import Browser
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import EVERYTHING, LabProxmox
@@ -31,7 +32,7 @@ from ansible_collections.outofband.chr.tests.lab.workstation.machine import Work
 from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
 from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import build_xen
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
-from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run, cache
+from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run
 
 BROKEN = {"chr_backend": "qemu", "chr_socket": "{{ not_defined }}"}
 Faults = dict[str, tuple[dict[str, t.Any], dict[str, str]]]

@@ -9,10 +9,10 @@ import contextlib
 from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import KINDS, hypervisor
 from ansible_collections.outofband.chr.tests.lab.missing import Missing
 from ansible_collections.outofband.chr.tests.lab.routeros.backup import ENCRYPTED
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 WRITES_FILES = "chr_backend != 'xenapi'"
 FULL = sorted(set(BACKENDS) & set(KINDS))

@@ -12,10 +12,11 @@ import typing as t
 
 import pytest
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.routeros.values import text
-from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run, cache
+from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run
 
 PASSWORD = 'n3w "router" $Pa55;ю'
 KINDS = ("sockets", "proxmox", "vmware", "xenstore")

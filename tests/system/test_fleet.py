@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from ansible_collections.outofband.chr.plugins.modules import fleet as fleet_module
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 FLEET = "outofband.chr.fleet"
 ROOT = Path(__file__).parents[2]

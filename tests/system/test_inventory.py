@@ -22,13 +22,13 @@ import yaml
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import Mark
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.chr_image import build_chr_image
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.missing import Missing
 from ansible_collections.outofband.chr.tests.lab.peers import collections
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 IMAGE = "ab" * 32
 ASKED = ":put [/system identity get name]"

@@ -18,10 +18,11 @@ from datetime import timedelta
 import pytest
 
 from ansible_collections.outofband.chr.tests.lab.accounts import GRACE, AccountServer, Instance
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import Hosts, Routers, hypervisor
 from ansible_collections.outofband.chr.tests.lab.routeros.accounts import Answer
 from ansible_collections.outofband.chr.tests.lab.routeros.license import License, new_system_id
-from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run, cache
+from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run
 
 NUMBERS = {"sockets": 22, "proxmox": 22, "vmware": 4, "xenstore": 10, "xenapi": 2}
 ACCOUNT, PASSWORD = "me@example.com", "s3cret-of-the-account"

@@ -23,8 +23,8 @@ import yaml
 from ansible_collections.outofband.chr.plugins.plugin_utils._report.files import FORMATS, ending
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import fleet
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.license import LEVELS
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.chromium import Browser
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 NOON = datetime(2026, 11, 23, 12)
 SITES = ("fra", "ams", "waw", "nyc")

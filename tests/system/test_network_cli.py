@@ -14,11 +14,12 @@ import time
 
 import pytest
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.peers import collections
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 
-from .conftest import Playbook, cache
+from .conftest import Playbook
 
 CLI = {"ansible_connection": "outofband.chr.network_cli"}
 RESET = {"name": "reset", "ansible.builtin.meta": "reset_connection"}

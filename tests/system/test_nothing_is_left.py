@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.lab.routeros.packages import npk
@@ -28,7 +29,6 @@ from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folde
 from ansible_collections.outofband.chr.tests.lab.xen.host import XenHost
 from ansible_collections.outofband.chr.tests.lab.xen.oxenstored import build_xen
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 TESTS = Path(__file__).parents[1]
 ACTIONS = Path(__file__).parents[2] / "plugins" / "action"

@@ -21,10 +21,10 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     VmNotFound,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import open_guest
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.missing import Missing
 from ansible_collections.outofband.chr.tests.lab.options import options_for
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 KINDS = ("proxmox", "libvirt", "vmware", "xenapi")
 READY = "{{ 'agent' if chr_backend == 'xenapi' else 'ready' }}"

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.qemu.disk import build_disk
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 ACCOUNT = ("me@example.com", "pass-word-1")
 BASELINE = """\

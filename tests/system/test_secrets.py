@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 ODD = '"$[:]\\ é'
 """What URLs, JSON and RouterOS write in other ways; the rest of a secret is the same in all of

@@ -14,12 +14,12 @@ import pytest
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 from ansible_collections.outofband.chr.tests.lab.routeros.packages import npk
 from ansible_collections.outofband.chr.tests.lab.routeros.values import text
 from ansible_collections.outofband.chr.tests.lab.web import Resource, WebServer
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 OLD, NEW = "7.20.8", "7.22.1"
 

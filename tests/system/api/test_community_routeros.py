@@ -11,10 +11,11 @@ import typing as t
 
 import pytest
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.peers import collections
 from ansible_collections.outofband.chr.tests.lab.routeros import Router
 from ansible_collections.outofband.chr.tests.system.api.conftest import IDENTITY, Endpoint
-from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run, cache
+from ansible_collections.outofband.chr.tests.system.conftest import Playbook, Run
 
 HOSTS = {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
 MODULES = "community.routeros."

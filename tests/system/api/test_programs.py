@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.peers import programs
 from ansible_collections.outofband.chr.tests.lab.routeros.values import text
 from ansible_collections.outofband.chr.tests.system.api.conftest import IDENTITY, Endpoint
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 NAPALM = """
 import json, sys

@@ -26,10 +26,11 @@ from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
 from ansible_collections.outofband.chr.tests.lab.awx import rules
 from ansible_collections.outofband.chr.tests.lab.awx.injection import inject
 from ansible_collections.outofband.chr.tests.lab.awx.server import TOKEN, LabAwx
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.proxmox.server import EVERYTHING, LabProxmox
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
-from ansible_collections.outofband.chr.tests.system.conftest import CONNECTION, cache
+from ansible_collections.outofband.chr.tests.system.conftest import CONNECTION
 
 LINKS = ("success_nodes", "always_nodes", "failure_nodes")
 ROOT = Path(__file__).parents[3]

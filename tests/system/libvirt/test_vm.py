@@ -37,11 +37,12 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.libvirt
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.vm import NameTaken, Nic, Outcome, VmSpec
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import inspect
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.qemu.disk import build_disk
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.vm_settings import mark, settings_of
-from ansible_collections.outofband.chr.tests.system.conftest import assert_told_to_differ, cache, differing
+from ansible_collections.outofband.chr.tests.system.conftest import assert_told_to_differ, differing
 
 ACCOUNT = ("me@example.com", "pass-word-1")
 MIB = 1 << 20

@@ -46,13 +46,14 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 from ansible_collections.outofband.chr.tests.lab import systemd
 from ansible_collections.outofband.chr.tests.lab.accounts import AccountServer
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.chr_image import build_chr_image
 from ansible_collections.outofband.chr.tests.lab.options import options_for
 from ansible_collections.outofband.chr.tests.lab.qemu.disk import build_disk
 from ansible_collections.outofband.chr.tests.lab.qemu.guest import Qmp
 from ansible_collections.outofband.chr.tests.lab.sshd import Sshd
 from ansible_collections.outofband.chr.tests.lab.vm_settings import mark, settings_of
-from ansible_collections.outofband.chr.tests.system.conftest import assert_told_to_differ, cache, differing
+from ansible_collections.outofband.chr.tests.system.conftest import assert_told_to_differ, differing
 
 ACCOUNT, PASSWORD = "ops@example.com", "p4ss-w0rd"
 BOOT = 120

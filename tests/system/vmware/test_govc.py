@@ -10,8 +10,8 @@ import os
 import subprocess
 import typing as t
 
+from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.vmware.vcenter import PASSWORD, USER, build_govc
-from ansible_collections.outofband.chr.tests.system.conftest import cache
 
 
 def test_govc_starts_a_script_in_the_guest_and_sees_its_end(vcenter: t.Callable[..., t.Any]) -> None:

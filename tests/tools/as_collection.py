@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The outofband.chr authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start the benchmark of this checkout as a part of the collection; see --help."""
+"""Run a program of tests/ as a part of the collection in this checkout.
+
+as_collection.py benchmark --help
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,16 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = "ansible_collections.outofband.chr.tests.benchmark"
 
 
-def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="chr-bench-") as folder:
+def main(program: str, *arguments: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="chr-run-") as folder:
         collection = Path(folder) / "ansible_collections" / "outofband" / "chr"
         collection.parent.mkdir(parents=True)
         collection.symlink_to(ROOT)
-        command = [sys.executable, "-m", PACKAGE, *sys.argv[1:]]
+        command = [sys.executable, "-m", f"ansible_collections.outofband.chr.tests.{program}", *arguments]
         return subprocess.run(command, env=os.environ | {"PYTHONPATH": folder}, check=False).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
