@@ -114,6 +114,7 @@ def tasks(known: Secrets, account: str) -> list[dict[str, t.Any]]:
     backup = {"dest": "kept", "binary": True}
     return [
         {"name": "guest info", "outofband.chr.guest_info": None},
+        *VMS,
         {"name": "script", "outofband.chr.script": {"source": f":put {quoted}"}, **hidden},
         {"name": "script fails", "outofband.chr.script": {"source": f":put {quoted}\n:error {quoted}"}, **hidden},
         {
@@ -163,6 +164,19 @@ def tasks(known: Secrets, account: str) -> list[dict[str, t.Any]]:
     ]
 
 
+VMS = [
+    {
+        "name": f"{what} by {kind}",
+        f"outofband.chr.{kind}_vm": values,
+        "diff": True,
+        "when": f"chr_backend | default('qemu') == '{kind}'",
+    }
+    for kind in ("libvirt", "proxmox", "vmware", "xenapi")
+    for what, values in (
+        ("remove", {"name": "nothing", "state": "absent"}),
+        ("create", {"name": "nothing", "image": "/nonexistent", "routeros": "7.22"}),
+    )
+]
 FLEET = {
     "name": "fleet",
     "outofband.chr.fleet": {"source": ":error {{ secret_script | outofband.chr.quote }}"},
@@ -246,5 +260,7 @@ def test_no_secret_is_where_it_does_not_belong(playbook, tmp_path, monkeypatch, 
     assert watch.looks > 10
     status = {(line["task"], line["host"]): line["status"] for line in run.lines}
     assert {host for host in hosts if status["script", host] == "ok"} == set(kinds)
+    for kind in {"libvirt", "proxmox", "vmware", "xenapi"} & set(kinds):
+        assert (status[f"remove by {kind}", kind], status[f"create by {kind}", kind]) == ("ok", "failed")
     assert {host for host in kinds if status["license fails", host] == "failed"} == set(kinds)
     assert {host for host in kinds if status["first login", host] == "ok"} == set(kinds) - {"xenapi"}
