@@ -108,7 +108,7 @@ notes:
   - The options C(prompt) and C(answer) of C(ansible.netcommon.cli_command) are ignored if the answer
     is a plain yes. Any other answer is refused, so write the value into the command.
   - C(sendonly) of C(ansible.netcommon.cli_command) starts a command and does not wait for its end.
-    Use it for C(/system reboot).
+    Use it for C(/system reboot). It is refused under C(no_log).
   - C(ansible.netcommon.cli_config), C(net_put) and C(net_get) fail. M(outofband.chr.script),
     M(outofband.chr.copy) and M(outofband.chr.fetch) do their work.
   - >-
@@ -222,6 +222,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     InvalidInput,
+    NoSecretWay,
     NotPossible,
     OutputCut,
     ScriptFailed,
@@ -466,6 +467,11 @@ class Connection(GuestConnection, NetworkConnectionBase):
             )
         source = script(command, "The command")
         encoding = known_encoding(self.get_option("encoding"))
+        if sendonly and self.no_log:
+            raise NoSecretWay(
+                f"A command with sendonly was not sent to {guest.vm!r}, because the task has no_log, and not every way that starts "
+                "a script without waiting for it keeps a secret. Leave out sendonly, or no_log if the command has no secret."
+            )
         if sendonly:
             guest.start(source)
             return ""

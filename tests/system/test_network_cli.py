@@ -526,9 +526,16 @@ def test_no_log_has_a_secret_whatever_is_logged(cli, lab, monkeypatch):
 def test_a_command_under_no_log_is_not_put_into_a_file_of_the_router(cli, short_path):
     with LabProxmox(short_path) as pve:
         vm = pve.add(100, "chr1", path_mode="works", accepts_path_with_arg=True, write_modes=("w", "wb"))
-        tasks = [command("shown", ":put 1"), command("hidden", ':put "s3cr3t"', no_log=True)]
-        run = cli(tasks, {"chr1": {**CLI, **pve.variables()}}, "-vvvvv")
+        started = {"ansible.netcommon.cli_command": {"command": ':put "s3cr3t"', "sendonly": True}}
+        tasks = [
+            command("shown", ":put 1"),
+            command("hidden", ':put "s3cr3t"', no_log=True),
+            {"name": "started", **started, "no_log": True},
+        ]
+        going_on = [{"ignore_errors": True, **task} for task in tasks]
+        run = cli(going_on, {"chr1": {**CLI, **pve.variables()}}, "-vvvvv")
         assert run.of("shown")["status"] == "ok", run.output
-        assert run.of("hidden")["status"] == "failed"
+        assert run.of("hidden")["status"] == run.of("started")["status"] == "failed"
         assert "would put a secret (no_log) into a file of the router" in run.output
+        assert "A command with sendonly was not sent" in run.output
         assert all("s3cr3t" not in json.dumps(sent) for sent in vm.wire)
