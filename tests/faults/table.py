@@ -138,7 +138,9 @@ Faults guide
 
 This page says what a task tells you when something goes wrong on the way to a router. The tests
 cause each of these faults with each backend, against the simulated routers of the project.
-``tests/faults/table.py`` writes this page.
+``tests/faults/table.py`` writes this page. The backend ``vmrun`` is not in the table, because it
+runs a program for each question and has no connection that could break: see the :ref:`Workstation
+guide <ansible_collections.outofband.chr.docsite.workstation_guide>`.
 
 .. contents::
   :local:
