@@ -127,10 +127,10 @@ class Cell:
         one = self.router.files.get(FILE)
         return one.data if one else None
 
-    def until(self, condition: t.Callable[[], t.Any], seconds: float = 90.0) -> None:
+    def until(self, what: str, condition: t.Callable[[], t.Any], seconds: float = 90.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, "what the cell waits for did not happen"
+            assert time.monotonic() < end, f"within {seconds:g} s, {what} was not seen"
             time.sleep(0.01)
 
     def judge(self, expected: str, outcome: Outcome, what: Work, runs: int = 1) -> None:
@@ -177,11 +177,11 @@ class Cell:
             assert self.file() == self.content
         else:
             assert self.ran() == before + 1
-        self.until(lambda: self.handles() <= leaves, 5)
+        self.until("that no file is open", lambda: self.handles() <= leaves, 20)
         self.end_process()
         if not self.controller:  # which would keep a session for its next piece
             gc.collect()
-            self.until(lambda: self.relay.open == 0, 5)
+            self.until("that no connection is open", lambda: self.relay.open == 0, 20)
         odd = [path for path in self.folder.rglob("*") if "tmp" in path.name.lower() and path.is_file()]
         assert odd == []
 
@@ -218,7 +218,7 @@ def during(happens: t.Callable[[Cell], object]) -> Cause:
 
     def cause(cell: Cell) -> tuple[Outcome, Work, int]:
         def then() -> None:
-            cell.until(cell.ran)
+            cell.until("that the script began", cell.ran)
             time.sleep(MIDDLE)
             happens(cell)
 
@@ -246,15 +246,15 @@ def full_controller(cell: Cell) -> tuple[Outcome, Work, int]:
 def killed_in_transfer(cell: Cell) -> tuple[Outcome, Work, int]:
     cell.relay.break_after(cell.requests["write"], "silence", 1)
     process = cell.in_process("put")
-    cell.until(cell.relay.broken.is_set)
+    cell.until("that a part of the file was written", cell.relay.broken.is_set)
     outcome = cell.kill(process)
-    cell.until(lambda: cell.relay.open == 0)
+    cell.until("the end of its connections", lambda: cell.relay.open == 0)
     return dataclasses.replace(outcome, text=FILE), "put", 1
 
 
 def killed_in_job(cell: Cell) -> tuple[Outcome, Work, int]:
     process = cell.in_process("script")
-    cell.until(cell.ran)
+    cell.until("that the script began", cell.ran)
     outcome = cell.kill(process)
     time.sleep(2.2)  # the script ends
     return outcome, "script", 1

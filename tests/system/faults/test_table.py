@@ -22,7 +22,7 @@ from ansible_collections.outofband.chr.tests.faults.columns import COLUMNS, Colu
 from ansible_collections.outofband.chr.tests.lab.watchdog import temporary_folder
 
 GUIDE = Path(__file__).parents[3] / "docs" / "docsite" / "rst" / "faults_guide.rst"
-AT_ONCE = 16
+AT_ONCE = 8
 CELLS = [
     # Cells run side by side and against time limits: make test has one column only.
     pytest.param(

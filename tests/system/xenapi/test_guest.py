@@ -685,11 +685,17 @@ def test_a_vm_without_tools_is_not_there_and_is_not_restarted(pool, guest):
     with pytest.raises(Unreachable, match="they have reported nothing.*it reports every 30 s"):
         guest("chr1").ping(0.3)
     assert guest("chr1").power().is_on()
-    with pytest.raises(NotPossible, match="does not allow a clean reboot"):
-        guest("chr1", exec_mode="reboot").run(NAME.encode(), 5)
+    with pytest.raises(NotPossible, match="has not allowed a clean reboot of 'chr1' within 0.5 s"):
+        guest("chr1", exec_mode="reboot", connect_timeout=0.5).run(NAME.encode(), 5)
     with pytest.raises(NotPossible, match="VM_LACKS_FEATURE"):
         guest("chr1").shutdown("powerdown")
     assert (vm.boots, vm.database.get(SCRIPT)) == (1, None)
+
+
+def test_a_router_that_boots_is_waited_for_before_it_is_rebooted(pool, guest):
+    vm = pool.vm("chr1", started=True, boot_seconds=1.0)
+    assert guest("chr1", exec_mode="reboot").run(NAME.encode(), 20).output == b"chr1\r\n"
+    assert vm.boots == 2
 
 
 def test_a_vm_that_is_paused_or_busy_is_not_turned_on_or_off(pool, guest):

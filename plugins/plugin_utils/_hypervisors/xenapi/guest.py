@@ -122,12 +122,23 @@ class XenapiGuest(Guest):
                 "backend xenstore reaches a running one through dom0; or shut it down first (outofband.chr.power), and the "
                 "script comes with its next start."
             )
-        if "clean_reboot" not in vm.record["allowed_operations"]:
+        if not self._may_reboot():
             raise NotPossible(
-                f"XenAPI does not allow a clean reboot of {self.vm!r} now: its guest tools do not run yet, or another operation is "
-                "under way. Nothing was done. Try again later, or shut the VM down in another way first."
+                f"XenAPI has not allowed a clean reboot of {self.vm!r} within {self.connect_timeout:g} s: its guest tools do not "
+                "run yet, or another operation is under way. Nothing was done. Try again later, or shut the VM down in another "
+                "way first."
             )
         return "reboot"
+
+    def _may_reboot(self) -> bool:
+        """Wait until XenAPI allows a clean reboot: when a router boots, its tools run late."""
+        deadline = Deadline(self.connect_timeout)
+        if "clean_reboot" in self._vm.record["allowed_operations"]:
+            return True
+        return any(
+            "clean_reboot" in self._vm.record["allowed_operations"]
+            for _unused in self._vm.watch(None, lambda: min(deadline.remaining, 1.0))
+        )
 
     # -- state -------------------------------------------------------------------------------------
 
