@@ -213,13 +213,13 @@ def answer(phase: Phase, how: How, always: bool = False) -> Cause:
     return cause
 
 
-def during(happens: t.Callable[[Cell], object]) -> Cause:
-    """Something *happens* while the script runs."""
+def during(happens: t.Callable[[Cell], object], after: float = MIDDLE) -> Cause:
+    """Something *happens* so many seconds *after* the script began."""
 
     def cause(cell: Cell) -> tuple[Outcome, Work, int]:
         def then() -> None:
             cell.until("that the script began", cell.ran)
-            time.sleep(MIDDLE)
+            time.sleep(after)
             happens(cell)
 
         other = threading.Thread(target=then)

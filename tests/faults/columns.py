@@ -278,7 +278,7 @@ class Xenstore:
 
     @contextlib.contextmanager
     def cell(self, folder: Path) -> t.Iterator[Cell]:
-        domain = self._host.domain(f"chr{next(self._names)}")
+        domain = self._host.domain(f"chr{next(self._names)}", boot_seconds=_BOOT)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(folder / "relay"))
         with Relay(listener, str(self._host.daemon.socket)) as relay, contextlib.ExitStack() as end:
@@ -309,7 +309,7 @@ class Xenapi(Xenstore):
 
     @contextlib.contextmanager
     def cell(self, folder: Path) -> t.Iterator[Cell]:
-        vm = self._pool.vm(f"chr{next(self._names)}", started=True, boot_seconds=0.0)
+        vm = self._pool.vm(f"chr{next(self._names)}", started=True, boot_seconds=_BOOT)
 
         def session_expires() -> None:
             self._pool.faults[f"VM.get_record {vm.name}"] = ["!SESSION_INVALID OpaqueRef:gone"]
@@ -344,6 +344,8 @@ class Xenapi(Xenstore):
 
 
 _DOMAINS = 6
+_BOOT = 1.0
+"""Seconds until the tools of a router on Xen start. A CHR needs more."""
 _WRITTEN = base64.b64encode(SCRIPT.encode()[:30])
 """The script as it lies in xenstore."""
 

@@ -69,6 +69,7 @@ FAULTS = (
         during(lambda cell: cell.agent_restarts()),
         _same("OutcomeUnknown", libvirt=_AGENT, xenstore=_TOOLS, xenapi=_TOOLS),
     ),
+    Fault("The VM is reset as a job begins", during(lambda cell: cell.vm_resets(), 0.0), _same("OutcomeUnknown")),
     Fault("The VM is reset during a job", during(lambda cell: cell.vm_resets()), _same("OutcomeUnknown")),
     Fault("The hypervisor's API restarts during a job", during(lambda cell: cell.relay.restart(0.5)), _same("done")),
     Fault(
@@ -177,9 +178,10 @@ In every cell the task ends within its own time limits (``chr_connect_timeout``,
 ``chr_script_timeout`` and the time for one answer: up to 10 s, and 40 s with libvirt, Proxmox VE
 and XenAPI), no script runs twice, and the next task works.
 No connection and no temporary file stays behind. A file that the agent has open when the
-controller is killed stays open until the agent restarts. On Xen, a VM that is reset in the first
-half second of a script may run it once more when it boots, as its text is removed from xenstore
-only when the script has been seen to run.
+controller is killed stays open until the agent restarts. On Xen, the text of a script is removed
+from xenstore when the script has been seen to run, and when the VM restarts before that, which takes
+less than a second; the tools of a router start later. Only if the controller is killed at that
+moment, too, may the script run once more when the VM boots.
 
 The table
 ---------
