@@ -53,15 +53,20 @@ def steps(package: dict[str, str]) -> list[dict[str, t.Any]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def pool(libvirtd):
+    """libvirt's pool for images."""
+    libvirtd.pool("default")
+
+
 @pytest.mark.parametrize(
     "names",
     [("two", "three"), pytest.param(("one", "two", "three"), marks=pytest.mark.slow)],
     ids=["without boots", "with a boot of QEMU"],
 )
 def test_one_playbook_takes_routers_from_their_image_to_their_removal_each_step_twice(
-    playbook, libvirtd, vcenter, image, short_path, tmp_path, names
+    playbook, libvirtd, pool, vcenter, image, short_path, tmp_path, names
 ):
-    libvirtd.pool("default")
     content = npk("routeros", VERSION)
     package = tmp_path / f"routeros-{VERSION}.npk"
     package.write_bytes(content)

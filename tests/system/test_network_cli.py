@@ -13,6 +13,8 @@ import sys
 import time
 
 import pytest
+from ansible.release import __version__
+from packaging.version import Version
 
 from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
@@ -21,6 +23,8 @@ from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmo
 
 from .conftest import Playbook
 
+TELLS = Version(__version__) >= Version("2.19")
+"""Before, Ansible shows no message of a task of others that has no_log."""
 CLI = {"ansible_connection": "outofband.chr.network_cli"}
 RESET = {"name": "reset", "ansible.builtin.meta": "reset_connection"}
 
@@ -536,6 +540,7 @@ def test_a_command_under_no_log_is_not_put_into_a_file_of_the_router(cli, short_
         run = cli(going_on, {"chr1": {**CLI, **pve.variables()}}, "-vvvvv")
         assert run.of("shown")["status"] == "ok", run.output
         assert run.of("hidden")["status"] == run.of("started")["status"] == "failed"
-        assert "would put a secret (no_log) into a file of the router" in run.output
-        assert "A command with sendonly was not sent" in run.output
+        if TELLS:
+            assert "would put a secret (no_log) into a file of the router" in run.output
+            assert "A command with sendonly was not sent" in run.output
         assert all("s3cr3t" not in json.dumps(sent) for sent in vm.wire)

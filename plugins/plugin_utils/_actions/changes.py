@@ -20,10 +20,12 @@ class MadeChange(t.Protocol):
         """The object's name for people."""
 
     @property
-    def before(self) -> dict[str, t.Any]: ...
+    def before(self) -> dict[str, t.Any]:
+        """The settings before the change."""
 
     @property
-    def after(self) -> dict[str, t.Any]: ...
+    def after(self) -> dict[str, t.Any]:
+        """The settings after it."""
 
 
 def as_result(changes: Sequence[MadeChange], *, diff: bool) -> dict[str, t.Any]:
