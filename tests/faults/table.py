@@ -179,8 +179,8 @@ In every cell the task ends within its own time limits (``chr_connect_timeout``,
 and XenAPI), no script runs twice, and the next task works.
 No connection and no temporary file stays behind. A file that the agent has open when the
 controller is killed stays open until the agent restarts. On Xen, the text of a script is removed
-from xenstore when the script has been seen to run, and when the VM restarts before that, which takes
-less than a second; the tools of a router start later. Only if the controller is killed at that
+from xenstore when the script has been seen to run, or when the VM restarts before that. This takes
+less than a second, and the tools of a router start later. Only if the controller is killed at that
 moment, too, may the script run once more when the VM boots.
 
 The table

@@ -97,6 +97,32 @@ def test_nothing_is_wrong_with_routers_that_are_well_and_nothing_changes_there(p
         assert name == "vmware" or router["routeros"].startswith("7.22")
 
 
+def test_what_only_a_real_router_can_tell_is_asked_without_a_change(playbook, tmp_path, short_path):
+    routers: dict[str, Router] = {}
+    hosts: dict[str, dict[str, t.Any]] = {"nowhere": {"chr_backend": "qemu", "chr_socket": f"{short_path}/none"}}
+    answers = tmp_path / "answers.txt"
+    with contextlib.ExitStack() as running:
+        for kind in ("sockets", "proxmox", "vmware", "xenstore"):
+            hosts |= running.enter_context(hypervisor(kind, [kind], cache(), routers))
+        before = {name: configuration(one) for name, one in routers.items()}
+        run, _found = looked(
+            playbook, {**hosts, "broken": BROKEN}, "-e", f"doctor_questions={answers}", "-e", "chr_connect_timeout=3"
+        )
+        assert {name: configuration(one) for name, one in routers.items()} == before
+    assert run.rc == 2, run.output  # of the two that are wrong, and the doctor says so
+    assert "Nothing is wrong with 4 routers" not in run.output
+    broken, nowhere, proxmox, sockets, vmware, xenstore = answers.read_text().split("\nRouter ")[1:]
+    for one in (sockets, proxmox):
+        assert "RouterOS: 7.22 (stable)\n" in one
+        assert "as-value has the flag disabled: bool\n" in one
+        assert "long line: 65536 of 65536 characters\n" in one
+        assert one.rstrip().endswith("end of the questions")
+    assert all("no answer" in one for one in (broken, nowhere, vmware, xenstore))
+    odd = ["10.0.2.15", "nowhere", *(router.license.system_id for router in routers.values())]
+    assert not any(one in answers.read_text() for one in odd)
+    assert answers.stat().st_mode & 0o777 == 0o600
+
+
 def test_each_fault_of_proxmox_is_found(playbook, short_path):
     pve = LabProxmox(short_path)
     names = ("well", "off", "channel", "silent", "expired", "clock", "card", "power", "waiting", "paused")
