@@ -53,7 +53,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make benchmark")
     parser.add_argument("--quick", action="store_true", help="few hosts and one round, in about 2 minutes")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="this section; may be repeated")
-    parser.add_argument("--json", type=Path, help="write the result to this file")
+    parser.add_argument(
+        "--json", type=Path, help="write the result to this file; with --only, replace these sections in it"
+    )
     parser.add_argument("--committed", type=Path, default=COMMITTED, help="the result to compare with")
     arguments = parser.parse_args()
     chosen = arguments.only or list(SECTIONS)
@@ -62,7 +64,11 @@ def main() -> int:
     print("\nThe machine: " + ", ".join(f"{key} {value}" for key, value in about.items()))
     print("\n".join(report.summary(rows)))
     if arguments.json:
-        arguments.json.write_text(json.dumps(report.as_json(about, rows, quick=arguments.quick), indent=1) + "\n")
+        result = report.as_json(about, rows, quick=arguments.quick)
+        if arguments.only and arguments.json.exists():
+            before = json.loads(arguments.json.read_text(encoding="utf-8"))
+            result = report.merged(before, result, {SECTIONS[name].TITLE for name in chosen})
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     worse = compared(arguments.committed, rows, chosen, quick=arguments.quick)
     return int(worse or any(isinstance(row, NotRun) and row.failed for row in rows))
 

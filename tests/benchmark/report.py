@@ -52,6 +52,25 @@ def as_json(machine: dict[str, t.Any], rows: t.Sequence[Row | NotRun], *, quick:
     }
 
 
+def merged(before: dict[str, t.Any], now: dict[str, t.Any], titles: t.Collection[str]) -> dict[str, t.Any]:
+    """The result *before*, with the rows of the sections *titles* as they are *now*.
+
+    Raises ValueError if one of the two is of a quick run, and the other one is not.
+    """
+    if before["quick"] != now["quick"]:
+        raise ValueError("A quick run and a whole one cannot be in one result.")
+
+    def others(keys: t.Iterable[str]) -> list[str]:
+        return [key for key in keys if key.partition(": ")[0] not in titles]
+
+    kept = others(row["row"] for row in before["rows"])
+    return {
+        **now,
+        "rows": [row for row in before["rows"] if row["row"] in kept] + now["rows"],
+        "not run": others(before["not run"]) + now["not run"],
+    }
+
+
 def _as_json(row: Row) -> dict[str, t.Any]:
     about = {
         "row": row.key,

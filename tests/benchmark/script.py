@@ -69,6 +69,8 @@ def measure(stage: Stage) -> t.Iterator[Row | NotRun]:
                         yield row
             except Missing as error:
                 yield NotRun(TITLE, name, str(error))
+            except RuntimeError as error:  # it must not cost the results of the other backends
+                yield NotRun(TITLE, name, str(error), failed=True)
         if len(grown) > 2:  # from one host, Ansible's own part of a task counts more
             first, last = grown[1], grown[-1]
             name, few = f"{last.name}, growth", first.name.rpartition(", ")[2]

@@ -13,7 +13,7 @@ from ansible_collections.outofband.chr.tests.benchmark import __main__ as benchm
 from ansible_collections.outofband.chr.tests.benchmark.clock import medians
 from ansible_collections.outofband.chr.tests.benchmark.compare import left_out, regressions
 from ansible_collections.outofband.chr.tests.benchmark.machine import describe
-from ansible_collections.outofband.chr.tests.benchmark.report import as_json, lines_of, summary
+from ansible_collections.outofband.chr.tests.benchmark.report import as_json, lines_of, merged, summary
 from ansible_collections.outofband.chr.tests.benchmark.row import NotRun, Row
 
 
@@ -116,6 +116,21 @@ def test_the_file_has_each_row_and_what_was_not_run():
     assert result["not run"] == ["Files: libvirt: missing"]
     assert result["quick"]
     assert result["machine"] == {"processors": 2}
+
+
+def test_sections_that_are_measured_again_replace_their_rows_only():
+    other = Row("Memory", "10 hosts", 80.0, "MiB")
+    before = committed(row(15.0), other)
+    before["not run"] = ["A script: vmware: missing", "Files: libvirt: missing"]
+    now = committed(row(12.0))
+    result = merged(before, now, {"A script"})
+    assert [(one["row"], one["ours"]) for one in result["rows"]] == [
+        (other.key, 80.0),
+        ("A script: 50 hosts, beside debug", 12.0),
+    ]
+    assert result["not run"] == ["Files: libvirt: missing"]
+    with pytest.raises(ValueError, match="quick"):
+        merged(before, committed(quick=True), {"A script"})
 
 
 def test_the_machine_is_described():
