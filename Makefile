@@ -33,6 +33,7 @@ test-bare: $(TOOLS) ## Run "make demo" and "make test" on minimal Debians (as ro
 
 .PHONY: benchmark
 benchmark: tools ## Measure what things cost, beside others; QUICK=1 in 2 minutes, JSON=FILE writes the result
+	@$(BIN)/python -m pip install --quiet --requirement tests/requirements/peers.txt
 	@$(BIN)/python tests/tools/as_collection.py benchmark $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)")
 
 .PHONY: soak
