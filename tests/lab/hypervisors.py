@@ -28,6 +28,7 @@ from .routeros import Router
 from .serve import LabRouter
 from .vmware.vcenter import Vcenter, build_vcsim
 from .watchdog import temporary_folder
+from .workstation.machine import WorkstationMachine, router_of
 from .xen.host import XenHost
 from .xen.oxenstored import build_xen
 from .xenapi.server import LabPool
@@ -106,8 +107,9 @@ def _proxmox(
     """VMs of a simulated Proxmox VE 9, with an API token."""
     need_library("proxmoxer", "proxmoxer")
     pve = LabProxmox(folder)
+    pve.behaviour = {"accepts_null_path": True}
     for vmid, name in enumerate(names, 100):
-        routers[name] = pve.add(vmid, name, f"pve{vmid % 2 + 1}", accepts_null_path=True).router
+        routers[name] = pve.add(vmid, name, f"pve{vmid % 2 + 1}", **pve.behaviour).router
     for vmid in range(10_000, 10_000 + listed):
         pve.vms[vmid] = LabVm(vmid, f"copy{vmid}", f"pve{vmid % 2 + 1}", pve.vms[100].lab)
     running.enter_context(pve)
@@ -146,6 +148,22 @@ def _xenstore(running: contextlib.ExitStack, names: list[str], folder: Path, cac
     return {name: {"chr_backend": "xenstore", "chr_socket": str(host.daemon.socket)} for name in names}
 
 
+def _vmrun(running: contextlib.ExitStack, names: list[str], folder: Path, cache: Path, routers: Routers) -> Hosts:
+    """VMs of VMware Workstation on this machine."""
+    machine = WorkstationMachine(folder)
+    tools = running.enter_context(machine.routers())
+    hosts: Hosts = {}
+    for name in names:
+        vmx = machine.add(name)
+        routers[name] = router_of(tools, vmx)
+        hosts[name] = {
+            "chr_backend": "vmrun",
+            "chr_vm": vmx,
+            "chr_vmrun_program": str(machine.programs / "vmrun"),
+        }
+    return hosts
+
+
 KINDS: dict[str, t.Callable[..., Hosts]] = {
     "qemu": _qemu,
     "sockets": _sockets,
@@ -154,4 +172,5 @@ KINDS: dict[str, t.Callable[..., Hosts]] = {
     "vmware": _vmware,
     "xenapi": _xenapi,
     "xenstore": _xenstore,
+    "vmrun": _vmrun,
 }
