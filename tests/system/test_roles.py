@@ -9,7 +9,7 @@ import typing as t
 
 IMAGE = {"image_import_src": "chr.img", "image_import_checksum": "waived"}
 WITHOUT: dict[str, tuple[str, dict[str, t.Any], str]] = {
-    "backend": ("guest_tools", {}, "Set chr_backend of backend to what runs the router: vmware, vmrun, qemu,"),
+    "backend": ("guest_tools", {}, "chr_backend is not set for 'backend'. Set it to one of vmware, vmrun, qemu,"),
     "source": (
         "guest_tools",
         {"chr_backend": "vmrun", "guest_tools_scripts": [{"name": "freeze"}]},
