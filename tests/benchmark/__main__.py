@@ -60,35 +60,40 @@ def main() -> int:
     arguments = parser.parse_args()
     chosen = arguments.only or list(SECTIONS)
     about = machine.describe()
-    rows = [row for name in chosen for row in measured(name, quick=arguments.quick)]
+    titles = {SECTIONS[name].TITLE for name in chosen}
+    before = None
+    if arguments.only and arguments.json and arguments.json.exists():
+        before = json.loads(arguments.json.read_text(encoding="utf-8"))
+    rows: list[Row | NotRun] = []
+    for row in (row for name in chosen for row in measured(name, quick=arguments.quick)):
+        rows.append(row)
+        if arguments.json:  # after each row, so that a run that is ended leaves what it has
+            result = report.as_json(about, rows, quick=arguments.quick)
+            result = report.merged(before, result, titles) if before else result
+            arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     print("\nThe machine: " + ", ".join(f"{key} {value}" for key, value in about.items()))
     print("\n".join(report.summary(rows)))
-    if arguments.json:
-        result = report.as_json(about, rows, quick=arguments.quick)
-        if arguments.only and arguments.json.exists():
-            before = json.loads(arguments.json.read_text(encoding="utf-8"))
-            result = report.merged(before, result, {SECTIONS[name].TITLE for name in chosen})
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     worse = compared(arguments.committed, rows, chosen, quick=arguments.quick)
     return int(worse or any(isinstance(row, NotRun) and row.failed for row in rows))
 
 
-def measured(name: str, *, quick: bool) -> list[Row | NotRun]:
+def measured(name: str, *, quick: bool) -> t.Iterator[Row | NotRun]:
     """The rows of a section, which are printed as they come."""
     section = SECTIONS[name]
-    rows: list[Row | NotRun] = []
     print(f"\n{section.TITLE}\n{report.HEAD}", flush=True)
     with tempfile.TemporaryDirectory(prefix="chr-bench-") as folder:
         stage = Stage(Path(folder), quick=quick)
         (stage.folder / "collections").symlink_to(os.environ["PYTHONPATH"])
-        try:
-            for row in section.measure(stage):
-                rows.append(row)
-                print("\n".join(report.lines_of(row)), flush=True)
-        except Exception as error:  # it must not cost the results of the other sections
-            rows.append(NotRun(section.TITLE, "the rest", str(error), failed=not isinstance(error, Missing)))
-            print("\n".join(report.lines_of(rows[-1])), flush=True)
-    return rows
+        rows = section.measure(stage)
+        while True:
+            try:
+                row = next(rows, None)
+            except Exception as error:  # it must not cost the results of the other sections
+                row = NotRun(section.TITLE, "the rest", str(error), failed=not isinstance(error, Missing))
+            if row is None:
+                return
+            print("\n".join(report.lines_of(row)), flush=True)
+            yield row
 
 
 def compared(file: Path, rows: list[Row | NotRun], chosen: list[str], *, quick: bool) -> int:

@@ -35,6 +35,7 @@ PROXMOX = Peer(
     "raw over community.proxmox.proxmox_qemu_api",
     ("community.proxmox",),
     {"ansible.builtin.raw": ":put 1", "vars": {"ansible_connection": "community.proxmox.proxmox_qemu_api"}},
+    most=200,  # six minutes for 1,000
     package=NEWEST,
 )
 VMWARE = Peer(

@@ -155,7 +155,7 @@ def test_a_worse_ratio_is_measured_again_and_ends_the_run_with_an_error(tmp_path
     file.write_text(json.dumps(committed(row(12.0))))
     monkeypatch.setattr(benchmark, "SECTIONS", {"script": Section(again)})
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    rows = benchmark.measured("script", quick=False)
+    rows = list(benchmark.measured("script", quick=False))
     assert benchmark.compared(file, rows, ["script"], quick=False) == status
     assert ("ERROR: A script: 50 hosts, beside debug:" in capsys.readouterr().err) is bool(status)
 
