@@ -34,9 +34,10 @@ Phase = t.Literal["question", "start", "look", "write"]
 
 
 class Controller(t.Protocol):
-    """See ``work.do``."""
+    """Does a piece of work."""
 
-    def __call__(self, what: Work, backend: str, options: dict[str, t.Any], content: bytes, /) -> Outcome: ...
+    def __call__(self, what: Work, backend: str, options: dict[str, t.Any], content: bytes, /) -> Outcome:
+        """See ``work.do``."""
 
 
 @dataclasses.dataclass
