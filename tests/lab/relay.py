@@ -23,6 +23,7 @@ How = t.Literal["reset", "silence", "half", "garbage", "drip"]
 """What becomes of an answer: the connection is reset without it, or stays open and silent; one half
 of it comes, and then nothing; other bytes come, and then nothing; it comes in small pieces."""
 GARBAGE = b"\x00\xff{]\r\n<\xfe" * 8
+_KEPT = 1 << 20  # bytes of a request that are searched
 _PIECES = 20  # of an answer that drips
 _DRIP = 0.03  # seconds between two of them
 
@@ -49,7 +50,6 @@ class Relay:
         self._breaks_after, self._times, self._how = breaks_after, times, how
         self.broken = threading.Event()
         """Set once a request came whose answer is spoilt."""
-        self._orders = 0
         self._resets = 0
         self._closed = False
         self._open: set[socket.socket] = set()
@@ -72,7 +72,6 @@ class Relay:
 
     def break_after(self, request: bytes, how: How, times: float = math.inf) -> None:
         """Spoil answers from now on, as the arguments of the class say; b"" for none."""
-        self._orders += 1
         self._breaks_after, self._how, self._times = request, how, times
 
     def reset(self) -> None:
@@ -135,11 +134,18 @@ class Relay:
 
     def _pass(self, client: socket.socket, server: socket.socket, since: int) -> None:
         """Relay until one side closes, or all connections are reset."""
-        seen, orders = b"", self._orders
+        request = b""  # what came from the client since the last answer
         how: How | None = None
         answered = False
         sources = [client, server]
         while self._resets == since:
+            if how is None and (how := self._spoils(request)):
+                answered = False
+                self.broken.set()
+            if how == "reset":
+                time.sleep(0.3)  # the server has the request, and its answer goes nowhere
+                self.reset()
+                return
             for source in _readable(sources):
                 try:
                     source.settimeout(0.01)
@@ -157,23 +163,21 @@ class Relay:
                     return
                 if source is server:
                     self._answer(client, data, how, answered)
-                    answered = True
+                    answered, request = True, b""
                     continue
-                if how == "drip":
+                if how == "drip" and answered:
                     how = None  # only the answer to that request
-                if orders != self._orders:  # what passed before is not meant
-                    seen, orders = b"", self._orders
-                seen = (seen + data)[-65536 - len(self._breaks_after) :]
-                if how is None and self._breaks_after and self._breaks_after in seen and self._times > 0:
-                    self._times -= 1
-                    how, answered, seen = self._how, False, b""
                 server.sendall(data)
-                if how:
-                    self.broken.set()
-                if how == "reset":
-                    time.sleep(0.3)  # the server has the request, and its answer goes nowhere
-                    self.reset()
-                    return
+                request = (request + data)[-_KEPT:]
+                break  # its answer may be meant
+
+    def _spoils(self, request: bytes) -> How | None:
+        """How the answer to *request* is spoilt, and count it."""
+        with self._lock:
+            if not self._breaks_after or self._breaks_after not in request or self._times <= 0:
+                return None
+            self._times -= 1
+            return self._how
 
     @staticmethod
     def _answer(client: socket.socket, data: bytes, how: How | None, again: bool) -> None:

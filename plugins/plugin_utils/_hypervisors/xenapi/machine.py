@@ -148,16 +148,17 @@ class XenapiMachine:
 
         Each iteration updates ``record`` and yields the record of *task*, which is empty if the
         task has not changed. It ends when *left*, the seconds still to wait, is zero. Until then, a
-        request that was lost is repeated.
+        request that was lost is repeated. A single lost one is not the end, however long it took.
         """
         subjects = [f"vm/{self.ref}", *([f"task/{task}"] if task else [])]
-        token = ""
+        token, lost = "", False
         while True:
             try:
                 records, token = self.xapi.changes(subjects, token, min(left(), _LOOK))
             except Unreachable:
-                if left() <= 0:
+                if left() <= 0 and lost:
                     raise
+                lost = True
                 time.sleep(min(_AGAIN, left()))
                 token = ""
                 continue
