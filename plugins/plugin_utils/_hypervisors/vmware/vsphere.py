@@ -18,6 +18,7 @@ import re
 import ssl
 import time
 import typing as t
+import weakref
 from datetime import datetime
 from urllib.parse import unquote
 from xml.parsers.expat import ExpatError
@@ -290,6 +291,8 @@ class Vsphere:
             raise self.unreachable(error, "login") from error
         except library().vmodl.MethodFault as error:
             raise NotPossible(f"{endpoint.where} did not log {endpoint.user!r} in: {fault_words(error)}.") from error
+        finally:
+            stub.DropConnections()
         return {
             "id": stub.GetSessionId(),
             "sessions": content.sessionManager._moId,
@@ -317,12 +320,16 @@ class Vsphere:
             connectionPoolTimeout=_IDLE,
             sessionId=session or None,
         )
-        connected = stub.GetConnection
+        # A strong reference would be a cycle, which keeps the connections of a stub that is not
+        # used any more.
+        connected = weakref.WeakMethod(stub.GetConnection)
 
         def connect() -> t.Any:
             """Connect. Raises NotSent if that fails, which tells it from a call that was lost."""
+            original = connected()
+            assert original  # the stub is there while it is called
             try:
-                connection = connected()
+                connection = original()
             except OSError as error:
                 raise NotSent(error) from error
             if connection.sock is not None:
