@@ -16,7 +16,7 @@ demo: tools ## Start the lab and show the collection at work; KEEP=1 leaves the 
 	$(BIN)/python tests/demo.py $(if $(KEEP),--keep)
 
 .PHONY: test
-test: tools ## Run every check with the newest ansible-core, in 10 minutes; SESSIONS="lint units-2.18" for some
+test: tools ## Run every check with the newest ansible-core, in about 20 minutes; SESSIONS="lint units-2.18" for some
 	@$(BIN)/python tests/tools/run_sessions.py $(SESSIONS)
 
 .PHONY: test-all

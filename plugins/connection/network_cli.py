@@ -467,12 +467,13 @@ class Connection(GuestConnection, NetworkConnectionBase):
             )
         source = script(command, "The command")
         encoding = known_encoding(self.get_option("encoding"))
-        if sendonly and self.no_log:
-            raise NoSecretWay(
-                f"A command with sendonly was not sent to {guest.vm!r}, because the task has no_log, and not every way that starts "
-                "a script without waiting for it keeps a secret. Leave out sendonly, or no_log if the command has no secret."
-            )
         if sendonly:
+            if self.no_log:
+                raise NoSecretWay(
+                    f"A command with sendonly was not sent to {guest.vm!r}, because the task has no_log, and not every way that "
+                    "starts a script without waiting for it keeps a secret. Leave out sendonly, or no_log if the command has no "
+                    "secret."
+                )
             guest.start(source)
             return ""
         started = time.monotonic()

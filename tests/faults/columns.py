@@ -345,7 +345,7 @@ class Xenapi(Xenstore):
 
 _DOMAINS = 6
 _BOOT = 1.0
-"""Seconds until the tools of a router on Xen start. A CHR needs more."""
+"""Seconds until the tools of a router on Xen start. How many a CHR needs is not known."""
 _WRITTEN = base64.b64encode(SCRIPT.encode()[:30])
 """The script as it lies in xenstore."""
 

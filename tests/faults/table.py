@@ -26,7 +26,7 @@ class Fault:
     cause: Cause
     cells: dict[str, str]
     """By backend: what the controller says, DONE or the name of an error; or, with a blank in it,
-    a sentence that says why there is no such cell."""
+    a sentence that says why the cell does not exist."""
     slow: tuple[str, ...] = ()
     """The backends whose cell only make test-all runs."""
 
@@ -109,7 +109,7 @@ def word(expected: str) -> str:
 
 
 def reasons() -> list[tuple[str, str, str]]:
-    """(fault, backend, why there is no such cell)."""
+    """(fault, backend, why the cell does not exist)."""
     return [(one.title, backend, why) for one in FAULTS for backend, why in one.cells.items() if " " in why]
 
 
@@ -180,8 +180,8 @@ and XenAPI), no script runs twice, and the next task works.
 No connection and no temporary file stays behind. A file that the agent has open when the
 controller is killed stays open until the agent restarts. On Xen, the text of a script is removed
 from xenstore when the script has been seen to run, or when the VM restarts before that. This takes
-less than a second, and the tools of a router start later. Only if the controller is killed at that
-moment, too, may the script run once more when the VM boots.
+less than a second. If the tools of the router start sooner than that after a boot, or the
+controller is killed at that moment, the script may run once more when the VM boots.
 
 The table
 ---------

@@ -36,7 +36,7 @@ def main() -> int:
     from . import targets  # noqa: F401
 
     if unknown := set(arguments.targets) - set(TARGETS):
-        parser.error(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; the targets are {', '.join(TARGETS)}")
     limit = f"-runs={arguments.runs}" if arguments.runs else f"-max_total_time={arguments.seconds}"
     total, failed = 0, []
     print(f"{'target':<24}{'inputs':>10}{'seconds':>9}", flush=True)

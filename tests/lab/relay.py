@@ -51,7 +51,6 @@ class Relay:
         self.broken = threading.Event()
         """Set once a request came whose answer is spoilt."""
         self._resets = 0
-        self._closed = False
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
 
@@ -60,7 +59,6 @@ class Relay:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._closed = True
         self._end_listening()
         self.reset()
 

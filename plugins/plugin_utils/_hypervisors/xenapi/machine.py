@@ -162,6 +162,7 @@ class XenapiMachine:
                 time.sleep(min(_AGAIN, left()))
                 token = ""
                 continue
+            lost = False
             self.record = records.get(self.ref, self.record)
             yield records.get(task or "", {})
             if left() <= 0:
