@@ -462,8 +462,10 @@ class VmwareGuest(small_files.SmallFiles):
     def _list(self, pids: list[int], deadline: Deadline) -> dict[int, t.Any]:
         """What is known of the jobs *pids*.
 
-        It is asked again until *deadline* while the server is not reached. Raises OutcomeUnknown.
+        It is asked again until *deadline* while the server is not reached. A single lost answer is
+        not the end, however long it was waited for. Raises OutcomeUnknown.
         """
+        lost = False
         moid = self._moid
         while True:
             try:
@@ -480,7 +482,8 @@ class VmwareGuest(small_files.SmallFiles):
                     "and give chr_guest_password the new and the old password as a list."
                 ) from error
             except (ChrError, library().vmodl.MethodFault) as error:
-                if isinstance(error, Unreachable) and not deadline.expired:
+                if isinstance(error, Unreachable) and not (deadline.expired and lost):
+                    lost = True
                     time.sleep(min(_AGAIN, deadline.remaining))
                     continue
                 said = str(error if isinstance(error, ChrError) else self._explained(error))
