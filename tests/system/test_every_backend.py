@@ -15,7 +15,7 @@ from ansible_collections.outofband.chr.tests.lab.missing import Missing
 from ansible_collections.outofband.chr.tests.lab.routeros.backup import ENCRYPTED
 
 WRITES_FILES = "chr_backend != 'xenapi'"
-FULL = sorted(set(BACKENDS) & set(KINDS))
+FULL = sorted(set(BACKENDS) & set(KINDS) - {"vmrun"})
 """The backends that do more than power, and do it quickly; see workstation/test_guest for vmrun."""
 READS_FILES = "chr_backend not in ['vmware', 'xenapi']"
 COUNT = {"outofband.chr.script": {"source": ":put [:len [/file find]]"}}

@@ -205,6 +205,7 @@ def test_the_role_refuses_a_version_without_quotes_on_every_platform(playbook):
         platform: {"image_import_platform": platform, "image_import_version": 7.2, "image_import_checksum": "waived"}
         for platform in ("rescue", "qemu", "xl")
     }
+    hosts["rescue"]["image_import_rescue_device"] = "/dev/vda"
     run = playbook([role], hosts)
     for host in hosts:
         last = [line for line in run.lines if line["host"] == host][-1]

@@ -322,14 +322,12 @@ class Vsphere:
         )
         # A strong reference would be a cycle, which keeps the connections of a stub that is not
         # used any more.
-        connected = weakref.WeakMethod(stub.GetConnection)
+        itself = weakref.proxy(stub)
 
         def connect() -> t.Any:
             """Connect. Raises NotSent if that fails, which tells it from a call that was lost."""
-            original = connected()
-            assert original  # the stub is there while it is called
             try:
-                connection = original()
+                connection = adapter.SoapStubAdapter.GetConnection(itself)
             except OSError as error:
                 raise NotSent(error) from error
             if connection.sock is not None:
