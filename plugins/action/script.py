@@ -7,8 +7,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import local_file
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import with_topic
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotBoolean, ScriptFailed
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
+    InvalidInput,
+    NotBoolean,
+    ScriptFailed,
+    ScriptTimedOut,
+)
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import message, readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.script_result import ScriptResult
@@ -126,7 +132,7 @@ class ActionModule(GuestAction):
         if not self._task.no_log:
             text += f" It printed: {message(result.output) or 'nothing'}"
         if says_imported(version):
-            report.update(failed=True, msg=text)
+            report.update(failed=True, msg=with_topic(text, ScriptFailed))
         else:
             report["warnings"].append(f"{text} Whether this version of RouterOS always says it is not known.")
         return report
@@ -158,5 +164,6 @@ class ActionModule(GuestAction):
         if result.rc != 0:
             if self._read_error and not self._task.no_log:
                 result = guest.with_error_text(result)
-            report.update(failed=True, msg=guest.failure(result, timeout))
+            kind = ScriptTimedOut if result.timed_out else ScriptFailed
+            report.update(failed=True, msg=with_topic(guest.failure(result, timeout), kind))
         return report

@@ -244,7 +244,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.before_fork import session_run
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import told
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import told, with_topic
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.runtime_directory import runtime_directory
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.options import forget_empty_variables
@@ -338,7 +338,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             )
             routers = self._routers(sources, cache)
         except ChrError as error:
-            raise AnsibleParserError(told(f"{path}: {error}")) from None
+            raise AnsibleParserError(with_topic(told(f"{path}: {error}"), type(error))) from None
         self._add(sources, routers)
 
     # -- the file ----------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             return self._read_config_data(path)
         except ChrError as error:
-            raise AnsibleParserError(told(f"{path}: {error}")) from None
+            raise AnsibleParserError(with_topic(told(f"{path}: {error}"), type(error))) from None
         except AnsibleError as error:
             text = str(error)
         try:

@@ -71,6 +71,7 @@ _raw:
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import with_topic
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.router_hosts import (
     given_pattern,
     pattern_of_routers,
@@ -88,4 +89,4 @@ class LookupModule(LookupBase):
                 return [given_pattern(",".join(map(str, given)), variables or {}, none_is_ok=none_is_ok)]
             return [pattern_of_routers(variables or {}, none_is_ok=none_is_ok)]
         except InvalidInput as error:
-            raise AnsibleLookupError(str(error)) from None
+            raise AnsibleLookupError(with_topic(str(error), type(error))) from None

@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from ansible_collections.outofband.chr.plugins.connection import guest_agent, network_cli
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import topic
+from ansible_collections.outofband.chr.plugins.plugin_utils._core import errors
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import BACKENDS
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +125,15 @@ def code_strings() -> str:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
     return words("\n".join(found))
+
+
+def test_each_class_of_errors_has_a_section_in_the_troubleshooting_guide():
+    page = guide("troubleshooting")
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.ChrError):
+            heading = topic(kind)
+            label = f".. _{LABEL}troubleshooting_guide.{heading.lower().replace(' ', '_')}:"
+            assert f"{label}\n\n{heading}\n{'-' * len(heading)}\n" in page, heading
 
 
 def test_quoted_messages_are_in_the_code():

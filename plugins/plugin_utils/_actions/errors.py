@@ -11,6 +11,7 @@ All actions and the connection use only this file, so the same fault has the sam
 from __future__ import annotations
 
 import contextlib
+import re
 import traceback
 import typing as t
 
@@ -44,13 +45,31 @@ def result_of(error: Exception, *, no_log: bool) -> dict[str, t.Any]:
     With *no_log*, ``msg`` gives no reason: Ansible shows it even then, and it can quote a script,
     an option or the router.
     """
-    if isinstance(error, (Unreachable, AnsibleConnectionFailure)):
-        return {"unreachable": True, "changed": False, "msg": _HIDDEN_UNREACHABLE if no_log else told(str(error))}
-    return {
-        "failed": True,
-        "changed": isinstance(error, OutcomeUnknown),
-        "msg": hidden(error) if no_log else told(str(error)),
-    }
+    lost = isinstance(error, (Unreachable, AnsibleConnectionFailure))
+    text = told(str(error)) if not no_log else _HIDDEN_UNREACHABLE if lost else hidden(error)
+    if isinstance(error, ChrError):
+        text = with_topic(text, type(error))
+    if lost:
+        return {"unreachable": True, "changed": False, "msg": text}
+    return {"failed": True, "changed": isinstance(error, OutcomeUnknown), "msg": text}
+
+
+def topic(kind: type[ChrError]) -> str:
+    """Return the section of the troubleshooting guide for errors of *kind*.
+
+    It is the name of the class in words ("VM not found"), or that of the nearest base which belongs
+    to ``_core/errors.py``.
+    """
+    name = next((one.__name__ for one in kind.__mro__ if one.__module__ == ChrError.__module__), ChrError.__name__)
+    if name == ChrError.__name__:
+        return "Other failure"
+    return re.sub(r"(?<!^)[A-Z]", lambda letter: f" {letter[0].lower()}", name).replace("Vm ", "VM ")
+
+
+def with_topic(text: str, kind: type[ChrError]) -> str:
+    """Return *text* with a last sentence that names the section of the guide for *kind*."""
+    ended = text.rstrip()
+    return f"{ended}{'' if ended.endswith(('.', '!', '?')) else '.'} See '{topic(kind)}' in the troubleshooting guide."
 
 
 def failed(result: dict[str, t.Any], error: Exception, *, no_log: bool) -> dict[str, t.Any]:
@@ -119,7 +138,7 @@ def of_filter() -> t.Iterator[None]:
     try:
         yield
     except InvalidInput as error:
-        raise AnsibleFilterError(str(error)) from None
+        raise AnsibleFilterError(with_topic(str(error), type(error))) from None
 
 
 def hidden(error: Exception | None = None) -> str:

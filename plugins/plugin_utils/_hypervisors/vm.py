@@ -21,7 +21,7 @@ import typing as t
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, InvalidInput, NotPossible
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput, NotPossible
 from ansible_collections.outofband.chr.plugins.plugin_utils._image.inspect import Image
 
 from .hardware import Difference, Hardware
@@ -179,7 +179,7 @@ class Outcome:
         return self.before != self.after or self.adopted or bool(self.reconciled)
 
 
-class NameTaken(ChrError):
+class NameTaken(NotPossible):
     """The name belongs to something that this collection did not make. It was not touched."""
 
 

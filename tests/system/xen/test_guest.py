@@ -768,7 +768,9 @@ def test_a_playbook_does_everything_that_this_backend_can(domain, playbook, vari
     assert (result["exec_mode"], result["output_available"]) == (variables()["chr_exec_mode"], True)
     assert run.of("unneeded")["result"]["changed"] is False
     assert run.of("long")["result"]["stdout"] == "long"
-    assert run.of("fails")["result"]["msg"] == "The script failed on 'chr1': oops"
+    assert run.of("fails")["result"]["msg"] == (
+        "The script failed on 'chr1': oops. See 'Script failed' in the troubleshooting guide."
+    )
     assert run.of("raw")["result"]["stdout"] == "raw\n"
     info = run.of("info")["result"]
     assert (info["os"]["id"], info["os"]["pretty_name"]) == ("routeros", "RouterOS 7.22 (stable)")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
@@ -43,7 +45,8 @@ def test_an_action_and_the_connection_say_the_same(error, no_log):
 
 @pytest.mark.parametrize("error", UNREACHABLE, ids=lambda error: type(error).__name__)
 def test_what_was_not_reached_is_unreachable_and_unchanged(error):
-    assert result_of(error, no_log=False) == {"unreachable": True, "changed": False, "msg": SECRET}
+    told = result_of(error, no_log=False)
+    assert (told["unreachable"], told["changed"], SECRET in told["msg"]) == (True, False, True)
     hidden = result_of(error, no_log=True)
     assert (hidden["unreachable"], SECRET in hidden["msg"]) == (True, False)
 
@@ -124,4 +127,20 @@ def test_a_fault_of_the_collection_is_a_failed_task_with_a_traceback():
 def test_what_had_changed_before_an_error_stays_changed(error, before):
     result = failed({**before, "path": "x"}, error, no_log=False)
     assert result["changed"] == (before.get("changed", False) or error is UNKNOWN)
-    assert (result["path"], result["msg"]) == ("x", str(error))
+    assert (result["path"], result["msg"].startswith(str(error))) == ("x", True)
+
+
+@pytest.mark.parametrize("no_log", [False, True])
+def test_the_last_words_name_the_section_of_the_troubleshooting_guide(no_log):
+    class VmOff(errors.Unreachable):
+        """As in the package of one hypervisor."""
+
+    for error, section in (
+        (VmOff("chr1 is off."), "Unreachable"),
+        (errors.VmNotFound("There is no chr1"), "VM not found"),
+        (errors.NotAnAgent("A web server?"), "Not an agent"),
+        (errors.ChrError("qm said: no!"), "Other failure"),
+    ):
+        said = result_of(error, no_log=no_log)["msg"]
+        assert re.search(f"[.?!] See '{section}' in the troubleshooting guide.$", said), said
+    assert "guide" not in result_of(AnsibleError("of Ansible itself"), no_log=no_log)["msg"]
