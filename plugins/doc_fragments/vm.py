@@ -7,6 +7,18 @@ from __future__ import annotations
 
 class ModuleDocFragment:
     DOCUMENTATION = r"""
+attributes:
+  action_group:
+    description: Use C(group/outofband.chr.chr_vm) in C(module_defaults) to set defaults for the
+      modules that make VMs, or C(group/outofband.chr.chr) for all modules.
+    support: full
+    details:
+      - The modules of C(chr_vm) share the options that are the same on every platform, such as
+        O(image), O(memory), O(nics) and O(reconcile). Options of one platform are refused by the
+        modules of the others.
+    membership:
+      - outofband.chr.chr
+      - outofband.chr.chr_vm
 notes:
   - Before anything is created, the VM is checked against the vendor's requirements (memory, disk,
     network cards), and the platform is checked as far as possible (space, rights, networks).

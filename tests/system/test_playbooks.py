@@ -522,6 +522,15 @@ def test_the_action_group_sets_defaults(lab, playbook):
     assert "within 0.3 s" in run.of("go")["result"]["msg"]
 
 
+def test_the_action_group_of_vms_sets_what_they_share(playbook, tmp_path):
+    options = {"outofband.chr.qemu_vm": {"name": "x"}, "outofband.chr.proxmox_vm": {"name": "x", "storage": "local"}}
+    tasks = [{"name": task, task: given, "ignore_errors": True} for task, given in options.items()]
+    image = str(tmp_path / "none.img")
+    run = playbook(tasks, {"x": {}}, module_defaults={"group/outofband.chr.chr_vm": {"image": image}})
+    for task in options:
+        assert f"The image {image!r} cannot be read" in run.of(task)["result"]["msg"]
+
+
 def test_router_output_cannot_control_the_terminal_and_is_not_templated(lab, playbook):
     chr1 = lab("chr1")
     tasks = [

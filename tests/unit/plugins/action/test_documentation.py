@@ -53,9 +53,12 @@ def test_every_page_has_examples_and_what_it_returns(name):
     assert yaml.safe_load(module(name).RETURN)
 
 
-def test_every_module_is_in_the_action_group():
-    runtime = yaml.safe_load((PLUGINS.parent / "meta" / "runtime.yml").read_text())
-    assert sorted(runtime["action_groups"]["chr"]) == NAMES
+def test_every_module_is_in_the_action_groups_of_its_options():
+    groups = yaml.safe_load((PLUGINS.parent / "meta" / "runtime.yml").read_text())["action_groups"]
+    assert sorted(groups["chr"]) == NAMES
+    assert sorted(groups["chr_vm"]) == [name for name in NAMES if name.endswith("_vm")]
+    for option in ("image", "cpus", "memory", "nics", "state", "running", "reconcile", "restart", "adopt"):
+        assert all(option in options(yaml.safe_load(module(name).DOCUMENTATION)) for name in groups["chr_vm"]), option
 
 
 ROLE = yaml.safe_load((PLUGINS.parent / "roles" / "image_import" / "meta" / "argument_specs.yml").read_text())
