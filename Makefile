@@ -13,7 +13,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: tools ## Start the lab and show the collection at work; KEEP=1 leaves the routers running
-	$(BIN)/python tests/demo.py $(if $(KEEP),--keep)
+	$(BIN)/python tests/tools/as_collection.py demo $(if $(KEEP),--keep)
 
 .PHONY: test
 test: tools ## Run every check with the newest ansible-core, in about 20 minutes; SESSIONS="lint units-2.18" for some

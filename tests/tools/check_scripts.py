@@ -45,6 +45,8 @@ MAY_BE_MISSING = {
     "/routing bgp vpnv4-route": "facts shows what community.routeros.facts shows under that name; RouterOS 6 has it",
     "/interface ethernet poe": "mktxp, a judge of the bridge, asks for it: a CHR has none",
     "/interface wifi": "mktxp asks for it: RouterOS has it from 7.13 on",
+    ":serialize": "an open question asks whether the router has it",
+    ":onerror": "an open question is asked with it, and has no answer where it is missing",
     ":convert": "a file of a VM on Proxmox VE is printed as base64, or as it is on RouterOS before 7.12",
 }
 """Menus and commands that scripts ask for because a router may not have them, and why.

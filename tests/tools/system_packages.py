@@ -108,8 +108,8 @@ NEEDS = (
     Need(program("sshd"), "openssh-server", what="SSH", tests_only=True),
     Need(program("socat"), "socat", what="SSH", tests_only=True),
     Need(program("ip"), "iproute2", what="host networks", tests_only=True),
-    Need(program("qemu-img"), "qemu-utils", what="images", tests_only=True),
-    Need(programs("debugfs", "mke2fs", "e2fsck"), "e2fsprogs", what="images", tests_only=True),
+    Need(program("qemu-img"), "qemu-utils", what="images"),
+    Need(programs("debugfs", "mke2fs", "e2fsck"), "e2fsprogs", what="images"),
     Need(program("curl"), "curl", what="the benchmark of uploads", tests_only=True),
     Need(program("shellcheck"), "shellcheck", what="some checks of style", tests_only=True),
     Need(
