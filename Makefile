@@ -53,6 +53,10 @@ lint: $(TOOLS) ## Check format, style, types, licenses, changelog and documentat
 docs: $(TOOLS) ## Build the documentation as a website in .build/docs/html
 	@$(BIN)/nox --session docs
 
+.PHONY: release
+release: $(TOOLS) ## Build the archive of the collection in .build/release, and check it
+	@$(BIN)/nox --session release
+
 .PHONY: clean
 clean: ## Remove everything that the other commands made
 	rm -rf .venv .nox .build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output

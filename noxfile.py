@@ -83,7 +83,7 @@ def lint(session: nox.Session) -> None:
             ".",
         ),
         ("ansible-galaxy", "collection", "build", "--force", "--output-path", str(root)),
-        ("ansible-lint", "--offline"),
+        ("ansible-lint", "--offline", "--project-dir", ".", "--config-file", "tests/tools/ansible-lint.yml"),
     ]
     environment = ansible_environment(root)
     # ansible-lint checks tasks with modules of others against the modules' argument specifications.
@@ -123,6 +123,42 @@ def docs(session: nox.Session) -> None:
     shutil.rmtree(pages, ignore_errors=True)
     (site / "build" / "html").rename(pages)
     session.log(f"Open {pages / 'index.html'}")
+
+
+@nox.session(python=toolchain.python_for_core(LINT_CORE))
+def release(session: nox.Session) -> None:
+    """Build the collection in .build/release, and check it as Ansible Galaxy and a user would.
+
+    A warning of Galaxy's importer is a failure. The archive is installed into an empty folder.
+    """
+    session.install("-r", str(REQUIREMENTS / "release.txt"), "-r", str(REQUIREMENTS / f"ansible-core-{LINT_CORE}.txt"))
+    collection = toolchain.stage(session.name)
+    root = collection.parents[2]
+    environment = ansible_environment(root)
+    for old in root.glob("*.tar.gz"):
+        old.unlink()
+    session.chdir(collection)
+    session.run("ansible-galaxy", "collection", "build", "--force", "--output-path", str(root), env=environment)
+    (archive,) = root.glob("*.tar.gz")
+    settings = root / "importer.ini"
+    checks = ("RUN_FLAKE8", "RUN_ANSIBLE_LINT", "CHECK_REQUIRED_TAGS", "CHECK_CHANGELOG", "CHECK_RUNTIME")
+    settings.write_text("[galaxy-importer]\n" + "".join(f"{check} = True\n" for check in checks), encoding="utf-8")
+    session.chdir(root)
+    importer = ("python", "-m", "galaxy_importer.main", archive.name)
+    said = str(session.run(*importer, env={"GALAXY_IMPORTER_CONFIG": str(settings)}, silent=True))
+    session.log(said)
+    if warnings := [line for line in said.splitlines() if "WARNING" in line or "ERROR" in line]:
+        session.error(f"{len(warnings)} warnings of galaxy-importer: {warnings[0]}")
+    empty = root / "installed"
+    shutil.rmtree(empty, ignore_errors=True)
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(empty)
+    session.run("ansible-galaxy", "collection", "install", "--offline", "-p", str(empty), str(archive), env=environment)
+    session.run("ansible-galaxy", "collection", "verify", "--offline", "outofband.chr", env=environment)
+    session.run("ansible-doc", "--type", "connection", "outofband.chr.guest_agent", env=environment, silent=True)
+    playbooks = [f"outofband.chr.{one.stem}" for one in sorted((collection / "playbooks").glob("*.yml"))]
+    others = str(collections(lab_cache(), "community.routeros"))  # for the playbook configure
+    environment["ANSIBLE_COLLECTIONS_PATH"] += f":{others}"
+    session.run("ansible-playbook", "--syntax-check", *playbooks, env=environment)
 
 
 @nox.session(python=next((one for one in map(toolchain.find_python, toolchain.FUZZ_PYTHONS) if one), False))

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: guest_agent
 author: The outofband.chr authors (@outofband)
 short_description: Reach a MikroTik CHR through its hypervisor's guest agent
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - B(What it is.) It runs RouterOS scripts and moves files through the guest agent that RouterOS
     carries, over a channel of the hypervisor. The router needs no address, no open port and no

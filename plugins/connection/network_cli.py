@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: network_cli
 author: The outofband.chr authors (@outofband)
 short_description: Run command line modules of other collections on a CHR through the guest agent
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - B(What it is.) It takes the place of C(ansible.netcommon.network_cli) for modules that
     send commands to a router, such as C(community.routeros.command), C(community.routeros.facts)

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: platform
 short_description: Get this collection's word for a platform
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - The outofband.chr authors (@outofband)
 description:

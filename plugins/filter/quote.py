@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: quote
 short_description: Quote text as a RouterOS string
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - The outofband.chr authors (@outofband)
 description:

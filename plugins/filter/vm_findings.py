@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: vm_findings
 short_description: Check a planned VM against the CHR requirements
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - The outofband.chr authors (@outofband)
 description:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: routers
 author: The outofband.chr authors (@outofband)
 short_description: The CHRs of hypervisors, ready to be reached through their guest agents
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - It lists the VMs of any number of Proxmox VE clusters, vCenters and ESXi hosts, XAPI pools,
     libvirt daemons, and machines with plain QEMU processes. Those that are CHRs become hosts with

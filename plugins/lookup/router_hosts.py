@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: router_hosts
 short_description: Find the hosts of the inventory that are routers
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - The outofband.chr authors (@outofband)
 description:

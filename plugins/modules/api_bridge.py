@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: api_bridge
 author: The outofband.chr authors (@outofband)
 short_description: Give clients of the RouterOS API a way to a router without an IP path
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Opens a port of the controller that speaks the RouterOS API, and carries each command to the
     router over the guest agent of its hypervisor. Modules such as C(community.routeros.api_modify)

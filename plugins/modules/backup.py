@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: backup
 author: The outofband.chr authors (@outofband)
 short_description: Keep the configuration of a router on the controller, or load a backup
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Fetches the export of a Cloud Hosted Router (C(/export)), and on request a binary backup
     (C(/system backup save)), to a folder of the controller. Or it loads such a backup, and waits

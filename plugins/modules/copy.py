@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: copy
 author: The outofband.chr authors (@outofband)
 short_description: Copy a file to a router
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Writes a file of the controller, or text, to a Cloud Hosted Router, unless the router already
     has the file with that content.

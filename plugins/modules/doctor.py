@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: doctor
 author: The outofband.chr authors (@outofband)
 short_description: Find out what is wrong with a router or with the way to it
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Looks at a Cloud Hosted Router and at the way to it, step by step, and changes nothing.
   - It looks whether the hypervisor is reached, which includes its certificate and the login; which

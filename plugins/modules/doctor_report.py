@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: doctor_report
 author: The outofband.chr authors (@outofband)
 short_description: Show what is wrong with the routers of a play
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Shows what M(outofband.chr.fleet) with O(outofband.chr.fleet#module:read=doctor) has found, as a
     table on the terminal, and below it each finding with its cure. It has no contact to a router.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: facts
 author: The outofband.chr authors (@outofband)
 short_description: Collect RouterOS facts through the guest agent
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Collects facts of a Cloud Hosted Router with small RouterOS scripts that change nothing.
   - The facts have the names that the C(facts) module of the C(community.routeros) collection uses,

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: fetch
 author: The outofband.chr authors (@outofband)
 short_description: Copy a file from a router to the controller
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Copies a file of a Cloud Hosted Router to the controller, unless the controller already has it
     with that content.

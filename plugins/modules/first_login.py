@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: first_login
 author: The outofband.chr authors (@outofband)
 short_description: Set the password, users and services of a new router
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Does what a person does at the first login to a Cloud Hosted Router. It sets a password, adds a
     user and its SSH keys, closes services, sets the identity, and disables or removes C(admin).

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: fleet
 author: The outofband.chr authors (@outofband)
 short_description: Run a script, or read licenses or facts, on all routers of a play at once
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - One task does for all routers of the play what M(outofband.chr.script),
     M(outofband.chr.license_info), M(outofband.chr.facts) or M(outofband.chr.doctor) does for one. It works on them side by

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: guest_info
 author: The outofband.chr authors (@outofband)
 short_description: Show what the guest agent reports about itself and the router
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Asks the guest agent of a Cloud Hosted Router for its version and commands, the operating
     system, host name, interfaces with their addresses, clock and freeze state.

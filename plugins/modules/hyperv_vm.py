@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: hyperv_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on Hyper-V
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Copies a CHR image (VHDX) to a Windows machine with Hyper-V, verifies it there, creates a VM of
     generation 1 from it, with the disk on IDE and fixed memory, and starts it.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: image
 author: The outofband.chr authors (@outofband)
 short_description: Prepare a CHR disk image on the controller
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Downloads a published image, or takes one from the controller, unpacks it, checks that it can be
     the image of a router, makes its disk larger, puts a script for the first boot into it, and

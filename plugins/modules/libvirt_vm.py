@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: libvirt_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on libvirt (QEMU/KVM)
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Uploads a prepared disk image of a Cloud Hosted Router into a storage pool of libvirt, reads it
     back to compare its SHA-256, and defines a domain that boots from it with BIOS. The channel of

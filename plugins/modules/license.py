@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: license
 author: The outofband.chr authors (@outofband)
 short_description: License a router or renew its license
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Makes sure that a Cloud Hosted Router has at least a certain level, or that its license is
     renewed. The router contacts MikroTik's account server (C(/system license renew)), and the

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: license_info
 author: The outofband.chr authors (@outofband)
 short_description: Read the license of a router
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads the license of a Cloud Hosted Router and the router's clock, which decides what is
     expired, and changes nothing.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: license_report
 author: The outofband.chr authors (@outofband)
 short_description: Report on the licenses of all routers, and raise the alarm
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Makes a report from what M(outofband.chr.license_info) found on many routers, as HTML, JSON, CSV
     and metrics. The report says what there is to do for each router and what changed since the last

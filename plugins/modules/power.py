@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: power
 author: The outofband.chr authors (@outofband)
 short_description: Start, stop, reset, reboot or shut down a router
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Turns the machine of a Cloud Hosted Router on or off, or resets it, through its hypervisor. The
     router need not answer for that, so it works on a router that is off, that hangs or that has no

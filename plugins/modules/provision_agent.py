@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: provision_agent
 author: The outofband.chr authors (@outofband)
 short_description: Make the guest agent of a CHR on Proxmox VE reachable over TCP, or undo that
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Carries out the two recipes of the vendor's manual for remote access to the guest agent of a
     Cloud Hosted Router on Proxmox VE. The router is then reached with backend V(qemu) and the

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: proxmox_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on Proxmox VE
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Imports a disk image of a Cloud Hosted Router into a cluster of Proxmox VE and creates a VM from
     it, whole or not at all. The VM boots with SeaBIOS from its first disk, and has the channel of

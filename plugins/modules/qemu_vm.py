@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: qemu_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on a machine with QEMU alone
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Uploads a prepared disk image of a Cloud Hosted Router to a machine that has QEMU and neither
     libvirt nor Proxmox VE, checks its SHA-256 there, and makes a VM that boots from it with BIOS.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: rescue_disk
 author: The outofband.chr authors (@outofband)
 short_description: Write a CHR image to the disk of a rented machine in its rescue system
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Turns a rented machine (Linode, Hetzner and the like) into a CHR. The machine is in its
     provider's rescue system, a Linux that runs from memory, and is reached with C(chr_ssh_host) and

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: script
 author: The outofband.chr authors (@outofband)
 short_description: Run a RouterOS script through the guest agent
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Runs RouterOS source on a Cloud Hosted Router through its hypervisor's guest agent, and returns
     what it printed.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: snapshot
 author: The outofband.chr authors (@outofband)
 short_description: Take or remove a quiesced snapshot of a router's VM
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Lets the hypervisor take a snapshot of the disks of a Cloud Hosted Router's VM while the guest
     agent has frozen the file systems, and fails if they were not frozen. Memory is not included.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: system_id
 author: The outofband.chr authors (@outofband)
 short_description: Give a router a new system id
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Lets a Cloud Hosted Router make a new system id (C(/system license generate-new-id)), and
     verifies it. Routers that were made from one disk image can have the same one, and MikroTik's

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: upgrade
 author: The outofband.chr authors (@outofband)
 short_description: Bring a router to a version of RouterOS
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Installs another version of RouterOS on a Cloud Hosted Router, reboots it, waits until it is
     back, and checks the version, the interfaces and the menus of the export.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: virtualbox_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on VirtualBox
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Copies a CHR image (VDI) to a machine with VirtualBox, verifies it there, creates a VM from it
     that boots with BIOS, and starts it without a window.

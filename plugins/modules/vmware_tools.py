@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vmware_tools
 short_description: Set what VMware allows the guest tools of RouterOS to do
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - The outofband.chr authors (@outofband)
 description:

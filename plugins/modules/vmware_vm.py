@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: vmware_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on a VMware vCenter or ESXi host
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Creates a VM from a disk image through the API of a vCenter or of a single ESXi host. The VM
     boots with BIOS, also on ESXi 8, whose new VMs have EFI; its system disk is the first one on

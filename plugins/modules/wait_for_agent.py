@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: wait_for_agent
 author: The outofband.chr authors (@outofband)
 short_description: Wait until a router's guest agent answers, or the router is ready
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Waits until the guest agent of a Cloud Hosted Router answers, for example after its hypervisor
     has started it.

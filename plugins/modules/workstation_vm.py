@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: workstation_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on VMware Workstation or Fusion
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Copies a CHR image (VMDK) to a machine with VMware Workstation (Linux) or Fusion (macOS),
     verifies it there, writes a C(.vmx) next to it for a VM that boots with BIOS from IDE, and

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: xenapi_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on XenServer or XCP-ng
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Creates a VM from a raw disk image through XenAPI, the interface of XenServer and XCP-ng, or
     removes it with its disks and snapshots.

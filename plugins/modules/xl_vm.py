@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: xl_vm
 author: The outofband.chr authors (@outofband)
 short_description: Create or remove a CHR VM on Xen Project
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Creates a domain from a raw disk image with C(xl), the toolstack of Xen Project, on a dom0, or
     removes it with its disk. It needs Xen 4.6 or newer. For XenServer and XCP-ng, use

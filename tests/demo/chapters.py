@@ -49,20 +49,22 @@ class Chapter:
     @property
     def command(self) -> str:
         """What a user would type."""
-        variables = [f"-e {shlex.quote(f'{name}={value}')}" for name, value in self.extra.items()]
+        shown = {name: "." if isinstance(value, Path) else value for name, value in self.extra.items()}
+        variables = [f"-e {shlex.quote(f'{name}={value}')}" for name, value in shown.items()]
         return " ".join(["ansible-playbook -i inventory.yml", self.playbook, *variables])
 
     @property
     def changed(self) -> list[str]:
         """The routers that a task changed."""
-        return sorted({one["host"] for one in self.results if one["result"].get("changed")}, key=_number)
+        tasks = [one for one in self.results if one["action"] != "outofband.chr.license_report"]
+        return sorted({one["host"] for one in tasks if one["result"].get("changed")}, key=_number)
 
 
 def chapters(demo: Demo, folder: Path) -> list[Chapter]:
     """Return those that the routers allow."""
     everybody = list(demo.hosts)
     old = [name for name in everybody if name != NEW]
-    audit = {"license_audit_dest": str(folder)}
+    audit = {"license_audit_dest": folder}
     with_output = [name for name in old if demo.hosts[name]["chr_backend"] not in _NO_OUTPUT]
     told = [
         Chapter(
@@ -78,7 +80,7 @@ def chapters(demo: Demo, folder: Path) -> list[Chapter]:
             "No address, port or password of a router is used. What a hypervisor cannot do is left out there.",
             "outofband.chr.demo",
             old,
-            {"demo_folder": str(folder)},
+            {"demo_folder": folder},
         ),
         Chapter(
             "before",
@@ -142,7 +144,7 @@ def play(chapter: Chapter, inventory: Path, folder: Path, others: Path | None) -
         "OUTOFBAND_ACCOUNT": ACCOUNT[0],
         "OUTOFBAND_ACCOUNT_PASSWORD": ACCOUNT[1],
     }
-    extra = ["--extra-vars", json.dumps(chapter.extra)] if chapter.extra else []
+    extra = ["--extra-vars", json.dumps(chapter.extra, default=str)] if chapter.extra else []
     program = Path(sys.executable).parent / "ansible-playbook"
     limit = ",".join([*chapter.routers, "localhost"])
     command = [program, "--inventory", inventory, "--forks", "12", "--limit", limit, *extra, chapter.playbook]

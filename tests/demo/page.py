@@ -13,8 +13,6 @@ import jinja2
 from .chapters import Chapter
 from .routers import TWINS, Demo
 
-Bar = tuple[str, tuple[float, ...], str]
-"""The name of a router, the lengths, and words."""
 _DAYS = 60
 """The length of the longest bar of a license."""
 
@@ -29,7 +27,6 @@ def page(simulated: str, demo: Demo, story: list[Chapter]) -> str:
         lstrip_blocks=True,
     )
     told = {chapter.key: chapter for chapter in story}
-    answers = _answers(told.get("scripts"))
     return environment.get_template("page.html.j2").render(
         simulated=simulated,
         demo=demo,
@@ -37,8 +34,7 @@ def page(simulated: str, demo: Demo, story: list[Chapter]) -> str:
         places=list(dict.fromkeys(host["demo_place"] for host in demo.hosts.values())),
         before=_fleet(told.get("before")),
         after=_fleet(told.get("after")),
-        answers=answers,
-        most_seconds=max([1.0, *(length for _name, (length,), _words in answers)]),
+        answers=_answers(told.get("scripts")),
         steps=_steps(told.get("image")),
         ids=_ids(told.get("before"), told.get("after")),
         renewals=_renewals(told.get("before"), told.get("after")),
@@ -64,17 +60,16 @@ def _state(row: dict[str, t.Any], ids: list[str]) -> str:
     return "soon" if row["days_left"] <= 14 else "good"
 
 
-def _answers(chapter: Chapter | None) -> list[Bar]:
-    """Return after how many seconds the agent of each router answered, and what its script said."""
-    seconds: dict[str, float] = {}
-    said: dict[str, str] = {}
+def _answers(chapter: Chapter | None) -> dict[str, dict[str, t.Any]]:
+    """Return, by router, after how many seconds its agent answered, and what its script said."""
+    found: dict[str, dict[str, t.Any]] = {}
     for one in chapter.results if chapter else []:
-        result, name = one["result"], one["host"]
+        result, router = one["result"], found.setdefault(one["host"], {"seconds": None, "said": ""})
         if one["action"] == "outofband.chr.wait_for_agent":
-            seconds[name] = round(result.get("elapsed") or 0.0, 1)
-        if one["action"] == "outofband.chr.script" and result.get("stdout", "").startswith("Hello"):
-            said[name] = ", ".join(result["stdout_lines"])
-    return [(name, (length,), said.get(name, "")) for name, length in seconds.items()]
+            router["seconds"] = result.get("elapsed")
+        if result.get("stdout", "").startswith("Hello"):
+            router["said"] = ", ".join(result["stdout_lines"])
+    return found
 
 
 def _steps(chapter: Chapter | None) -> list[str]:
@@ -91,14 +86,11 @@ def _ids(before: Chapter | None, after: Chapter | None) -> list[tuple[str, str, 
     ]
 
 
-def _renewals(before: Chapter | None, after: Chapter | None) -> list[Bar]:
-    """Return the days that each license had before and has now."""
+def _renewals(before: Chapter | None, after: Chapter | None) -> list[tuple[str, list[int | None]]]:
+    """Return, for each router with a license, the days that it had before and has now."""
     first, last = _fleet(before), _fleet(after)
-    return [
-        (name, (row["days_left"] or 0, last[name]["days_left"] or 0), "")
-        for name, row in first.items()
-        if name in last and (last[name]["days_left"] or row["days_left"])
-    ]
+    days = {name: [row["days_left"], last[name]["days_left"]] for name, row in first.items() if name in last}
+    return [(name, both) for name, both in days.items() if any(both) and both[0] != both[1]]
 
 
 def _configured(chapter: Chapter | None) -> list[tuple[str, bool]]:

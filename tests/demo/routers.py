@@ -54,6 +54,9 @@ def start(running: contextlib.ExitStack, cache: Path, folder: Path) -> Demo:
     demo = Demo()
     accounts = running.enter_context(AccountServer())
     accounts.add_account(*ACCOUNT)
+    with _left_out(demo, "a new router from an image"):
+        demo.hosts[NEW] = _to_be_made(cache, folder, accounts)
+        demo.licensed.append(NEW)
     for kind, (title, names) in PLACES.items():
         print(f"  {title}", flush=True)
         routers: Routers = {}
@@ -63,9 +66,6 @@ def start(running: contextlib.ExitStack, cache: Path, folder: Path) -> Demo:
         _give_a_past(routers, accounts)
         # XAPI hands a script over only when a router boots, so its licenses are not kept here.
         demo.licensed += [] if kind == "xenapi" else routers
-    with _left_out(demo, "a new router from an image"):
-        demo.hosts[NEW] = _to_be_made(cache, folder, accounts)
-        demo.licensed.append(NEW)
     for number, host in enumerate(demo.hosts.values(), 1):
         host["demo_address"] = f"192.0.2.{number}/24"
     return demo

@@ -84,7 +84,9 @@ def test_provision_and_the_demo_touch_routers_only_and_tags_choose_steps(invento
     assert "Give a new system id" in steps
     assert not steps & {"Prepare the image", "Create or remove the VM on QEMU", "Renew the licenses of the others"}
 
-    demo = {name: {**host, "demo_address": f"192.0.2.{number}/24"} for number, (name, host) in enumerate(hosts.items(), 1)}
+    demo = {
+        name: {**host, "demo_address": f"192.0.2.{number}/24"} for number, (name, host) in enumerate(hosts.items(), 1)
+    }
     shown = playbook("outofband.chr.demo", demo, f"--extra-vars=demo_folder={playbook.folder}")
     assert (shown.rc, touched(shown)) == (0, {"chr1", "chr2"}), shown.output
     assert [line["host"] for line in shown.lines if line["task"] == "Reboot and wait until it is back"] == ["chr1"]

@@ -81,6 +81,7 @@ def main() -> int:
         *(f"{check}-{newest}" for check in CHECKS),
         *(f"{check}-{core}" for core in others for check in OF_EACH_CORE),
         "lint",
+        *(("release", "docs") if arguments.all else ()),
     ]
     if not arguments.all:
         os.environ[toolchain.QUICK] = "1"
