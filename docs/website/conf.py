@@ -7,6 +7,7 @@
 intersphinx_mapping: dict[str, tuple[str, None]] = {}
 nitpick_ignore_regex = [
     ("std:ref", r"ansible_collections\.(?!outofband\.).*"),
+    ("std:envvar", "ANSIBLE_.*"),
     ("std:ref", "action_plugins|ansible_configuration_settings|common_return_values"),
 ]
 

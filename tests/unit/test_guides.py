@@ -23,7 +23,13 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors import 
 ROOT = Path(__file__).parents[2]
 DOCSITE = ROOT / "docs" / "docsite"
 GUIDES = sorted((DOCSITE / "rst").glob("*.rst"))
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("roles/*/README.md"), *ROOT.glob("tests/lab/README.md")])
+PAGES = sorted(
+    [
+        *(page for page in ROOT.glob("*.md") if page.name != "CHANGELOG.md"),
+        *ROOT.glob("roles/*/README.md"),
+        *ROOT.glob("tests/lab/README.md"),
+    ]
+)
 FRAGMENTS = "ansible_collections.outofband.chr.plugins.doc_fragments"
 LABEL = "ansible_collections.outofband.chr.docsite."
 
