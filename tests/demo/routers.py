@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import typing as t
 import zipfile
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -72,7 +73,7 @@ def start(running: contextlib.ExitStack, cache: Path, folder: Path) -> Demo:
 
 
 @contextlib.contextmanager
-def _left_out(demo: Demo, what: str):
+def _left_out(demo: Demo, what: str) -> t.Iterator[None]:
     try:
         yield
     except Missing as error:

@@ -10,6 +10,8 @@ holds (memory, descriptors) is what is measured, so nothing else runs in it.
 from __future__ import annotations
 
 import concurrent.futures
+import ctypes
+import gc
 import itertools
 import json
 import subprocess
@@ -26,6 +28,8 @@ from ansible_collections.outofband.chr.tests.faults.work import Outcome, Work
 from ansible_collections.outofband.chr.tests.lab.watchdog import guard_process
 
 MIB = 1 << 20
+_TRIM = "trim"
+"""An order to give back what only the allocator holds: one large answer would show for ever."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +72,26 @@ class ControllerProcess:
         self._process.wait(120)
 
     def __call__(self, what: Work, backend: str, options: dict[str, t.Any], content: bytes, /) -> Outcome:
-        number = next(self._numbers)
         order = {
-            "number": number,
             "work": what,
             "backend": backend,
             "options": {**options, "connect_timeout": CONNECT_TIMEOUT, "runtime_directory": str(self._folder)},
             "content": content.decode(),
         }
+        return self._order(order).result(300)
+
+    def _order(self, order: dict[str, t.Any]) -> concurrent.futures.Future[Outcome]:
+        number = next(self._numbers)
         outcome = self._pending[number] = concurrent.futures.Future()
         with self._lock:
             assert self._process.stdin
-            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.write(json.dumps({"number": number, **order}) + "\n")
             self._process.stdin.flush()
-        return outcome.result(300)
+        return outcome
 
     def held(self) -> Held:
-        """What the process holds now."""
+        """What the process holds now, without what its allocator keeps for later."""
+        self._order({"work": _TRIM}).result(300)
         process = Path("/proc") / str(self._process.pid)
         status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
         return Held(
@@ -106,15 +113,23 @@ def main(at_once: int) -> None:
     lock = threading.Lock()
 
     def carry_out(order: dict[str, t.Any]) -> None:
+        if order["work"] == _TRIM:
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)
+            answer(order, Outcome("", "", 0.0))
+            return
         options = order["options"] | {"runtime_directory": Path(order["options"]["runtime_directory"])}
         try:
             done = work.do(order["work"], order["backend"], options, order["content"].encode())
         except Exception as error:  # no error of another kind is expected, so it fails its piece of work
             done = Outcome(type(error).__name__, traceback.format_exc(), 0.0)
+        answer(order, done)
+
+    def answer(order: dict[str, t.Any], done: Outcome) -> None:
         with lock:
             print(json.dumps({"number": order["number"], **vars(done)}), flush=True)
 
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+    with concurrent.futures.ThreadPoolExecutor(at_once + 1) as pool:
         for line in sys.stdin:
             pool.submit(carry_out, json.loads(line))
 

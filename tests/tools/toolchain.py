@@ -30,7 +30,8 @@ CORES = {
     "2.18": ("3.11", "3.12", "3.13"),
     "2.19": ("3.11", "3.12", "3.13"),
     "2.20": ("3.12", "3.13"),
-    "2.21": ("3.13", "3.12"),
+    "2.21": ("3.12", "3.13"),
+    "2.22": ("3.13",),
 }
 FUZZ_PYTHONS = ("3.13", "3.12")  # for which atheris has wheels, best first
 OLDEST_CORE, NEWEST_CORE = min(CORES), max(CORES)
