@@ -57,7 +57,7 @@ class Chapter:
     def changed(self) -> list[str]:
         """The routers that a task changed."""
         tasks = [one for one in self.results if one["action"] != "outofband.chr.license_report"]
-        return sorted({one["host"] for one in tasks if one["result"].get("changed")}, key=_number)
+        return sorted({one["host"] for one in tasks if one["result"].get("changed")}, key=by_number)
 
 
 def chapters(demo: Demo, folder: Path) -> list[Chapter]:
@@ -167,6 +167,7 @@ def play(chapter: Chapter, inventory: Path, folder: Path, others: Path | None) -
         chapter.report = json.loads(report.read_text("utf-8"))
 
 
-def _number(name: str) -> tuple[int, str]:
+def by_number(name: str) -> tuple[int, str]:
+    """Order names by the number in them."""
     digits = "".join(one for one in name if one.isdigit())
     return int(digits or 0), name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from .chapters import Chapter
+from .chapters import Chapter, by_number
 from .routers import TWINS, Demo
 
 _DAYS = 60
@@ -68,8 +68,8 @@ def _answers(chapter: Chapter | None) -> dict[str, dict[str, t.Any]]:
         if one["action"] == "outofband.chr.wait_for_agent":
             router["seconds"] = result.get("elapsed")
         if result.get("stdout", "").startswith("Hello"):
-            router["said"] = ", ".join(result["stdout_lines"])
-    return found
+            router["said"] = ", ".join(result["stdout_lines"][:2])
+    return {name: found[name] for name in sorted(found, key=by_number)}
 
 
 def _steps(chapter: Chapter | None) -> list[str]:
