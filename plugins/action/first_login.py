@@ -9,7 +9,7 @@ import secrets
 import typing as t
 from collections.abc import Mapping
 
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions import changes, errors
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions import changes
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.own_files import removed_at_the_end
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
@@ -99,9 +99,9 @@ class ActionModule(GuestAction):
                 self._carry_out(guest, step)
                 done.append(step)
                 _verify(guest, last)
-        except ChrError as error:
-            result |= changes.as_result(done, diff=self._task.diff)
-            return errors.failed(result, error, no_log=bool(self._task.no_log))
+        except ChrError:
+            self._so_far |= result | changes.as_result(done, diff=self._task.diff)
+            raise
         return result | changes.as_result(done, diff=self._task.diff)
 
     # -- what is, and what should be ---------------------------------------------------------------

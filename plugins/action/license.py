@@ -10,6 +10,7 @@ import time
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import refused_accounts
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.license import (
     READ_TIMEOUT,
     LicenseAction,
@@ -24,6 +25,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     ChrError,
     InvalidInput,
+    LoginRefused,
     OutcomeUnknown,
     ScriptFailed,
     Unreachable,
@@ -107,7 +109,7 @@ class ActionModule(LicenseAction):
                 result["diff"] = {"before": lines(result["before"]), "after": f"level: {level}\n(renewed)\n"}
             return result
         if refused_accounts.known(account, password):
-            return {**result, "account_refused": True, "failed": True, "msg": _already_refused(guest)}
+            return {**result, "account_refused": True, **failure(_already_refused(guest), LoginRefused)}
         try:
             outcome, after = self._renew(guest, before, (account, password, level), timeout)
         finally:
@@ -252,7 +254,7 @@ class ActionModule(LicenseAction):
                 f"{guest.vm!r} was told to renew its license and has not answered since, so the outcome is unknown.{said} "
                 "It is safe to run this again: the license is read first."
             )
-            return {**result, "failed": True, "changed": True, "msg": text, "license": None}
+            return {**result, **failure(text, OutcomeUnknown), "changed": True, "license": None}
         if outcome.kind in _ENDS:
             text = f"The license of {guest.vm!r} was not renewed. {_ENDS[outcome.kind]}{said}"
         elif outcome.kind is Renewal.DONE:

@@ -121,6 +121,7 @@ class ActionModule(GuestAction):
         asked = time.monotonic()
         if result["changed"]:
             switching.order(guest, power, state, deadline)
+            self._so_far["changed"] = True
         if state in _COMES_UP and wait != "none":
             if state == "reset" and guest.capabilities.runs_without_restart:
                 result["warnings"] = self._watch_reset(guest, asked, deadline)
@@ -179,8 +180,9 @@ class ActionModule(GuestAction):
     def _ask(self, guest: Guest, method: str, mode: str, command: str) -> None:
         if method == "agent":
             guest.shutdown(mode)
-            return
-        order(guest, command)
+        else:
+            order(guest, command)
+        self._so_far["changed"] = True
 
 
 def _since(began: float) -> float:

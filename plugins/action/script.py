@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import local_file
-from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import with_topic
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
     InvalidInput,
@@ -107,9 +107,9 @@ class ActionModule(GuestAction):
         except ScriptFailed as error:
             raise ScriptFailed(f"The condition {name} ({expression}) cannot be evaluated. {error}") from error
         except NotBoolean as error:
-            raise InvalidInput(
+            raise NotBoolean(
                 f"{name} must be a RouterOS expression that is true or false. {error} "
-                "Example: [:len [/ip address find interface=ether1]] > 0"
+                "An example is '[:len [/ip address find interface=ether1]] > 0'."
             ) from error
 
     def _imported(self, guest: Guest, result: ScriptResult, name: str, report: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -132,7 +132,7 @@ class ActionModule(GuestAction):
         if not self._task.no_log:
             text += f" It printed: {message(result.output) or 'nothing'}"
         if says_imported(version):
-            report.update(failed=True, msg=with_topic(text, ScriptFailed))
+            report.update(failure(text, ScriptFailed))
         else:
             report["warnings"].append(f"{text} Whether this version of RouterOS always says it is not known.")
         return report
@@ -165,5 +165,5 @@ class ActionModule(GuestAction):
             if self._read_error and not self._task.no_log:
                 result = guest.with_error_text(result)
             kind = ScriptTimedOut if result.timed_out else ScriptFailed
-            report.update(failed=True, msg=with_topic(guest.failure(result, timeout), kind))
+            report.update(failure(guest.failure(result, timeout), kind))
         return report

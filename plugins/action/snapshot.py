@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions import switching
+from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import failure
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.guest import GuestAction
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.readiness import wait_for_agent
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline, positive_seconds
@@ -123,7 +124,7 @@ class ActionModule(GuestAction):
                 kept = f"It could not be removed again: {error}"
         state = f"is not quiesced: {why}" if why else "was taken"
         words = [f"The snapshot {name!r} of {guest.vm!r} {state}. {kept}", taken.trouble or ""]
-        return {"failed": True, "changed": changed, "msg": " ".join(words).strip()}
+        return {**failure(" ".join(words).strip(), NotQuiesced), "changed": changed}
 
 
 def _lines(names: t.Iterable[str]) -> str:

@@ -141,12 +141,11 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.connection import GuestConnection
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import ansible_error, printed
-from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, ScriptTimedOut
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import ChrError, NotPossible, ScriptTimedOut
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import known_encoding
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.output import bounded, left_out
@@ -185,10 +184,11 @@ class Connection(GuestConnection):
         if in_data and (answer := self._answered(in_data)) is not None:
             return 0, answer, b""
         if in_data or _SHELL_COMMANDS.match(cmd):
-            raise AnsibleError(
+            error: ChrError = NotPossible(
                 "This module needs Python or a shell on the target, but RouterOS has neither. Use outofband.chr.script, copy, "
                 "fetch, facts, guest_info, power or ansible.builtin.raw."
             )
+            raise ansible_error(error, no_log=False)
         source = self._call(lambda _guest: script(to_bytes(cmd, errors="surrogate_or_strict")))
         result = self._call(lambda guest: self.run_script(guest, source))
         if result.rc is None:

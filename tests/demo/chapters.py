@@ -22,6 +22,7 @@ from .routers import ACCOUNT, NEW, TWINS, Demo
 
 _CALLBACKS = Path(__file__).parents[1] / "system" / "callbacks"
 REPORT = "chr-licenses.json"
+_AUDIT = "outofband.chr.license_audit"
 _NO_OUTPUT = ("vmware", "xenapi")
 """No API can be carried to these: VMware returns no output, XAPI would restart the router."""
 
@@ -77,7 +78,7 @@ def chapters(demo: Demo, folder: Path) -> list[Chapter]:
         Chapter(
             "scripts",
             "Scripts on every hypervisor",
-            "No address, port or password of a router is used. What a hypervisor cannot do is left out there.",
+            "No address and no port of a router is used. What a hypervisor cannot do is left out there.",
             "outofband.chr.demo",
             old,
             {"demo_folder": folder},
@@ -86,7 +87,7 @@ def chapters(demo: Demo, folder: Path) -> list[Chapter]:
             "before",
             "What is wrong with the licenses",
             "The fleet report finds clones that share a system id, and licenses that end soon.",
-            "outofband.chr.license_audit",
+            _AUDIT,
             everybody,
             audit,
         ),
@@ -109,7 +110,7 @@ def chapters(demo: Demo, folder: Path) -> list[Chapter]:
             "after",
             "The same report afterwards",
             "It says what changed since the last one, and what is left to do.",
-            "outofband.chr.license_audit",
+            _AUDIT,
             everybody,
             audit,
         ),
@@ -163,7 +164,7 @@ def play(chapter: Chapter, inventory: Path, folder: Path, others: Path | None) -
         chapter.results = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
         record.unlink()
     report = folder / REPORT
-    if report.exists():
+    if chapter.playbook == _AUDIT and not chapter.status:
         chapter.report = json.loads(report.read_text("utf-8"))
 
 

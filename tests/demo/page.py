@@ -90,7 +90,7 @@ def _renewals(before: Chapter | None, after: Chapter | None) -> list[tuple[str, 
     """Return, for each router with a license, the days that it had before and has now."""
     first, last = _fleet(before), _fleet(after)
     days = {name: [row["days_left"], last[name]["days_left"]] for name, row in first.items() if name in last}
-    return [(name, both) for name, both in days.items() if any(both) and both[0] != both[1]]
+    return [(name, both) for name, both in days.items() if both[1] is not None and both[0] != both[1]]
 
 
 def _configured(chapter: Chapter | None) -> list[tuple[str, bool]]:

@@ -64,7 +64,7 @@ def start(running: contextlib.ExitStack, cache: Path, folder: Path) -> Demo:
         with _left_out(demo, title):
             started = running.enter_context(hypervisor(kind, names, cache, routers))
             demo.hosts |= {name: {**host, "demo_place": title} for name, host in started.items()}
-        _give_a_past(routers, accounts)
+            _give_a_past(routers, accounts)
         # XAPI hands a script over only when a router boots, so its licenses are not kept here.
         demo.licensed += [] if kind == "xenapi" else routers
     for number, host in enumerate(demo.hosts.values(), 1):
@@ -86,7 +86,7 @@ def _give_a_past(routers: Routers, accounts: AccountServer) -> None:
     for router in routers.values():
         router.accounts, router.clock = accounts, accounts.clock
     first, second = TWINS
-    if first in routers:
+    if {first, second} <= routers.keys():
         routers[second].license.system_id = routers[first].license.system_id
     for name in ENDING.keys() & routers.keys():
         router, ends = routers[name], accounts.clock.now() + timedelta(days=ENDING[name])

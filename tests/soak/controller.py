@@ -115,7 +115,9 @@ def main(at_once: int) -> None:
     def carry_out(order: dict[str, t.Any]) -> None:
         if order["work"] == _TRIM:
             gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)
+            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+            if trim:
+                trim(0)
             answer(order, Outcome("", "", 0.0))
             return
         options = order["options"] | {"runtime_directory": Path(order["options"]["runtime_directory"])}

@@ -25,6 +25,7 @@ from ansible_collections.outofband.chr.tests.lab.cache import cache
 from ansible_collections.outofband.chr.tests.lab.hypervisors import hypervisor
 from ansible_collections.outofband.chr.tests.lab.missing import Missing
 from ansible_collections.outofband.chr.tests.lab.options import options_for
+from ansible_collections.outofband.chr.tests.lab.proxmox.server import LabProxmox
 
 KINDS = ("proxmox", "libvirt", "vmware", "xenapi")
 READY = "{{ 'agent' if chr_backend == 'xenapi' else 'ready' }}"
@@ -73,6 +74,19 @@ def test_a_machine_is_stopped_started_and_reset_on_every_hypervisor(playbook):
 
 
 # -- libvirt ---------------------------------------------------------------------------------------
+
+
+def test_a_machine_that_was_turned_on_is_a_change_although_its_router_is_not_reached(playbook, short_path):
+    pve = LabProxmox(short_path)
+    vm = pve.add(100, "chr1", running=False)
+    vm.lab.switches.delimiter = False  # nobody answers there
+    start = {"name": "start", "outofband.chr.power": {"state": "started", "timeout": 2}}
+    with pve:
+        run = playbook([start], {"chr1": {**pve.variables(), "chr_connect_timeout": 1}})
+        assert vm.running
+    told = run.of("start")
+    assert (told["status"], told["result"]["changed"]) == ("unreachable", True), run.output
+    assert told["result"]["msg"].endswith("See 'Unreachable' in the troubleshooting guide.")
 
 
 def test_a_paused_domain_and_a_transient_one_that_is_gone(libvirtd):

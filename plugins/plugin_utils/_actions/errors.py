@@ -34,6 +34,8 @@ _HIDDEN_OUTCOME = (
     "The details are not shown because no_log is set."
 )
 _HIDDEN_WARNINGS = "There are warnings, which are not shown because no_log is set."
+_KIND = "_kind"
+"""The key of a result that failed for the kind of its error."""
 _TEXTS = {"msg", "warnings", "skipped_reason", "exception"}
 
 
@@ -72,6 +74,14 @@ def with_topic(text: str, kind: type[ChrError]) -> str:
     return f"{ended}{'' if ended.endswith(('.', '!', '?')) else '.'} See '{topic(kind)}' in the troubleshooting guide."
 
 
+def failure(text: str, kind: type[ChrError]) -> dict[str, t.Any]:
+    """Return what a result has more if the task failed as an error of *kind* with *text* would.
+
+    For a task whose result is needed as a whole; ``outcome`` completes it.
+    """
+    return {"failed": True, "msg": text, _KIND: kind}
+
+
 def failed(result: dict[str, t.Any], error: Exception, *, no_log: bool) -> dict[str, t.Any]:
     """Return the *result* of a task that *error* ended. What had changed before stays changed."""
     ended = result_of(error, no_log=no_log)
@@ -93,8 +103,11 @@ def outcome(
     """
     try:
         result.update(perform() or {})
+        kind = result.pop(_KIND, None)
         if no_log and result.get("failed"):
             result["msg"] = hidden()
+        if kind is not None:
+            result["msg"] = with_topic(result["msg"], kind)
     except (ChrError, AnsibleError) as error:
         result = failed(result, error, no_log=no_log)
     except Exception as error:  # a fault of the collection, or of a library that it uses

@@ -48,15 +48,20 @@ class GuestAction(ActionBase):
 
     _identity: Identity | None = None
 
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._so_far: dict[str, t.Any] = {}
+        """What the result has even if an error comes: an action says here what it has changed."""
+
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         """Do the task and return its result. Raises ChrError."""
         raise NotImplementedError
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result = super().run(tmp, task_vars)
+        self._so_far = super().run(tmp, task_vars)
         self._task_vars = task_vars or {}
         return errors.outcome(
-            result, lambda: self.perform(self._guest(), self._arguments()), no_log=bool(self._task.no_log)
+            self._so_far, lambda: self.perform(self._guest(), self._arguments()), no_log=bool(self._task.no_log)
         )
 
     def run_for(self, router_name: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -65,7 +70,10 @@ class GuestAction(ActionBase):
         *arguments* have been checked. It is called in one of many threads.
         """
         self._task_vars = {"inventory_hostname": router_name}
-        return errors.outcome({}, lambda: self.perform(self._guest(), arguments), no_log=bool(self._task.no_log))
+        self._so_far = {}
+        return errors.outcome(
+            self._so_far, lambda: self.perform(self._guest(), arguments), no_log=bool(self._task.no_log)
+        )
 
     def _arguments(self) -> dict[str, t.Any]:
         _validation, arguments = self.validate_argument_spec(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import NotPossible
 
 TRANSPORT = "outofband.chr.guest_agent"
 
@@ -19,12 +20,12 @@ TRANSPORT = "outofband.chr.guest_agent"
 def router_connection(action: ActionBase, what: str) -> t.Any:
     """Return the connection of *action*'s host.
 
-    Raises AnsibleError if the host has another connection than that of this collection. *what* is
+    Raises NotPossible if the host has another connection than that of this collection. *what* is
     the message's text after the action's name: ``works over the connection {transport} only``.
     """
     connection: t.Any = action._connection
     if connection.transport != TRANSPORT:
-        raise AnsibleError(
+        raise NotPossible(
             f"{action._task.action} {what.format(transport=TRANSPORT)}; this host has {connection.transport!r}. Set "
             f"ansible_connection: {TRANSPORT} for the router."
         )

@@ -35,7 +35,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._image.download impo
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros import backup, records, upgrade
 from ansible_collections.outofband.chr.plugins.plugin_utils._routeros.upgrade import Version
 
-from . import errors, exports, local_file, packages, reboots, switching, versions
+from . import exports, local_file, packages, reboots, switching, versions
 from .license import LicenseAction
 from .own_files import removed_at_the_end
 from .readiness import wait_for_agent, wait_until_ready
@@ -100,10 +100,10 @@ class UpgradeAction(LicenseAction):
                 self._find(guest, plan, arguments["channel"])
             self._look_before(guest, plan, arguments)
             self._carry_out(guest, plan, arguments)
-        except ChrError as error:
-            left = {**result, "changed": plan.touched, "warnings": plan.warnings}
-            left.pop("diff", None)
-            return errors.failed(left, error, no_log=bool(self._task.no_log))
+        except ChrError:
+            result.pop("diff", None)
+            self._so_far |= {**result, "changed": plan.touched, "warnings": plan.warnings}
+            raise
         return result | {"warnings": plan.warnings, "elapsed": round(time.monotonic() - began, 3)}
 
     # -- what is wanted ----------------------------------------------------------------------------

@@ -54,7 +54,9 @@ class UntrustedCertificate(InvalidInput):
 
 
 class Unreachable(ChrError):
-    """The hypervisor or the agent was not reached, or did not answer in time; nothing was changed.
+    """The hypervisor or the agent was not reached, or did not answer in time.
+
+    Nothing was changed, unless the text says that an order was given before.
 
     Attribute ``silent`` (bool): the channel was open, but nobody answered. Another program may be
     using it.

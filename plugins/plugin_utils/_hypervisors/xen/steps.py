@@ -201,7 +201,7 @@ class Steps:
         raise Unreachable(
             f"{self._dom0.vm!r} ({domain}) {what} after {deadline.seconds:g} s (its status is "
             f"'running'), and takes no other script until that ends. Nothing was handed over.{cure} If none runs, remove the "
-            f"status: xenstore-rm {domain.path}/{vm_data.STATUS}",
+            f"status with 'xenstore-rm {domain.path}/{vm_data.STATUS}'.",
             silent=True,
         )
 
@@ -296,7 +296,7 @@ class Steps:
                     raise OutcomeUnknown(
                         f"{told} xenstore in {self._dom0.name} was lost: {error}.".lstrip(),
                         left=f"The text of a script for {self._dom0.vm!r} could not be removed from there, and may run again "
-                        f"when the router restarts. Remove it: xenstore-rm {running.domain.path}/{vm_data.SCRIPT}",
+                        f"when the router restarts. Remove it with 'xenstore-rm {running.domain.path}/{vm_data.SCRIPT}'.",
                     ) from None
                 time.sleep(min(0.5, deadline.remaining))
 

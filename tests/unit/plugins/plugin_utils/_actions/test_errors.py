@@ -11,6 +11,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors import (
     ansible_error,
     failed,
+    failure,
     outcome,
     result_of,
 )
@@ -144,3 +145,11 @@ def test_the_last_words_name_the_section_of_the_troubleshooting_guide(no_log):
         said = result_of(error, no_log=no_log)["msg"]
         assert re.search(f"[.?!] See '{section}' in the troubleshooting guide.$", said), said
     assert "guide" not in result_of(AnsibleError("of Ansible itself"), no_log=no_log)["msg"]
+
+
+@pytest.mark.parametrize("no_log", [False, True])
+def test_a_result_that_is_needed_as_a_whole_names_its_section_too(no_log):
+    result = outcome({}, lambda: {"rc": -1, **failure(SECRET, errors.ScriptFailed)}, no_log=no_log)
+    assert (result["failed"], result["rc"], SECRET in result["msg"]) == (True, -1, not no_log)
+    assert result["msg"].endswith(" See 'Script failed' in the troubleshooting guide.")
+    assert set(result) <= {"failed", "rc", "msg"}
