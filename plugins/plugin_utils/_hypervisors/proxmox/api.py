@@ -317,7 +317,7 @@ class Api:
                 if reply.status != 401:
                     break
                 if ticket is None or attempt == 2:
-                    raise LoginRefused(self._not_known())
+                    raise NotPermitted(self._not_known())
                 refused = ticket
             return reply
 
