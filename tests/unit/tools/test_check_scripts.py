@@ -48,7 +48,11 @@ SINCE = {
     ':local one [/file find where name="x"]\n:if ([:len $one] > 0) do={ /file remove $one }': "7.9.2",
     ':put "\xe9"': "7.9.2",
 }
-EXCEPTIONS = {name: f":put [{name} 1]" if name[0] == ":" else f":put [{name} print]" for name in MAY_BE_MISSING}
+EXCEPTIONS = {name: f":put [{name} print]" for name in MAY_BE_MISSING} | {
+    ":convert": ":put [:convert 1]",
+    ":serialize": ":put [:serialize to=json 1]",
+    ":onerror": ":onerror e in={ :put 1 } do={ :put 2 }",
+}
 LOOK_ALIKES = {name: script.replace(name, f"{name}x") for name, script in EXCEPTIONS.items()}
 
 
