@@ -31,6 +31,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     OutcomeUnknown,
     ScriptFailed,
     TimedOut,
+    Unreachable,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import message, readable
 from ansible_collections.outofband.chr.plugins.plugin_utils._hypervisors.guest import Guest
@@ -226,6 +227,8 @@ class ActionModule(GuestAction):
         try:
             watch_boot(guest, f"was told to load {name}", asked, Deadline(seconds), look)
         except ChrError as error:
+            # A router that answers and has not rebooted has not loaded the backup.
+            self._so_far["changed"] = isinstance(error, Unreachable)
             error.args = (f"{error}. RouterOS said: {said or 'nothing'}",)
             raise
 

@@ -59,6 +59,7 @@ class ActionModule(GuestAction):
             }
         if plan.changed and not self._task.check_mode:
             port.carry_out(wanted, plan)
+            self._so_far["changed"] = True
         if plan.restart_required and arguments["restart"]:
             result |= {"changed": True, "restart_required": False, "restarted": True}
             if not self._task.check_mode:

@@ -81,6 +81,7 @@ class ActionModule(GuestAction):
         else:
             taken = snapshots.create(name, description, quiesce, deadline)
             unquiesced = taken.unquiesced
+        self._so_far["changed"] = True
         why = why or unquiesced
         result: dict[str, t.Any] = {"quiesced": quiesce and not why, "warnings": []}
         if taken.trouble:

@@ -44,7 +44,9 @@ class ActionModule(SettingsAction):
         again = [
             dataclasses.replace(
                 change,
-                carry_out=functools.partial(switching.restart, guest, restart, change.carry_out),
+                carry_out=functools.partial(
+                    switching.restart, guest, restart, functools.partial(self.carry_out, change)
+                ),
             )
             if restart["restart"]
             else change

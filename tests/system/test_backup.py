@@ -228,6 +228,14 @@ def test_a_router_that_comes_back_as_another_one_fails_unless_that_identity_is_a
     assert result(run_ok(playbook([restore(src=binary, identity="chr1")], named)), "restore")["changed"]
 
 
+def test_a_router_that_is_not_back_after_a_backup_was_loaded_was_changed(saved, playbook):
+    chr1, binary = saved
+    chr1.switches.boot_seconds = 60.0
+    run = playbook([restore(src=binary, timeout=2)], {"chr1": {**hosts(chr1)["chr1"], "chr_connect_timeout": 1}})
+    line = run.of("restore")
+    assert (line["status"], line["result"]["changed"]) == ("unreachable", True), run.output
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("switch", "told"),

@@ -430,6 +430,17 @@ def test_a_router_that_runs_is_restarted_for_its_card_if_that_is_allowed(vcenter
     assert vc.router("chr1").identity == "was-off"
 
 
+def test_a_card_that_was_added_again_is_a_change_although_the_router_is_not_back(vcenter, playbook, vmware_guest):
+    vc = vcenter("chr1")
+    seen = Networks(vc, vmware_guest, "chr1")
+    old = seen.card()
+    vc.fault("PowerOnVM_Task", "NotEnoughLicenses")
+    task = {"name": "again", "outofband.chr.vmware_network": {"add_again": [old.macAddress], "restart": True}}
+    run = playbook([task], {"chr1": vc.variables()})
+    line = run.of("again")
+    assert (line["status"], line["result"]["changed"], seen.card().key != old.key) == ("failed", True, True), run.output
+
+
 BAD: dict[str, tuple[dict[str, t.Any], str]] = {
     "network": ({"networks": ["LAN"]}, "'chr1' has no network card on LAN. Its networks are DC0_DVPG0."),
     "vlan": ({"trunk": ["1-5000"]}, "'1-5000' is not a valid range of VLANs: use numbers from 0 to 4094"),

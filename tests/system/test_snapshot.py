@@ -291,6 +291,15 @@ def test_a_router_that_stays_frozen_is_reset_if_that_is_allowed(pve, playbook):
     ]
 
 
+def test_a_snapshot_that_was_taken_is_a_change_although_the_router_is_not_back_after_its_reset(pve, playbook):
+    vm = pve.add(100, "chr1", commands_off=("guest-fsfreeze-thaw",), accepts_null_path=True)
+    vm.lab.switches.boot_seconds = 60.0
+    run = playbook([task("take", restart=True, restart_timeout=3)], {"chr1": access(pve)})
+    told = run.of("take")
+    assert (told["status"], told["result"]["changed"]) == ("unreachable", True), run.output
+    assert len(vm.snapshots) == 1
+
+
 def test_proxmox_quiesces_automatically_and_a_failed_freeze_is_noticed(pve, playbook):
     """Manual 10, quiesced snapshot: guest filesystems are quiesced automatically when a snapshot is
     taken."""

@@ -34,9 +34,14 @@ class SettingsAction(GuestAction):
             )
         return guest
 
+    def carry_out(self, change: Change) -> None:
+        """Make *change*. The result has it even if an error comes afterwards. Raises ChrError."""
+        change.carry_out()
+        self._so_far["changed"] = True
+
     def perform(self, guest: Guest, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         changes = self.changes(guest, arguments)
         if not self._task.check_mode:
             for change in changes:
-                change.carry_out()
+                self.carry_out(change)
         return as_result(changes, diff=self._task.diff)

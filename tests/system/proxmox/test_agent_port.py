@@ -174,6 +174,7 @@ def test_a_router_that_does_not_shut_down_is_not_turned_off_for_its_port(pve, ta
     vm.lab.stop_soon = vm.lab.stop = lambda *_given: None
     run = tasks([task("go", address="127.0.0.1", port=4101, restart=True, restart_timeout=2)], {"chr1": host(pve)})
     assert run.rc != 0
+    assert (vm.pending["args"], run.of("go")["result"]["changed"]) == (ARGS, True)
     assert vm.running
     assert not any("/status/st" in path for method, path, _values in pve.log if method == "POST")
 
