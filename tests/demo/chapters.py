@@ -43,7 +43,8 @@ class Chapter:
     status: int | None = None
     """The exit status; None if it was not run."""
     results: list[dict[str, t.Any]] = field(default_factory=list)
-    """Of each task on each router: ``host``, ``task``, ``action``, ``status``, ``result``."""
+    """What each task did on each router: dictionaries with the keys ``host``, ``task``, ``action``,
+    ``status`` and ``result``."""
     report: dict[str, t.Any] | None = None
     """The fleet report as it was after this chapter."""
 
@@ -71,7 +72,7 @@ def chapters(demo: Demo, folder: Path) -> list[Chapter]:
         Chapter(
             "image",
             "From an image to a licensed router",
-            "A new VM is made of the image, boots, gets its name and its address, and begins a trial.",
+            "A new VM is made of the image and boots. Its router gets a license that is a trial.",
             "outofband.chr.provision",
             [NEW],
         ),
@@ -117,7 +118,7 @@ def chapters(demo: Demo, folder: Path) -> list[Chapter]:
         Chapter(
             "api",
             "Modules that need the RouterOS API, over the guest agent",
-            "community.routeros.api_modify configures a router that has no address, unmodified.",
+            "community.routeros.api_modify, unmodified, configures a router without using an address of it.",
             "outofband.chr.configure",
             with_output[:1],
             needs="community.routeros",

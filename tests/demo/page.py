@@ -13,6 +13,8 @@ import jinja2
 from .chapters import Chapter, by_number
 from .routers import TWINS, Demo
 
+Fleet = dict[str, dict[str, t.Any]]
+"""What the report says of each router, by name."""
 _DAYS = 60
 """The length of the longest bar of a license."""
 
@@ -27,23 +29,28 @@ def page(simulated: str, demo: Demo, story: list[Chapter]) -> str:
         lstrip_blocks=True,
     )
     told = {chapter.key: chapter for chapter in story}
+    before, after = _fleet(told.get("before")), _fleet(told.get("after"))
     return environment.get_template("page.html.j2").render(
         simulated=simulated,
         demo=demo,
         story=story,
         places=list(dict.fromkeys(host["demo_place"] for host in demo.hosts.values())),
-        before=_fleet(told.get("before")),
-        after=_fleet(told.get("after")),
+        before=before,
+        after=after,
         answers=_answers(told.get("scripts")),
         steps=_steps(told.get("image")),
-        ids=_ids(told.get("before"), told.get("after")),
-        renewals=_renewals(told.get("before"), told.get("after")),
+        ids=[
+            (name, before[name]["system_id"], after[name]["system_id"])
+            for name in TWINS
+            if name in before and name in after
+        ],
+        renewals=_renewals(before, after),
         configured=_configured(told.get("api")),
         days=_DAYS,
     )
 
 
-def _fleet(chapter: Chapter | None) -> dict[str, dict[str, t.Any]]:
+def _fleet(chapter: Chapter | None) -> Fleet:
     """Return what the report of a chapter says of each router, with a class for its state."""
     rows = chapter.report["routers"] if chapter and chapter.report else []
     ids = [row["system_id"] for row in rows if row["system_id"]]
@@ -79,17 +86,9 @@ def _steps(chapter: Chapter | None) -> list[str]:
     ]
 
 
-def _ids(before: Chapter | None, after: Chapter | None) -> list[tuple[str, str, str]]:
-    first, last = _fleet(before), _fleet(after)
-    return [
-        (name, first[name]["system_id"], last[name]["system_id"]) for name in TWINS if name in first and name in last
-    ]
-
-
-def _renewals(before: Chapter | None, after: Chapter | None) -> list[tuple[str, list[int | None]]]:
-    """Return, for each router with a license, the days that it had before and has now."""
-    first, last = _fleet(before), _fleet(after)
-    days = {name: [row["days_left"], last[name]["days_left"]] for name, row in first.items() if name in last}
+def _renewals(before: Fleet, after: Fleet) -> list[tuple[str, list[int | None]]]:
+    """Return, for each router with a new deadline, the days that it had before and has now."""
+    days = {name: [row["days_left"], after[name]["days_left"]] for name, row in before.items() if name in after}
     return [(name, both) for name, both in days.items() if both[1] is not None and both[0] != both[1]]
 
 

@@ -311,7 +311,10 @@ for command in {errors}:
 """,
     )
     assert said[:2] == ["", "failure: already have such address"]
-    assert said[2].startswith("AnsibleError: The script failed on 'chr1': failure: already have such address. See ")
+    assert said[2] == (
+        "AnsibleError: The script failed on 'chr1': failure: already have such address. "
+        "See 'Script failed' in the troubleshooting guide."
+    )
     assert said[3:5] == ["2", "routerboard: no"]
     words = ["bad command name no", "no such item", "invalid value for x", "1; no such item"]
     for line, text in zip(said[5:], words, strict=True):

@@ -35,7 +35,8 @@ CORES = {
 }
 CANDIDATES = {"2.22"}  # not released yet: tested by --all and by name, and never the newest
 FUZZ_PYTHONS = ("3.13", "3.12")  # for which atheris has wheels, best first
-OLDEST_CORE, NEWEST_CORE = min(CORES), max(CORES.keys() - CANDIDATES)
+RELEASED = CORES.keys() - CANDIDATES
+OLDEST_CORE, NEWEST_CORE = min(RELEASED), max(RELEASED)
 
 # The environment variable that makes sessions leave out the tests marked as slow.
 QUICK = "OUTOFBAND_QUICK"
@@ -80,7 +81,7 @@ def makes_environments(python: str) -> bool:
 def newest_core_here() -> str:
     """The newest released ansible-core for which this machine has a Python; the oldest one if
     there is none."""
-    return max(filter(python_for_core, CORES.keys() - CANDIDATES), default=OLDEST_CORE)
+    return max(filter(python_for_core, RELEASED), default=OLDEST_CORE)
 
 
 def python_for_core(core: str) -> str | None:

@@ -14,6 +14,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._actions.errors impo
     failure,
     outcome,
     result_of,
+    topic,
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core import errors, masking
 
@@ -35,6 +36,12 @@ FAILED = (
 )
 
 
+def told(error: Exception) -> str:
+    """The text of *error*, and the section of the guide for an error of the collection."""
+    section = f" See '{topic(type(error))}' in the troubleshooting guide."
+    return f"{str(error).rstrip('.')}.{section}" if isinstance(error, errors.ChrError) else str(error)
+
+
 @pytest.mark.parametrize("no_log", [False, True])
 @pytest.mark.parametrize("error", [*UNREACHABLE, *FAILED], ids=lambda error: type(error).__name__)
 def test_an_action_and_the_connection_say_the_same(error, no_log):
@@ -46,8 +53,7 @@ def test_an_action_and_the_connection_say_the_same(error, no_log):
 
 @pytest.mark.parametrize("error", UNREACHABLE, ids=lambda error: type(error).__name__)
 def test_what_was_not_reached_is_unreachable_and_unchanged(error):
-    told = result_of(error, no_log=False)
-    assert (told["unreachable"], told["changed"], SECRET in told["msg"]) == (True, False, True)
+    assert result_of(error, no_log=False) == {"unreachable": True, "changed": False, "msg": told(error)}
     hidden = result_of(error, no_log=True)
     assert (hidden["unreachable"], SECRET in hidden["msg"]) == (True, False)
 
@@ -128,7 +134,7 @@ def test_a_fault_of_the_collection_is_a_failed_task_with_a_traceback():
 def test_what_had_changed_before_an_error_stays_changed(error, before):
     result = failed({**before, "path": "x"}, error, no_log=False)
     assert result["changed"] == (before.get("changed", False) or error is UNKNOWN)
-    assert (result["path"], result["msg"].startswith(str(error))) == ("x", True)
+    assert (result["path"], result["msg"]) == ("x", told(error))
 
 
 @pytest.mark.parametrize("no_log", [False, True])
@@ -138,7 +144,7 @@ def test_the_last_words_name_the_section_of_the_troubleshooting_guide(no_log):
 
     for error, section in (
         (VmOff("chr1 is off."), "Unreachable"),
-        (errors.VmNotFound("There is no chr1"), "VM not found"),
+        (errors.VmNotFound("The VM chr1 was not found"), "VM not found"),
         (errors.NotAnAgent("A web server?"), "Not an agent"),
         (errors.ChrError("qm said: no!"), "Other failure"),
     ):

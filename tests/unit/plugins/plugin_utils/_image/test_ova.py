@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import tarfile
 from pathlib import Path
 
@@ -93,5 +94,7 @@ def test_an_archive_that_leads_back_into_itself_is_refused(tmp_path):
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header[:512])
     (tmp_path / "chr.ova").write_bytes(tarfile.TarInfo("first").tobuf() + bytes(header) + bytes(1024))
-    with pytest.raises(InvalidInput, match="cannot be read|has 0 disks"):
+    # Python 3.14 ends the archive there by itself.
+    told = "cannot be read" if sys.version_info < (3, 14) else "has 0 disks"
+    with pytest.raises(InvalidInput, match=told):
         extract_disk(tmp_path / "chr.ova", tmp_path)
