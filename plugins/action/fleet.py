@@ -19,7 +19,6 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline impor
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import InvalidInput
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.progress import Progress
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.side_by_side import side_by_side
-from ansible_collections.outofband.chr.plugins.plugin_utils._transport.shared_session import one_task
 
 session_run()
 _MODULES = {None: "script", "license": "license_info", "facts": "facts", "doctor": "doctor"}
@@ -178,9 +177,8 @@ class ActionModule(ActionBase):
                 result.pop("ansible_facts", None)  # the license once more
             return result
 
-        with one_task():
-            for router, result in side_by_side(begin(), work, arguments["concurrency"]):
-                tally.put(router.name, result)
+        for router, result in side_by_side(begin(), work, arguments["concurrency"]):
+            tally.put(router.name, result)
         return self._result(tally, hosts.hosts, of_routers)
 
     def _routers(self, hosts: PlayRouters, arguments: dict[str, t.Any], tally: _Tally) -> t.Iterator[_Router]:

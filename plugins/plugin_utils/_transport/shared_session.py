@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-import threading
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -30,32 +29,6 @@ from .private_file import PrivateFile
 # after a few failures.
 _REFUSED = 60.0
 _OTHERS = 7  # other passwords of the same user whose logins are kept
-
-
-_T = t.TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a server has answered to a question that is the same for all routers of a task."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    found: list[t.Any] = field(default_factory=list)
-
-
-_answers: dict[str, _Answer] | None = None
-"""The answers that the routers of this task share; None if the task works on one router."""
-
-
-@contextlib.contextmanager
-def one_task() -> t.Iterator[None]:
-    """Let the routers of a task that works on many at once share answers, see ``once``."""
-    global _answers
-    _answers = {}
-    try:
-        yield
-    finally:
-        _answers = None
 
 
 @dataclass(frozen=True)
@@ -146,19 +119,6 @@ class SharedSession:
             notes = self._notes()
             if notes.get(key) != value:
                 self._save({**self._file.load(), "notes": {**notes, key: value}})
-
-    def once(self, key: str, ask: t.Callable[[], _T]) -> _T:
-        """Return what *ask* returns; within ``one_task``, it is called once for all routers.
-
-        *key* names what is asked. Raises what *ask* raises.
-        """
-        if _answers is None:
-            return ask()
-        answer = _answers.setdefault(f"{self._file.path}:{key}", _Answer())  # one for all threads
-        with answer.lock:
-            if not answer.found:
-                answer.found.append(ask())
-            return t.cast("_T", answer.found[0])
 
     def _kept(self, refused: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
         session = self._logins()[0].get("session")

@@ -168,7 +168,7 @@ class LabVm:
     """One VM: its agent (of a lab router) and its place."""
 
     def __init__(self, vmid: int, name: str, node: str, router: LabRouter) -> None:
-        self.vmid, self.name, self.node, self.lab = vmid, name, node, router
+        self.vmid, self.node, self.lab = vmid, node, router
         self.kind = "qemu"
         self.template = False
         self.qmpstatus: str | None = None
@@ -194,6 +194,14 @@ class LabVm:
         self.crossing = False
         self.wire: list[dict[str, t.Any]] = []
         """What reached the agent, in order."""
+
+    @property
+    def name(self) -> str:
+        return self.config.get("name", "")
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self.config["name"] = value
 
     @property
     def agent_enabled(self) -> bool:

@@ -500,6 +500,16 @@ def test_two_domains_of_one_name_are_both_named_and_neither_is_touched(domain, g
 
 
 @EACH_WAY
+def test_names_that_were_swapped_a_moment_ago_reach_the_right_domains(xen, domain, guest):
+    """The next task uses the list of the last one, and asks if its domain is still so called."""
+    first, second = domain("chr1"), domain("chr2")
+    assert guest("chr1").place()[1] == first.uuid
+    for one, name in ((first, "chr2"), (second, "chr1")):
+        xen.store.write(f"{one.path}/name", name)
+    assert [guest(name).place()[1] for name in ("chr1", "chr2")] == [second.uuid, first.uuid]
+
+
+@EACH_WAY
 @pytest.mark.parametrize("vm", ["nosuch", "0", "Domain-0", "../0", "999", "a b'\"$(x)"])
 def test_an_unknown_domain_and_dom0_itself_are_refused(domain, guest, vm):
     domain("chr1")

@@ -14,6 +14,7 @@ import re
 import time
 import typing as t
 from base64 import b64encode
+from dataclasses import astuple, replace
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
@@ -29,6 +30,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
 )
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https import Interrupted
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.recent_list import RecentList
 
 from . import agent_option, privileges
 from .api import REPLY_TIMEOUT, Api, ApiError, Ask, Resource, form_body, json_body, max_body
@@ -106,8 +108,7 @@ class ProxmoxMachine:
     def locate(self) -> tuple[int, str]:
         """Look up the VM and return (vmid, node). Raises VmNotFound, VmAmbiguous."""
         if self._place is None:
-            listed: list[Listed] = self._ask(lambda: guests(self.api, self._connect_timeout))
-            vmid, node = self._pick(listed)
+            vmid, node = self._look_up()
             if self._vmid not in (None, vmid):
                 raise VmNotFound(
                     f"{self.name!r} of {self.api.where} is another VM now: vmid {vmid} on node {node} instead of vmid {self._vmid}"
@@ -117,8 +118,29 @@ class ProxmoxMachine:
             self._place = vmid, node
         return self._place
 
-    def _pick(self, listed: list[Listed]) -> tuple[int, str]:
-        found = [one for one in listed if self.name in (str(one.vmid), "" if self._only_vmid else one.name)]
+    def _look_up(self) -> tuple[int, str]:
+        """Find the VM in the cluster's list. Raises as ``locate``."""
+        login = self.api.login
+        found, listed = RecentList(login.directory, "proxmox", login.where, login.account).find(
+            lambda: self._ask(
+                lambda: [astuple(replace(one, row=None)) for one in guests(self.api, self._connect_timeout)]
+            ),
+            lambda rows: [row for row in rows if self.name in (str(row[0]), "" if self._only_vmid else row[1])],
+            lambda row: self._holds(Listed(*row)),
+        )
+        return self._picked([Listed(*row) for row in found], [Listed(*row) for row in listed])
+
+    def _holds(self, one: Listed) -> bool:
+        """Whether the VM is on its node, with its name, as it is listed."""
+        try:
+            config = self.api.call(
+                lambda pve: pve.nodes(one.node).qemu(one.vmid).config.get(), timeout=self._connect_timeout
+            )
+        except (ChrError, Interrupted):
+            return False  # the list is asked for again, and that says what is wrong
+        return isinstance(config, dict) and (self.name == str(one.vmid) or config.get("name") == self.name)
+
+    def _picked(self, found: list[Listed], listed: list[Listed]) -> tuple[int, str]:
         silent = silent_nodes(listed)
         if not found and silent:
             raise Unreachable(

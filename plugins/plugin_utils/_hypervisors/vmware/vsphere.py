@@ -41,6 +41,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import li
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport import tls
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.bounded_response import API_REPLY, bound
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.password_login import PasswordLogin
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.recent_list import RecentList
 
 # The API of vSphere 6.5: the oldest release that can run a CHR has it, and every later one still
 # answers to it.
@@ -371,26 +372,36 @@ class Vsphere:
         compared along with the names: a VM can be named like the uuid or the id of another.
         """
         path = vm.startswith("[")
-        listed = self.values("summary.config.vmPathName" if path else "name")
-        wanted = [(moid, value) for moid, value in listed if vm in (value, unquote(value))]
-        if _UUID.fullmatch(vm):
-            named = {moid for moid, _value in wanted}
-            wanted += [(moid, kind) for moid, kind in self._by_uuid(vm) if moid not in named]
-        elif _MOID.fullmatch(vm):
-            wanted += [(moid, value) for moid, value in listed if moid == vm and (moid, value) not in wanted]
-        if not wanted:
+        prop = "summary.config.vmPathName" if path else "name"
+        of_index = self._by_uuid(vm) if _UUID.fullmatch(vm) else []
+        of_id = _MOID.fullmatch(vm)
+
+        def matching(rows: t.Sequence[t.Sequence[str]]) -> list[t.Sequence[str]]:
+            named = {moid: value for moid, value in rows if vm in (value, unquote(value)) or (of_id and moid == vm)}
+            return [*named.items(), *((moid, kind) for moid, kind in of_index if moid not in named)]
+
+        def holds(row: t.Sequence[str]) -> bool:
+            moid, value = row
+            try:
+                return row in of_index or self.properties(moid, [prop]).get(prop) == value
+            except (VmNotFound, NotPermitted):
+                return False
+
+        kept = RecentList(self.endpoint.directory, "vsphere", self.endpoint.where, self.endpoint.user, prop)
+        found, listed = kept.find(lambda: self.values(prop), matching, holds)
+        if not found:
             kind = "path" if path else "name, uuid or id"
             raise VmNotFound(
                 f"{self.endpoint.where} has no VM with the {kind} {vm!r} among the {len(listed)} that {self.endpoint.user!r} may "
                 "see. Check chr_vm and the user's permissions."
             )
-        if len(wanted) > 1:
-            names = ", ".join(f"{moid} ({value!r})" for moid, value in sorted(wanted))
+        if len(found) > 1:
+            names = ", ".join(f"{moid} ({value!r})" for moid, value in sorted(map(tuple, found)))
             raise VmAmbiguous(
-                f"{len(wanted)} VMs of {self.endpoint.where} have the {'path' if path else 'name'} {vm!r}: {names}. Nothing "
+                f"{len(found)} VMs of {self.endpoint.where} have the {'path' if path else 'name'} {vm!r}: {names}. Nothing "
                 "was sent to any of them. Set chr_vm to the id (such as vm-123) or the uuid of one of them."
             )
-        return wanted[0][0]
+        return str(found[0][0])
 
     def _by_uuid(self, uuid: str) -> list[tuple[str, str]]:
         found: dict[str, str] = {}
@@ -407,9 +418,9 @@ class Vsphere:
     def values(self, prop: str) -> list[tuple[str, str]]:
         """The (id, value of *prop*) of all VMs in the inventory, including those in vApps.
 
-        VMs without a text there are left out. The routers of one task share the answer.
+        VMs without a text there are left out.
         """
-        listed = self.shared.once(prop, lambda: self.survey({"VirtualMachine": [prop]}))["VirtualMachine"]
+        listed = self.survey({"VirtualMachine": [prop]})["VirtualMachine"]
         return [(moid, values[prop]) for moid, values in listed.items() if isinstance(values.get(prop), str)]
 
     def listing(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import typing as t
+from dataclasses import astuple
 from pathlib import Path
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import (
@@ -23,6 +24,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import li
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.channel import Channel
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.machine import Machine
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.private_file import PrivateFile
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport.recent_list import RecentList
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.sockets import UnixChannel
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.ssh import SshForward, SshMaster
 
@@ -131,8 +133,7 @@ class Dom0:
         known = self._known
         if known is not None and self.ask(lambda store: store.domain(known.domid)) == known:
             return known
-        domains: list[Domain] = self.ask(lambda store: store.domains())
-        found = followed(known, domains) if known else self._named(domains)
+        found = followed(known, self._domains()) if known else self._look_up()
         if len(found) > 1:
             raise VmAmbiguous(
                 f"{self.name} has more than one domain that {self.vm!r} can mean: "
@@ -151,7 +152,7 @@ class Dom0:
         """
         found = self.present()
         if found is None:
-            running = ", ".join(sorted(one.name for one in self.ask(lambda store: store.domains()))) or "none"
+            running = ", ".join(sorted(one.name for one in self._domains())) or "none"
             raise Unreachable(
                 f"No domain {self.vm!r} runs in {self.name}: xenstore has only running domains (here: "
                 f"{line(running, 300)}). The VM is off, restarting, or on another host, or chr_vm is "
@@ -162,6 +163,20 @@ class Dom0:
     def forget(self) -> None:
         """Forget the domain. It is looked up again when it is needed next."""
         self._known = None
+
+    def _domains(self) -> list[Domain]:
+        return t.cast("list[Domain]", self.ask(lambda store: store.domains()))
+
+    def _look_up(self) -> list[Domain]:
+        """All domains that ``chr_vm`` matches."""
+        options = self._options
+        kept = RecentList(options.runtime_directory, "xenstore", self.name, options.ssh_args, options.socket or "")
+        found, _all = kept.find(
+            lambda: [astuple(one) for one in self._domains()],
+            lambda rows: [astuple(one) for one in self._named([Domain(*row) for row in rows])],
+            lambda row: self.ask(lambda store: store.domain(row[0])) == Domain(*row),
+        )
+        return [Domain(*row) for row in found]
 
     def _named(self, domains: list[Domain]) -> list[Domain]:
         """All domains that ``chr_vm`` matches.

@@ -47,6 +47,10 @@ WORKING = {
 }
 
 
+def note(vm) -> str:
+    return vm.router.run(":put [/system note get note]").output.decode()
+
+
 def works(version: str) -> dict[str, object]:
     return WORKING["inline" if version < "8" else "json"]
 
@@ -415,6 +419,23 @@ def test_the_wrong_node_is_told_and_a_vm_that_moves_is_found_again(cluster, reac
         chr1.run(NAME, 5)
 
 
+def test_names_that_were_swapped_a_moment_ago_reach_the_right_vms(cluster, reach):
+    """The next task uses the list of the last one, and asks whether its VM is still so called."""
+    pve = cluster()
+    first, second = (pve.add(vmid, name, **works("9.1")) for vmid, name in ((100, "chr1"), (101, "chr2")))
+    write = b'/system note set note="here"'
+    reach(pve, "chr1").run(NAME, 5)
+    before = len(pve.log)
+    reach(pve, "chr1").run(NAME, 5)
+    asked = [path for _method, path, _values in pve.log[before:]]
+    assert asked[0] == "/nodes/pve1/qemu/100/config"
+    assert "/cluster/resources" not in asked
+    first.name, second.name = "chr2", "chr1"
+    reach(pve, "chr1").run(write, 5)
+    assert "here" not in note(first)
+    assert "here" in note(second)
+
+
 def test_a_name_that_moves_to_another_vm_within_a_task_reaches_neither(cluster, reach):
     pve = cluster()
     old = pve.add(100, "chr1", **works("9.1"))
@@ -590,7 +611,7 @@ def test_an_answer_that_is_lost_leaves_the_outcome_unknown_and_nothing_is_sent_a
     pve.faults = {"exec-status": fault}
     with pytest.raises(OutcomeUnknown, match="was not told: .*its end was not seen"):
         chr1.run(NAME, 0.5)
-    pve.faults = {"/cluster/": fault}
+    pve.faults = {"/cluster/": fault, "/config": fault}
     with pytest.raises(Unreachable):
         reach(pve, "100", connect_timeout=0.5).run(NAME, 5)
 
