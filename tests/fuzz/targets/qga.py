@@ -167,8 +167,16 @@ class _Answers(Agent):
     def close(self) -> None:
         pass
 
-    def execute(self, command: str, arguments: dict[str, t.Any] | None = None, *, timeout: float = 10.0) -> t.Any:
+    def execute(
+        self,
+        command: str,
+        arguments: dict[str, t.Any] | None = None,
+        *,
+        timeout: float = 10.0,
+        meanwhile: t.Callable[[], object] = bool,
+    ) -> t.Any:
         json.dumps(arguments)
+        meanwhile()
         for answer in self._answers:
             if isinstance(answer, str) and answer.startswith("!"):
                 raise AgentRefused(self.where, command, answer[1:])

@@ -198,8 +198,10 @@ class LibvirtAgent(Agent):
         arguments: dict[str, t.Any] | None = None,
         *,
         timeout: float = REPLY_TIMEOUT,
+        meanwhile: t.Callable[[], object] = bool,
     ) -> t.Any:
         self._establish(Deadline(self._timeout))
+        meanwhile()  # libvirt's call waits for the answer
         return self._send(command, arguments, timeout)
 
     def close_file(self, handle: int, probe: Command, *, timeout: float = REPLY_TIMEOUT) -> None:

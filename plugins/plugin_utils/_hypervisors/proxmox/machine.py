@@ -128,7 +128,8 @@ class ProxmoxMachine:
             lambda rows: [row for row in rows if self.name in (str(row[0]), "" if self._only_vmid else row[1])],
             lambda row: self._holds(Listed(*row)),
         )
-        return self._picked([Listed(*row) for row in found], [Listed(*row) for row in listed])
+        silent = "" if found else silent_nodes([Listed(*row) for row in listed])
+        return self._picked([Listed(*row) for row in found], silent)
 
     def _holds(self, one: Listed) -> bool:
         """Whether the VM is on its node, with its name, as it is listed."""
@@ -140,8 +141,7 @@ class ProxmoxMachine:
             return False  # the list is asked for again, and that says what is wrong
         return isinstance(config, dict) and (self.name == str(one.vmid) or config.get("name") == self.name)
 
-    def _picked(self, found: list[Listed], listed: list[Listed]) -> tuple[int, str]:
-        silent = silent_nodes(listed)
+    def _picked(self, found: list[Listed], silent: str) -> tuple[int, str]:
         if not found and silent:
             raise Unreachable(
                 f"{self.api.where} shows no VM with the vmid or name {self.name!r}. {silent} If it is one of them, start that "

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 import contextlib
 import hashlib
 import time
@@ -258,13 +259,22 @@ class QgaGuest(Guest):
         digest = hashlib.sha256()
         size = 0
         chunks = ChunkSize(self.max_write)
-        rest = b""
-        while chunk := rest or source.read(chunks.size):
+        waiting: collections.deque[tuple[bytes, str]] = collections.deque()
+
+        def read_on() -> None:
+            if not waiting and (data := source.read(chunks.size)):
+                digest.update(data)
+                waiting.append((data, _encode(data)))
+
+        read_on()
+        while waiting:
+            chunk, encoded = waiting.popleft()
             began = time.monotonic()
             reply = agent.execute(
                 "guest-file-write",
-                {"handle": handle, "buf-b64": _encode(chunk), "count": len(chunk)},
+                {"handle": handle, "buf-b64": encoded, "count": len(chunk)},
                 timeout=_TRANSFER_TIMEOUT,
+                meanwhile=read_on,
             )
             written = _count(reply, len(chunk), agent)
             if written == 0:
@@ -272,10 +282,10 @@ class QgaGuest(Guest):
                     f"The guest agent of {agent.where} took none of {len(chunk)} bytes (is the router's disk full?)."
                 )
             chunks.took(written, len(chunk), time.monotonic() - began)
-            digest.update(chunk[:written])
             size += written
-            rest = chunk[written:]
             limit.moved(size, repr(name))
+            if rest := chunk[written:]:
+                waiting.appendleft((rest, _encode(rest)))
         return size, digest.digest()
 
     def _verify(self, agent: Agent, name: str, size: int, digest: bytes, limit: TransferLimit) -> None:
@@ -346,21 +356,34 @@ class QgaGuest(Guest):
             limit.announced(whole, repr(name))
         size = 0
         chunks = ChunkSize()
-        while True:
-            began = time.monotonic()
-            asked = {"handle": handle, "count": chunks.size}
-            reply = agent.execute("guest-file-read", asked, timeout=_TRANSFER_TIMEOUT)
-            data = _content(reply, agent)
-            size += len(data)
-            limit.moved(size, repr(name))
-            sink(data)
-            if as_bool(reply.get("eof")) or (whole is not None and size > whole):
-                break
-            if not data:
-                raise TransferFailed(
-                    f"The guest agent of {agent.where} sent no data of {name!r} after {size} bytes, and no end of file."
-                )
-            chunks.took(len(data), chunks.size, time.monotonic() - began)
+        unread: list[tuple[t.Any, int, float]] = []
+
+        def hand_on() -> None:
+            nonlocal size
+            while unread:
+                reply, asked, seconds = unread.pop()
+                data = _content(reply, agent)
+                if not data and not _is_end(reply):
+                    raise TransferFailed(
+                        f"The guest agent of {agent.where} sent no data of {name!r} after {size} bytes, and no end of file."
+                    )
+                size += len(data)
+                limit.moved(size, repr(name))
+                sink(data)
+                chunks.took(len(data), asked, seconds)
+
+        ended = False
+        while not ended and (whole is None or size <= whole):
+            asked, began = chunks.size, time.monotonic()
+            reply = agent.execute(
+                "guest-file-read",
+                {"handle": handle, "count": asked},
+                timeout=_TRANSFER_TIMEOUT,
+                meanwhile=hand_on,
+            )
+            unread.append((reply, asked, time.monotonic() - began))
+            ended = _is_end(reply)
+        hand_on()
         if whole is not None and size != whole:
             raise TransferFailed(
                 f"RouterOS says that {name!r} on {agent.where} has {whole} bytes, and its agent sent {size}. "
@@ -494,6 +517,11 @@ def _content(reply: t.Any, agent: Agent) -> bytes:
     except (AttributeError, TypeError, ValueError):
         raise TransferFailed(f"The guest agent of {agent.where} answered guest-file-read without valid data.") from None
     return data
+
+
+def _is_end(reply: t.Any) -> bool:
+    """Whether an answer to guest-file-read says that nothing follows."""
+    return isinstance(reply, dict) and as_bool(reply.get("eof"))
 
 
 def _count(reply: t.Any, asked: int, agent: Agent) -> int:

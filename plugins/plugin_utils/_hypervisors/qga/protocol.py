@@ -72,10 +72,12 @@ class Agent(ABC):
         arguments: dict[str, t.Any] | None = None,
         *,
         timeout: float = REPLY_TIMEOUT,
+        meanwhile: t.Callable[[], object] = bool,
     ) -> t.Any:
         """Execute one agent command and return its ``return`` value.
 
-        Raises AgentRefused for an error reply and OutcomeUnknown when the reply did not come within
+        *meanwhile* is called once, while the agent works if the channel lets it. Raises
+        AgentRefused for an error reply and OutcomeUnknown when the reply did not come within
         *timeout* seconds, or the channel closed. A late reply is never taken for the answer to a
         later command.
         """
@@ -118,10 +120,12 @@ class AgentSession(Agent):
         arguments: dict[str, t.Any] | None = None,
         *,
         timeout: float = REPLY_TIMEOUT,
+        meanwhile: t.Callable[[], object] = bool,
     ) -> t.Any:
         self._establish(Deadline(self._timeout))
         self._synced = False
         self._send(_request(command, arguments), command)
+        meanwhile()
         reply = self._receive(Deadline(timeout), command)
         self._synced = True
         return self._value(reply, command)
