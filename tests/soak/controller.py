@@ -14,6 +14,7 @@ import ctypes
 import gc
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ from ansible_collections.outofband.chr.tests.lab.watchdog import guard_process
 MIB = 1 << 20
 _TRIM = "trim"
 """An order to give back what only the allocator holds: one large answer would show for ever."""
+_ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
+"""glibc gives back the free end of its first arena only, and makes others for threads."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class ControllerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | _ONE_ARENA,
         )
         guard_process(self._process.pid)
         threading.Thread(target=self._collect, daemon=True).start()
