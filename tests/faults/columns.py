@@ -197,7 +197,7 @@ class Proxmox:
                     },
                     vm.router,
                     {
-                        "question": b"/cluster/resources",
+                        "question": b"GET /api2/json/",
                         "start": b"The output of the script",
                         "look": b"/agent/exec-status",
                         "write": b"contents=",

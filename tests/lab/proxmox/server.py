@@ -170,7 +170,6 @@ class LabVm:
     def __init__(self, vmid: int, name: str, node: str, router: LabRouter) -> None:
         self.vmid, self.node, self.lab = vmid, node, router
         self.kind = "qemu"
-        self.template = False
         self.qmpstatus: str | None = None
         """What QEMU says of itself, in place of ``running`` or ``stopped``."""
         self.pool: str | None = None
@@ -202,6 +201,14 @@ class LabVm:
     @name.setter
     def name(self, value: str) -> None:
         self.config["name"] = value
+
+    @property
+    def template(self) -> bool:
+        return self.config.get("template") == "1"
+
+    @template.setter
+    def template(self, value: bool) -> None:
+        self.config["template"] = "1" if value else "0"
 
     @property
     def agent_enabled(self) -> bool:

@@ -28,6 +28,7 @@ from ansible_collections.outofband.chr.plugins.plugin_utils._core.errors import 
     VmAmbiguous,
     VmNotFound,
 )
+from ansible_collections.outofband.chr.plugins.plugin_utils._core.scalars import as_bool
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.text import excerpt
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.https import Interrupted
 from ansible_collections.outofband.chr.plugins.plugin_utils._transport.recent_list import RecentList
@@ -132,14 +133,16 @@ class ProxmoxMachine:
         return self._picked([Listed(*row) for row in found], silent)
 
     def _holds(self, one: Listed) -> bool:
-        """Whether the VM is on its node, with its name, as it is listed."""
+        """Whether the VM is on its node as it is listed: with its name, and a template or not."""
         try:
             config = self.api.call(
                 lambda pve: pve.nodes(one.node).qemu(one.vmid).config.get(), timeout=self._connect_timeout
             )
         except (ChrError, Interrupted):
             return False  # the list is asked for again, and that says what is wrong
-        return isinstance(config, dict) and (self.name == str(one.vmid) or config.get("name") == self.name)
+        if not isinstance(config, dict) or as_bool(config.get("template")) != one.template:
+            return False
+        return self.name == str(one.vmid) or config.get("name") == self.name
 
     def _picked(self, found: list[Listed], silent: str) -> tuple[int, str]:
         if not found and silent:
