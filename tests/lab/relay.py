@@ -121,10 +121,12 @@ class Relay:
             pair = {client, server}
             with self._lock:
                 self._open |= pair
-            self._pass(client, server, since)
-            with self._lock:
-                self._open -= pair
-                was_reset = self._resets != since
+            try:
+                self._pass(client, server, since)
+            finally:  # a client that is killed can leave with an error
+                with self._lock:
+                    self._open -= pair
+                    was_reset = self._resets != since
             for one in pair if was_reset else ():
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         for one in (client, server):
