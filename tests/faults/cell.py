@@ -79,7 +79,7 @@ class Cell:
         """The options of another controller, which shares no folder with those before it."""
         self.controllers += 1
         runtime = self.folder / f"run{self.controllers}"
-        return {**self.options, "connect_timeout": CONNECT_TIMEOUT, "runtime_directory": runtime}
+        return {"connect_timeout": CONNECT_TIMEOUT, **self.options, "runtime_directory": runtime}
 
     def do(self, what: Work = "script") -> Outcome:
         """Let a controller do it."""
@@ -262,6 +262,7 @@ def killed_in_job(cell: Cell) -> tuple[Outcome, Work, int]:
 
 
 def two_controllers(cell: Cell) -> tuple[Outcome, Work, int]:
+    cell.options = {**cell.options, "connect_timeout": 20.0}  # one may have to wait for the other
     outcomes: list[Outcome] = []
     both = [threading.Thread(target=lambda: outcomes.append(cell.do())) for _unused in range(2)]
     for one in both:
