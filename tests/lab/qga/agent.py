@@ -63,7 +63,7 @@ class HangUp(Exception):
 class Agent:
     """Answers requests for one router.
 
-    Safe to call from one thread at a time; jobs run in threads of their own.
+    Safe to call from one thread at a time, ``forget`` from any; jobs run in threads of their own.
     """
 
     def __init__(self, router: Router, switches: Switches | None = None) -> None:
@@ -74,15 +74,17 @@ class Agent:
         self.log: list[str] = []
         """Names of the commands that came, in order."""
         self._jobs: dict[int, _Job] = {}
+        self._starting = threading.Lock()
         self._handles: dict[int, _Handle] = {}
         self._next = 100
         self._frozen = False
 
     def forget(self) -> None:
         """The agent was restarted: jobs stop, handles and job ids are gone."""
-        for job in self._jobs.values():
-            job.stop.set()
-        self._jobs.clear()
+        with self._starting:  # a job may run already that is not among them yet
+            for job in self._jobs.values():
+                job.stop.set()
+            self._jobs.clear()
         self._handles.clear()
         self._next += 1000
         self._frozen = False
@@ -227,7 +229,8 @@ class Agent:
         if self.switches.max_input and len(source) > self.switches.max_input:
             raise Refused("input-data is too long")
         self._next += 1
-        self._jobs[self._next] = _Job(self, source, bool(capture_output))
+        with self._starting:
+            self._jobs[self._next] = _Job(self, source, bool(capture_output))
         return {"pid": self._next}
 
     def _guest_exec_status(self, pid: int) -> dict[str, t.Any]:
