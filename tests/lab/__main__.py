@@ -44,7 +44,7 @@ def main() -> int:
     whole.add_argument("kind")
     whole.add_argument("--count", type=int, default=1)
     whole.add_argument("--listed", type=int, default=0, help="how many VMs there are besides, only to be listed")
-    whole.add_argument("--cache", type=Path, default=Path(__file__).parent / "../../.build/lab")
+    whole.add_argument("--cache", type=Path)
     guest = commands.add_parser("guest", help="one router on a virtio-serial port")
     guest.add_argument("--port", type=Path, action="append", required=True)
     guest.add_argument(
@@ -98,14 +98,20 @@ def main() -> int:
     return 0
 
 
-def serve_hypervisor(kind: str, count: int, cache: Path, listed: int) -> int:
+def serve_hypervisor(kind: str, count: int, cache: Path | None, listed: int) -> int:
     """Print the variables of its routers as JSON."""
-    from .hypervisors import hypervisor  # not inside a QEMU guest, which has no need of it
+    from .cache import cache as default  # not inside a QEMU guest, which has no need of these
+    from .hypervisors import hypervisor
+    from .missing import Missing
 
     sys.setswitchinterval(0.0005)
-    with hypervisor(kind, [f"chr{number:02d}" for number in range(1, count + 1)], cache, listed=listed) as hosts:
-        print(json.dumps(hosts), flush=True)
-        sys.stdin.read()
+    names = [f"chr{number:02d}" for number in range(1, count + 1)]
+    try:
+        with hypervisor(kind, names, cache or default(), listed=listed) as hosts:
+            print(json.dumps(hosts), flush=True)
+            sys.stdin.read()
+    except Missing as error:
+        sys.exit(f"ERROR: {error}")
     return 0
 
 
