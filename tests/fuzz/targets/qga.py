@@ -173,7 +173,7 @@ class _Answers(Agent):
         arguments: dict[str, t.Any] | None = None,
         *,
         timeout: float = 10.0,
-        meanwhile: t.Callable[[], object] = bool,
+        meanwhile: t.Callable[[], object] = lambda: None,
     ) -> t.Any:
         json.dumps(arguments)
         meanwhile()

@@ -198,7 +198,7 @@ class LibvirtAgent(Agent):
         arguments: dict[str, t.Any] | None = None,
         *,
         timeout: float = REPLY_TIMEOUT,
-        meanwhile: t.Callable[[], object] = bool,
+        meanwhile: t.Callable[[], object] = lambda: None,
     ) -> t.Any:
         self._establish(Deadline(self._timeout))
         meanwhile()  # libvirt's call waits for the answer

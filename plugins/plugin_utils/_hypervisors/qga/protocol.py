@@ -72,7 +72,7 @@ class Agent(ABC):
         arguments: dict[str, t.Any] | None = None,
         *,
         timeout: float = REPLY_TIMEOUT,
-        meanwhile: t.Callable[[], object] = bool,
+        meanwhile: t.Callable[[], object] = lambda: None,
     ) -> t.Any:
         """Execute one agent command and return its ``return`` value.
 
@@ -120,7 +120,7 @@ class AgentSession(Agent):
         arguments: dict[str, t.Any] | None = None,
         *,
         timeout: float = REPLY_TIMEOUT,
-        meanwhile: t.Callable[[], object] = bool,
+        meanwhile: t.Callable[[], object] = lambda: None,
     ) -> t.Any:
         self._establish(Deadline(self._timeout))
         self._synced = False
