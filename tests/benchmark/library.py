@@ -3,19 +3,23 @@
 
 """A request of an API with its library, beside the same request over the bare transport.
 
-It is the processor time of the client alone.
+And a script in a process of its own, as in Ansible's worker, beside as many bare requests: what TLS
+costs a task at least. All is the processor time of the client alone.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
+import ssl
 import time
 import typing as t
 import xmlrpc.client
 
 from ansible_collections.outofband.chr.plugins.plugin_utils._core.deadline import Deadline
+from ansible_collections.outofband.chr.plugins.plugin_utils._transport import tls
 
-from .clock import medians
+from .clock import medians, processor_seconds_of
 from .row import Row
 from .servers import guest, server
 from .stage import Stage
@@ -33,6 +37,29 @@ def measure(stage: Stage) -> t.Iterator[Row]:
             found = [[_processor(library), _processor(bare)] for _block in range(stage.of(10, 60))]
         ours, floor = medians(found)
         yield Row(TITLE, kind, ours, "ms", "the bare transport", floor)
+    yield _script(stage)
+
+
+def _script(stage: Stage) -> Row:
+    with server("proxmox", 1) as running:
+        (host,) = running.routers.values()
+
+        def script() -> None:
+            tls.context.cache_clear()  # a worker has none for the authority of its host yet
+            guest(host, stage.folder / "script").run(b":put 1", 30.0)
+
+        def bare() -> None:
+            trusted = ssl.create_default_context(cafile=host["chr_ca_path"])
+            connection = http.client.HTTPSConnection(host["chr_api_host"], host["chr_api_port"], context=trusted)
+            login = {"Authorization": f"PVEAPIToken={host['chr_api_token_id']}={host['chr_api_token_secret']}"}
+            for _request in range(3):  # the VM's name, the start, the end
+                connection.request("GET", "/api2/json/version", headers=login)
+                json.loads(connection.getresponse().read())
+
+        script()  # which way works is known, and the library is imported
+        found = [[1000 * processor_seconds_of(work) for work in (script, bare)] for _round in range(stage.of(5, 40))]
+    ours, floor = medians(found)
+    return Row(TITLE, "proxmox, a script in a new process", ours, "ms", "TLS and three bare requests", floor)
 
 
 def _processor(request: Request) -> float:
