@@ -23,13 +23,13 @@ class Hypervisor:
         self.lists = 0
         self.folder = folder
         self.seconds = 0.0
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
 
     def listed(self) -> list[tuple[str, str]]:
         self.lists += 1
         time.sleep(self.seconds)
-        if self.error:
-            raise self.error
+        if self.errors:
+            raise self.errors.pop()
         return list(self.names.items())
 
     def find(self, name: str, user: str = "root") -> list[str]:
@@ -115,10 +115,9 @@ def test_a_task_that_waited_long_for_another_one_asks_itself(hypervisor, monkeyp
 
 
 def test_an_error_reaches_its_task_and_the_next_one_asks_again(hypervisor):
-    hypervisor.error = Unreachable("no answer")
+    hypervisor.errors = [Unreachable("no answer")]
     with pytest.raises(Unreachable, match="no answer"):
         hypervisor.find("chr1")
-    hypervisor.error = None
     assert hypervisor.find("chr1") == ["a"]
 
 
