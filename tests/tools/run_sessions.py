@@ -34,7 +34,7 @@ CHECKS = ("guests", "vms", "system", "sanity", "units", "molecule", "integration
 OF_EACH_CORE = ("system", "sanity", "units", "integration")  # what depends on ansible-core
 WITH_ANSIBLE_TEST = ("sanity", "units", "integration")
 LANES = 3  # more than the two processors of a small machine, as the tests wait a lot
-SESSION_TIMEOUT = 40 * 60  # seconds
+SESSION_TIMEOUT = 60 * 60  # seconds
 END_SECONDS = 60  # for the fixtures of tests to end what they started
 
 # What pytest and ansible-test print about tests that they leave out.

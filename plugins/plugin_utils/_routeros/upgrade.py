@@ -24,7 +24,7 @@ from .quoting import quote
 CHANNELS = ("stable", "long-term", "testing", "development")
 _STAGES = ("alpha", "beta", "rc", ".")  # the earliest first
 _VERSION = re.compile(r"(\d{1,2})\.(\d{1,3})(?:(alpha|beta|rc|\.)(\d{1,3}))?")
-_MENU = re.compile(r"^/([^\r\n]*?) *(?:\b(?:add|set|remove)\b[^\r\n]*)?\r?$", re.MULTILINE)
+_COMMAND = re.compile(r"\b(?:add|set|remove)\b")
 _LONGEST = 100  # bytes of the answer about the newest version
 
 _UPDATE = "/system package update"
@@ -170,4 +170,6 @@ def set_channel(channel: str) -> str:
 
 def menus(export: bytes) -> set[str]:
     """Return the menus in *export*, such as ``ip address``."""
-    return {" ".join(found.replace("/", " ").split()) for found in _MENU.findall(readable(export))} - {""}
+    lines = [line for line in readable(export).split("\n") if line.startswith("/")]
+    found = [_COMMAND.split(line, maxsplit=1)[0] for line in lines]
+    return {" ".join(menu.replace("/", " ").split()) for menu in found} - {""}

@@ -82,7 +82,7 @@ class _TooSlow(NotYet):
 
 def uris(uri: str) -> tuple[str, str]:
     """The URI for libvirt, and the URI for messages, without a password. Raises InvalidInput."""
-    shown = re.sub(r"(://[^/@]*?):[^/@]*@", r"\1:***@", uri)
+    shown = re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
     kind, colon, _rest = uri.partition(":")
     if not uri.strip() or not uri.isprintable() or (colon and kind.partition("+")[0] != "qemu"):
         raise InvalidInput(

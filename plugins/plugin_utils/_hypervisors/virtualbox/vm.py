@@ -283,11 +283,11 @@ class VirtualBoxPlatform(Platform[SshOptions, VirtualBoxVmSettings]):
         path = self._settings.folder
         if path is None:
             found = re.search(
-                r"^Default machine folder:\s*(/.*?)\s*$", self._manage("list", "systemproperties"), re.MULTILINE
+                r"^Default machine folder:[ \t]*(/.*)$", self._manage("list", "systemproperties"), re.MULTILINE
             )
             if not found:
                 raise NotPossible(f"{self.title} does not say where it makes VMs. Set folder.")
-            path = found[1]
+            path = found[1].rstrip()
         return Folder.look(self._machine, path)
 
     @property

@@ -105,6 +105,10 @@ def test_menus_of_an_export_are_found_in_both_notations():
     assert upgrade.menus(export) == {"interface bridge", "ip address", "system identity", "ip dns"}
 
 
+def test_a_line_of_blanks_in_an_export_takes_no_time():
+    assert upgrade.menus(b"/ip address" + b" " * 1_000_000 + b"x\n") == {"ip address x"}
+
+
 def test_package_files_of_other_versions_are_counted_by_the_router():
     router = Router()
     for name in ("routeros-7.22.1.npk", "dude-7.22.npk", "container-7.220.1.npk", "x.npk.txt", "y.rsc"):
