@@ -624,6 +624,15 @@ def test_tasks_share_a_list_of_all_vms(vcenter, vmware_guest, tmp_path, monkeypa
     assert listed.read_text() == before
 
 
+def test_a_task_for_the_whole_fleet_reaches_each_vm_among_two_hundred_others(vcenter, playbook):
+    names = [f"chr{number}" for number in range(1, 7)]
+    vc = vcenter(*names, copies=200)
+    fleet = {"name": "go", "outofband.chr.fleet": {"source": "/system note set note={{ inventory_hostname }}"}}
+    run = playbook([fleet], hosts(vc, *names))
+    assert run.rc == 0, run.output
+    assert {name: note(vc, name) for name in names} == {name: name for name in names}
+
+
 def test_two_vms_of_one_name_are_both_named_and_neither_is_touched(vcenter, playbook):
     vc = vcenter("twin", "twin", "other")
     run = playbook([script(":put 1")], hosts(vc, "twin", "other"))
