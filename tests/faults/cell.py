@@ -20,7 +20,7 @@ from ansible_collections.outofband.chr.tests.lab.kill import kill_tree
 from ansible_collections.outofband.chr.tests.lab.relay import How, Relay
 
 from . import work
-from .work import CONNECT_TIMEOUT, DONE, FILE, OUTPUT, SCRIPT_TIMEOUT, Outcome, Work
+from .work import CONNECT_TIMEOUT, DONE, FILE, OUTPUT, RAN, SCRIPT_TIMEOUT, Outcome, Work
 
 LIMIT = CONNECT_TIMEOUT + SCRIPT_TIMEOUT + 4
 """Seconds that a task may take: its own times, and what a busy machine adds."""
@@ -121,7 +121,7 @@ class Cell:
 
     def ran(self) -> int:
         """How often the script ran."""
-        output = self.router.run(":put [:len [/system note get note]]").output.decode()
+        output = self.router.run(f":put [:len {RAN}]").output.decode()
         return int(output)
 
     def file(self) -> bytes | None:

@@ -41,7 +41,7 @@ from ansible_collections.outofband.chr.tests.lab.xenapi.server import USER as xe
 from ansible_collections.outofband.chr.tests.lab.xenapi.server import LabPool
 
 from .cell import Cell
-from .work import FILE, SCRIPT
+from .work import FILE, RAN, SCRIPT
 
 
 class Column(t.Protocol):
@@ -142,7 +142,7 @@ class RouterInside:
 
     def clean(self) -> None:
         """Remove what an earlier cell left."""
-        self.run(f'/system note set note=""\n/file remove [find name="{FILE}"]')
+        self.run(f'/ip firewall filter remove {RAN}\n/file remove [find name="{FILE}"]')
 
     def run(self, source: str) -> t.Any:
         return self._guest.run(source.encode(), BOOT)

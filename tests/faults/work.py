@@ -24,8 +24,10 @@ Work = t.Literal["script", "put", "get"]
 SCRIPT_TIMEOUT = 8.0
 CONNECT_TIMEOUT = 3.0
 OUTPUT = "The output of the script. " * 20
-SCRIPT = f':put "{OUTPUT}"\n/system note set note=("x" . [/system note get note])\n:delay 2s\n:put "and its end"\n'
-"""It says on the router how often it ran."""
+SCRIPT = f':put "{OUTPUT}"\n/ip firewall filter add chain=ran\n:delay 2s\n:put "and its end"\n'
+"""It leaves a rule on the router each time that it runs; two at once leave two."""
+RAN = "[/ip firewall filter find chain=ran]"
+"""The rules that it left."""
 FILE = "fault.txt"
 DONE = "done"
 

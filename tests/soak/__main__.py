@@ -78,7 +78,7 @@ class Soak:
 
 def clean(cell: Cell) -> None:
     """Remove what an earlier piece of work left on the router."""
-    cell.router.run(f'/system note set note=""\n/file remove [find name="{rows.FILE}"]')
+    cell.router.run(f'/ip firewall filter remove {rows.RAN}\n/file remove [find name="{rows.FILE}"]')
 
 
 def faults(backend: str) -> list[Fault]:
