@@ -33,7 +33,7 @@ def test_a_lost_script_and_a_growing_controller_are_complaints(short_path):
 
         def forgetful(one):
             outcome = one.do()
-            one.router.run("/system note set note=xx")  # as if it had run twice
+            one.router.run("/ip firewall filter add chain=ran")  # as if it had run twice
             return outcome, "script", 1
 
         soak.work(cell, Fault("Twice", forgetful, ALL_IS_WELL.cells))
