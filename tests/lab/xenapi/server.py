@@ -355,10 +355,8 @@ class LabPool:
                 self._modified[ref] = self._generation
             self._changed.notify_all()
 
-    def _watch(self) -> None:
+    def _watch(self, store: Client) -> None:
         """xenopsd's part: whatever changes in the store of a domain."""
-        store = Client(Socket(self.xen.daemon.socket))
-        store.watch("/local/domain", "all")
         while (event := store.events.get()) is not None and not self._closing.is_set():
             paths = {event[0]}
             while not store.events.empty() and (event := store.events.get()) is not None:  # what came together, once
@@ -383,7 +381,9 @@ class LabPool:
         self._context.load_cert_chain(self.certificate)
         self._servers: list[http.server.HTTPServer] = []
         self.port = self.serve(self.at)
-        threading.Thread(target=self._watch, daemon=True).start()
+        store = Client(Socket(self.xen.daemon.socket))
+        store.watch("/local/domain", "all")  # before the first VM starts, whose tools report once
+        threading.Thread(target=self._watch, args=(store,), daemon=True).start()
         return self
 
     def serve(self, at: str) -> int:
